@@ -1,0 +1,1 @@
+"""An application: handlers, hooks, producers and the sessions it makes."""

@@ -1,0 +1,1 @@
+"""Documents: observed state, transactions and patches. Pure."""

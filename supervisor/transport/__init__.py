@@ -1,0 +1,1 @@
+"""Sockets: one port for pages and websockets."""
