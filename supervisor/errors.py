@@ -42,11 +42,11 @@ class SessionGone(ActorGone):
 
 
 class DeadlockError(SupervisorError):
-    """This wait would close a circle of waits; the message names the circle. Use `tell()` where no answer is needed."""
+    """This wait would close a circle of waits, which the message names. Use `tell()` where no answer is needed."""
 
 
 class DocumentNotHeld(SupervisorError):
-    """The document was touched by a task that doesn't hold it. Borrow it with `locked_document()`, or send a message."""
+    """The document was touched by a task that doesn't hold it. Borrow it with `locked_document()`, or `tell()`."""
 
 
 class InvalidValue(SupervisorError, ValueError):
@@ -87,4 +87,4 @@ class InvalidMessage(ProtocolError):
 
 
 class ApplicationError(SupervisorError):
-    """An app can't be loaded or served. The message is one sentence that names the app, the cause and the way out."""
+    """An app can't be loaded or served. The message is one sentence: the app, the cause and the way out."""

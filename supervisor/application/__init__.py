@@ -1,1 +1,1 @@
-"""An application: handlers, hooks, producers and the sessions it makes."""
+"""An application: its handlers and hooks, its producers, and the sessions that it makes, finds and ends."""

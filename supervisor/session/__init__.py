@@ -1,1 +1,1 @@
-"""A session: one actor that owns one document and those who watch it."""
+"""A session: one actor that owns one document, and the connections that watch it."""

@@ -1,0 +1,187 @@
+"""An actor's callbacks: next tick, timeout and periodic, each of them a tick in the actor's mailbox.
+
+Essay: one tick each. A callback that is due puts *itself* into the mailbox, as the tick. It is there at most once:
+a periodic one sets its next alarm only after its tick was handled, for the first multiple of its period that is still
+to come. So ticks never overlap, a slow handler skips ticks instead of heaping them up, and a full mailbox delays a
+tick but can't lose it. Removing a callback takes its tick out again: a removed one never fires.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, final
+
+import trio
+
+from supervisor.actor.entry import Doer, Entry
+from supervisor.actor.ref import Recipient
+from supervisor.actor.timers import Alarm, TimerQueue
+from supervisor.errors import MailboxFull
+
+NEXT_TICKS = 1_000
+"""Next ticks that may wait at one actor: as many as messages may."""
+
+Kind = Literal["next tick", "timeout", "periodic"]
+
+
+@final
+class CallbackHandle(Entry):
+    """What an adder returns; give it to `remove_callback()`."""
+
+    __slots__ = ("_alarm", "_args", "_callbacks", "_due", "_func", "_kind", "_seconds")
+    counted = False
+
+    def __init__(
+        self,
+        callbacks: Callbacks,
+        kind: Kind,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        seconds: float,
+    ) -> None:
+        # The callbacks that it is one of; None once it was removed or has finished.
+        self._callbacks: Callbacks | None = callbacks
+        self._kind: Kind = kind
+        self._func = func
+        self._args = args
+        self._seconds = seconds
+        self._due = math.nan
+        self._alarm: Alarm | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it may still fire: neither removed nor finished."""
+        return self._callbacks is not None
+
+    def start(self, actor: Doer) -> Any | Awaitable[Any]:
+        """See `Entry.start`."""
+        assert self._callbacks is not None
+        if self._kind != "periodic":
+            self._callbacks._finished(self)
+        return self._func(*self._args)
+
+    def succeeded(self, result: object) -> None:
+        """See `Entry.succeeded`."""
+        self._rearm()
+
+    def failed(self, error: BaseException, incident: str | None) -> None:
+        """See `Entry.failed`: a periodic one goes on."""
+        self._rearm()
+
+    def cancelled(self) -> None:
+        """See `Entry.cancelled`: it was removed while in hand."""
+
+    def describe(self) -> str:
+        """See `Entry.describe`."""
+        name = getattr(self._func, "__qualname__", repr(self._func))
+        return f"{self._kind} callback {name}"
+
+    def __repr__(self) -> str:
+        state = "active" if self.active else "over"
+        return f"<CallbackHandle {self.describe()} {state}>"
+
+    def _rearm(self) -> None:
+        if self._callbacks is None or self._kind != "periodic":
+            return
+        # The first multiple of the period that is still to come: missed ticks are skipped.
+        missed = max(0, math.floor((trio.current_time() - self._due) / self._seconds))
+        self._due += (missed + 1) * self._seconds
+        self._callbacks._arm(self)
+
+
+@final
+class Callbacks:
+    """All callbacks of one actor."""
+
+    def __init__(self, actor: Recipient, timers: TimerQueue) -> None:
+        self._actor = actor
+        self._mailbox = actor.mailbox
+        self._timers = timers
+        self._active: set[CallbackHandle] = set()
+        self._next_ticks = 0
+        # Whether callbacks wait for `start` before they may tick.
+        self._held: list[CallbackHandle] | None = None
+
+    def hold(self) -> None:
+        """Keep ticks back until `start`."""
+        self._held = []
+
+    def start(self) -> None:
+        """Let those that were kept back begin: their times count from now."""
+        held, self._held = self._held or [], None
+        for handle in held:
+            if handle.active:
+                self._begin(handle)
+
+    def add_next_tick(self, func: Callable[..., Any], args: tuple[Any, ...]) -> CallbackHandle:
+        """Call it as soon as what is queued now was handled."""
+        if self._next_ticks >= NEXT_TICKS:
+            raise MailboxFull(f"{NEXT_TICKS:,} next ticks wait at {self._actor}; add fewer, or send a message")
+        self._next_ticks += 1
+        return self._add(CallbackHandle(self, "next tick", func, args, 0.0))
+
+    def add_timeout(self, func: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> CallbackHandle:
+        """Call it once, so many seconds from now."""
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"seconds must be a finite number from 0 on, not {seconds!r}")
+        return self._add(CallbackHandle(self, "timeout", func, args, seconds))
+
+    def add_periodic(self, func: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> CallbackHandle:
+        """Call it every so many seconds, for the first time after that long."""
+        if not 0 < seconds < math.inf:
+            raise ValueError(f"seconds must be a finite number above 0, not {seconds!r}")
+        return self._add(CallbackHandle(self, "periodic", func, args, seconds))
+
+    def remove(self, handle: CallbackHandle) -> None:
+        """See `Document.remove_callback`."""
+        if handle._callbacks is not self:
+            if handle._callbacks is None:
+                raise ValueError(f"{handle!r} was removed already, or has finished")
+            raise ValueError(f"{handle!r} is not one of {self._actor}'s")
+        self._forget(handle)
+
+    def clear(self) -> None:
+        """Remove all."""
+        for handle in list(self._active):
+            self._forget(handle)
+
+    def __len__(self) -> int:
+        return len(self._active)
+
+    def _add(self, handle: CallbackHandle) -> CallbackHandle:
+        if not callable(handle._func):
+            raise TypeError(f"a callback must be callable, not {handle._func!r}")
+        if self._mailbox.is_closed:
+            self._finished(handle)
+            self._actor.dead_letter(handle)
+            return handle
+        self._active.add(handle)
+        if self._held is not None:
+            self._held.append(handle)
+        else:
+            self._begin(handle)
+        return handle
+
+    def _begin(self, handle: CallbackHandle) -> None:
+        if handle._kind == "next tick":
+            self._mailbox.put_tick(handle)
+        else:
+            handle._due = trio.current_time() + handle._seconds
+            self._arm(handle)
+
+    def _arm(self, handle: CallbackHandle) -> None:
+        handle._alarm = self._timers.call_at(handle._due, lambda: self._mailbox.put_tick(handle))
+
+    def _finished(self, handle: CallbackHandle) -> None:
+        """A one-time callback is in hand: it can't be removed any more."""
+        handle._callbacks = None
+        self._active.discard(handle)
+        if handle._kind == "next tick":
+            self._next_ticks -= 1
+
+    def _forget(self, handle: CallbackHandle) -> None:
+        self._finished(handle)
+        if handle._alarm is not None:
+            handle._alarm.cancel()
+        self._mailbox.withdraw(handle)

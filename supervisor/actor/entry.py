@@ -1,0 +1,81 @@
+"""An entry: one thing for an actor to do, and those who wait for its outcome.
+
+An entry goes through: made → (waits for room) → queued → in hand → over. It is over by exactly one of `succeeded`,
+`failed`, `cancelled` or `dropped`, or it was withdrawn before it was in hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, Protocol
+
+
+class Doer(Protocol):
+    """What an entry needs of the actor that handles it."""
+
+    def receive(self, message: object) -> object:
+        """Call the author's handler of a message."""
+
+    def call(self, func: Callable[..., object], *args: object) -> object:
+        """Call a function of the author's that is given what the actor owns."""
+
+
+class Entry:
+    """One thing to do. Subclasses say what, and who hears of the outcome."""
+
+    __slots__ = ()
+
+    counted: ClassVar[bool] = True
+    """Whether it takes up room in the mailbox."""
+
+    def start(self, actor: Doer) -> Any | Awaitable[Any]:
+        """Do it, or return what must be awaited for it to be done."""
+        raise NotImplementedError
+
+    def check(self, result: object) -> object:
+        """Look at the result while it can still be refused: raising here rolls everything back."""
+        return result
+
+    def succeeded(self, result: object) -> None:
+        """It is done, and its changes are kept."""
+
+    def failed(self, error: BaseException, incident: str | None) -> None:
+        """It raised, and its changes are rolled back; no incident for an author's own "no"."""
+
+    def cancelled(self) -> None:
+        """Its asker cancelled it in hand, and it has unwound."""
+
+    def dropped(self) -> None:
+        """The actor ended before it was done."""
+
+    def describe(self) -> str:
+        """What it is, for reports: "message Quote"."""
+        raise NotImplementedError
+
+
+class Tell(Entry):
+    """A message that nobody waits for. One of these may be queued at many actors at once."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: object) -> None:
+        self.message = message
+
+    def start(self, actor: Doer) -> object:
+        """See `Entry.start`."""
+        return actor.receive(self.message)
+
+    def describe(self) -> str:
+        """See `Entry.describe`."""
+        return f"message {type(self.message).__qualname__}"
+
+
+class Stop(Entry):
+    """Ask the actor to end; it is looked at before every other entry."""
+
+    __slots__ = ()
+    counted = False
+
+    def describe(self) -> str:
+        """See `Entry.describe`."""
+        return "stop"

@@ -1,0 +1,59 @@
+"""Guards: what of an exception is a failure of somebody's code, and what must pass.
+
+Essay: the two guards. App code runs inside cancel scopes that we cancel, and cleanup code that runs while it is being
+cancelled can raise. Then trio raises a group that holds `Cancelled` beside the app's exception. An `except Exception`
+around the message doesn't catch that group, since `Cancelled` makes it a `BaseExceptionGroup`; the cancel scope takes
+its own `Cancelled` out and lets the rest through; and the rest would reach the application's nursery and end every
+neighbour. So there are two guards. The inner one stands around each message: it reports the failure and lets only what
+must pass go on. The outer one stands *outside* the actor's (producer's, hook's) cancel scope and takes what is left
+once the scope has had its share. Both call `split_failure`.
+
+`SystemExit` is a failure like any other: code of one session doesn't decide on the server's life. `Cancelled` (of an
+outer scope), `KeyboardInterrupt` and `GeneratorExit` belong to whoever sent them, so they always pass.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import NoReturn
+
+import trio
+
+_PASSING = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+
+
+def split_failure(error: BaseException) -> tuple[BaseException | None, BaseException | None]:
+    """Split what was raised into (failure, rest): the rest must be raised again, the failure must be reported.
+
+    A group of one exception is unwrapped, so that people read the exception and not its wrapping.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        rest, failure = error.split(_PASSING)
+        return (None if failure is None else unwrap(failure)), rest
+    if isinstance(error, _PASSING):
+        return None, error
+    return error, None
+
+
+def unwrap(error: BaseException) -> BaseException:
+    """The one exception inside groups of one, or the group itself if it holds several."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def pass_on(error: BaseException, rest: BaseException) -> NoReturn:
+    """Raise the rest of `error`, with its own traceback if it is the whole."""
+    if rest is error:
+        raise error
+    raise rest from None
+
+
+def new_incident_id() -> str:
+    """Eight hexadecimal digits: enough to find one line in a log."""
+    return secrets.token_hex(4)
+
+
+Report = Callable[[str, BaseException], str]
+"""Report(what, error): hands a failure to the instruments and returns the incident's id."""

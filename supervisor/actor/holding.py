@@ -1,0 +1,106 @@
+"""Whom a task holds up: the actors that must wait until it is done with what it does now.
+
+Essay: why not a context variable. Whose wait is it when a task waits? A context variable that names the actor "in
+hand" is inherited by every task that a handler starts, background tasks of the session too. Those hold nobody up, and
+a check by context would accuse them of circles that don't exist. What decides is the tree of nurseries: a handler ends
+only after the nurseries opened *inside* it, so a task started in one of those holds the actor up, and a task in the
+session's own nursery, which was opened before the handler began, does not. The same is true of a borrower and the
+session that lent it its document: the session waits for everything that the borrower opened inside the borrow.
+
+So a hold is (actor, task, depth): the actor waits for what `task` does itself and in those of its nurseries that were
+opened when `depth` of them were open already. To find the actors that a task holds up, walk from it through its parent
+nurseries: at each ancestor, a hold counts if the nursery that we came through was opened inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import final
+
+import attrs
+import trio
+
+from supervisor.actor.waiting import Node, WaitGraph, in_words
+from supervisor.errors import DeadlockError
+
+
+@final
+@attrs.frozen(eq=False)
+class Hold:
+    """`actor` waits for what `task` does in nurseries opened at `depth` or deeper."""
+
+    actor: Node
+    task: trio.lowlevel.Task
+    depth: int
+
+    def covers(self, task: trio.lowlevel.Task) -> bool:
+        """Whether `task` is the holder, or runs in a nursery that the holder opened inside the hold."""
+        return any(ancestor is self.task and depth >= self.depth for ancestor, depth in _ancestry(task))
+
+
+@final
+class Holds:
+    """All holds and waits of one server."""
+
+    def __init__(self) -> None:
+        self.graph = WaitGraph()
+        self._by_task: dict[trio.lowlevel.Task, list[Hold]] = {}
+
+    def take(self, actor: Node) -> Hold:
+        """From now on, `actor` waits for the current task; `release` it in the same task."""
+        task = trio.lowlevel.current_task()
+        hold = Hold(actor, task, len(task.child_nurseries))
+        self._by_task.setdefault(task, []).append(hold)
+        return hold
+
+    def release(self, hold: Hold) -> None:
+        """The actor doesn't wait for that task any more."""
+        holds = self._by_task[hold.task]
+        holds.remove(hold)
+        if not holds:
+            del self._by_task[hold.task]
+
+    def held_up(self) -> Sequence[Node]:
+        """The actors that wait for the current task, the innermost first."""
+        by_task = self._by_task
+        actors: list[Node] = []
+        for task, depth in _ancestry(trio.lowlevel.current_task()):
+            actors += [hold.actor for hold in reversed(by_task.get(task, ())) if depth >= hold.depth]
+        return actors
+
+    @contextmanager
+    def waiting_for(self, targets: Collection[Node], doing: str) -> Iterator[None]:
+        """The current task waits for `targets` inside this block.
+
+        Raises:
+            DeadlockError: the wait would close a circle; nothing was noted and nobody waits. The message says what
+                was tried (`doing`) and names the circle.
+        """
+        waiters = self.held_up()
+        if not waiters:  # nobody waits for this task, so its waits can't be part of a circle
+            yield
+            return
+        circle = self.graph.circle(waiters, targets)
+        if circle is not None:
+            raise DeadlockError(
+                f"{doing} would wait for ever: {in_words(circle)}; "
+                "send a message with tell() and handle the answer as a message of its own"
+            )
+        wait = self.graph.add(waiters, targets)
+        try:
+            yield
+        finally:
+            self.graph.remove(wait)
+
+
+def _ancestry(task: trio.lowlevel.Task) -> Iterator[tuple[trio.lowlevel.Task, float]]:
+    """The task and its ancestors, each with the index of the nursery that we came through."""
+    depth: float = float("inf")  # the task's own code is inside every hold that it has
+    while True:
+        yield task, depth
+        nursery = task.parent_nursery
+        if nursery is None:
+            return
+        task = nursery.parent_task
+        depth = task.child_nurseries.index(nursery)

@@ -1,0 +1,289 @@
+"""A ref: the only handle to an actor, with tell, ask and the deadlines of both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol, final
+
+import attrs
+import outcome
+import trio
+
+from supervisor.actor.entry import Doer, Entry, Tell
+from supervisor.actor.guard import unwrap
+from supervisor.actor.holding import Holds
+from supervisor.actor.mailbox import Mailbox, MailboxStatistics
+from supervisor.errors import ActorGone, HandlerFailed, MailboxFull
+
+TIMEOUT = 30.0
+"""Seconds that an ask, a borrow or a wait for room lasts at most unless told otherwise; after that a person has left."""
+
+
+class Recipient(Protocol):
+    """What a ref needs of its actor."""
+
+    mailbox: Mailbox
+    holds: Holds
+
+    def __str__(self) -> str: ...
+
+    def __hash__(self) -> int: ...
+
+    def knows(self, message_type: type) -> bool:
+        """Whether the actor has a handler for messages of this type."""
+
+    def dead_letter(self, message: object) -> None:
+        """Count a message that came too late."""
+
+    def gone(self) -> ActorGone:
+        """The exception for those who ask an actor that has ended."""
+
+    def cancel_in_hand(self, entry: Entry) -> None:
+        """Cancel this entry's handler, if it is the one in hand."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class ActorStatistics:
+    """The state of an actor at one moment."""
+
+    name: str
+    mailbox: MailboxStatistics
+    dead_letters: int
+    """Messages that came after the actor's end."""
+    failures: int
+    """Entries that raised."""
+
+
+class Parked:
+    """A task that is parked until an entry of its own is over, or has room."""
+
+    __slots__ = ("_raise_cancel", "_task")
+
+    def __init__(self) -> None:
+        self._task: trio.lowlevel.Task | None = None
+        self._raise_cancel: Callable[[], NoReturn] | None = None
+
+    async def park(self, abort: Callable[[], bool]) -> Any:
+        """Wait for `wake`. On cancellation `abort` says whether to leave at once; else the wait goes on to its end."""
+        self._task = trio.lowlevel.current_task()
+
+        def on_cancel(raise_cancel: Callable[[], NoReturn]) -> trio.lowlevel.Abort:
+            # Nobody may wake the task while `abort` undoes what would have: trio wakes it if that succeeds.
+            task, self._task = self._task, None
+            if abort():
+                return trio.lowlevel.Abort.SUCCEEDED
+            self._task = task
+            self._raise_cancel = raise_cancel
+            return trio.lowlevel.Abort.FAILED
+
+        return await trio.lowlevel.wait_task_rescheduled(on_cancel)
+
+    def wake(self, result: outcome.Outcome[Any]) -> None:
+        """End the wait with this result."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            trio.lowlevel.reschedule(task, result)
+
+    def wake_cancelled(self) -> None:
+        """End the wait with the cancellation that was asked for."""
+        assert self._raise_cancel is not None
+        self.wake(outcome.capture(self._raise_cancel))
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the waiting task was cancelled, and waits only for the work to unwind."""
+        return self._raise_cancel is not None
+
+
+class Answered(Entry):
+    """An entry whose sender is parked until it is over."""
+
+    __slots__ = ("_gone", "parked")
+
+    def __init__(self, gone: Callable[[], ActorGone]) -> None:
+        self.parked = Parked()
+        self._gone = gone
+
+    def succeeded(self, result: object) -> None:
+        """See `Entry.succeeded`."""
+        self.parked.wake(outcome.Value(result))
+
+    def failed(self, error: BaseException, incident: str | None) -> None:
+        """See `Entry.failed`."""
+        if self.parked.is_cancelled:  # the log has the failure; the sender has left
+            self.parked.wake_cancelled()
+        elif isinstance(error, Exception):
+            self.parked.wake(outcome.Error(error))
+        else:  # a SystemExit that reached the sender would end the sender's task, and more
+            failure = HandlerFailed(f"{unwrap(error)!r} ended {self.describe()} (incident {incident})")
+            failure.__cause__ = error
+            self.parked.wake(outcome.Error(failure))
+
+    def cancelled(self) -> None:
+        """See `Entry.cancelled`."""
+        self.parked.wake_cancelled()
+
+    def dropped(self) -> None:
+        """See `Entry.dropped`."""
+        if self.parked.is_cancelled:
+            self.parked.wake_cancelled()
+        else:
+            self.parked.wake(outcome.Error(self._gone()))
+
+    def granted(self) -> None:
+        """See `RoomWaiter.granted`: the wait goes on for the answer."""
+
+    def closed(self) -> None:
+        """See `RoomWaiter.closed`."""
+        self.dropped()
+
+
+@final
+class Ask(Answered):
+    """A message whose sender waits for what the handler returns."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, message: object, gone: Callable[[], ActorGone]) -> None:
+        super().__init__(gone)
+        self.message = message
+
+    def start(self, actor: Doer) -> object:
+        """See `Entry.start`."""
+        return actor.receive(self.message)
+
+    def describe(self) -> str:
+        """See `Entry.describe`."""
+        return f"message {type(self.message).__qualname__}"
+
+
+@final
+class _TellRoom:
+    """A tell that waits for room."""
+
+    def __init__(self) -> None:
+        self.parked = Parked()
+
+    def granted(self) -> None:
+        """See `RoomWaiter.granted`."""
+        self.parked.wake(outcome.Value(True))
+
+    def closed(self) -> None:
+        """See `RoomWaiter.closed`."""
+        self.parked.wake(outcome.Value(False))
+
+
+@final
+class ActorRef:
+    """The only handle to an actor. It outlives its actor, and a restart of it. Get one, don't make one."""
+
+    __slots__ = ("_actor",)
+
+    def __init__(self, actor: Recipient) -> None:
+        self._actor = actor
+
+    def tell_nowait(self, message: object) -> None:
+        """Send a message and don't wait at all.
+
+        To an actor that has ended, the message is a dead letter: counted, and no error.
+
+        Raises:
+            MailboxFull: there is no room; the message was not sent.
+            TypeError: the actor has no handler for messages of this type.
+        """
+        actor = self._actor
+        check_handled(actor, message)
+        if actor.mailbox.is_closed:
+            actor.dead_letter(message)
+        elif not actor.mailbox.put(Tell(message)):
+            raise MailboxFull(f"the mailbox of {actor} is full; wait for room with tell()")
+
+    async def tell(self, message: object, *, timeout: float = TIMEOUT) -> None:
+        """Send a message; waits for room only, never for its handling. Safe to cancel: then it was not sent.
+
+        To an actor that has ended, or ends meanwhile, the message is a dead letter: counted, and no error.
+
+        Raises:
+            trio.TooSlowError: there was no room for `timeout` seconds; the message was not sent.
+            DeadlockError: the mailbox is full, and its actor waits for the one that sends.
+            TypeError: the actor has no handler for messages of this type.
+        """
+        actor = self._actor
+        check_handled(actor, message)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        entry = Tell(message)
+        if actor.mailbox.is_closed:
+            actor.dead_letter(message)
+        elif not actor.mailbox.put(entry):
+            room = _TellRoom()
+            with actor.holds.waiting_for((actor,), f"tell() to the full mailbox of {actor}"):
+                with trio.fail_after(timeout):
+                    actor.mailbox.put_when_room(entry, room)
+                    if not await room.parked.park(lambda: actor.mailbox.withdraw(entry)):
+                        actor.dead_letter(message)
+            return
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def ask(self, message: object, *, timeout: float = TIMEOUT) -> Any:
+        """Send a message and wait for what its handler returns.
+
+        On cancellation, or after `timeout` seconds, a message that is still queued is withdrawn. A handler in hand is
+        cancelled, and the ask waits until it has unwound: its changes are rolled back, but for what a `doc.commit()`
+        kept. If the handler finishes all the same, the ask returns its result.
+
+        Raises:
+            Exception: whatever the handler raised; `Rejected` if the handler said no.
+            trio.TooSlowError: the answer took longer than `timeout` seconds.
+            ActorGone: the actor has ended, or ends before it answers (`SessionGone` for a session).
+            DeadlockError: the actor waits for the one that asks.
+            TypeError: the actor has no handler for messages of this type.
+        """
+        actor = self._actor
+        check_handled(actor, message)
+        entry = Ask(message, actor.gone)
+        return await post(actor, entry, timeout=timeout, doing=f"ask() of {actor}")
+
+    def statistics(self) -> MailboxStatistics:
+        """The state of the actor's mailbox now."""
+        return self._actor.mailbox.statistics()
+
+    def __repr__(self) -> str:
+        return f"<ActorRef {self._actor}>"
+
+
+async def post(actor: Recipient, entry: Answered, *, timeout: float, doing: str) -> Any:
+    """Queue an entry and wait until it is over; the rules of waiting and cancellation are those of `ActorRef.ask`."""
+    mailbox = actor.mailbox
+    await trio.lowlevel.checkpoint_if_cancelled()
+    if mailbox.is_closed:
+        actor.dead_letter(getattr(entry, "message", entry))
+        raise actor.gone()
+
+    def abort() -> bool:
+        if mailbox.withdraw(entry):
+            return True
+        actor.cancel_in_hand(entry)
+        return False
+
+    with actor.holds.waiting_for((actor,), doing):
+        if timeout == math.inf:
+            return await _post(mailbox, entry, abort)
+        with trio.fail_after(timeout):
+            return await _post(mailbox, entry, abort)
+
+
+async def _post(mailbox: Mailbox, entry: Answered, abort: Callable[[], bool]) -> Any:
+    if not mailbox.put(entry):
+        mailbox.put_when_room(entry, entry)
+    return await entry.parked.park(abort)
+
+
+def check_handled(actor: Recipient, message: object) -> None:
+    """Refuse a message that the actor has no handler for, at its sender."""
+    if not actor.knows(type(message)):
+        raise TypeError(
+            f"{actor} has no handler for {type(message).__qualname__}; "
+            f"write one and mark it @receives({type(message).__qualname__})"
+        )

@@ -1,0 +1,99 @@
+"""Who waits for whom: the graph that finds a circle before it closes. Pure.
+
+Rule: a wait that would close a circle is refused at once, in the one that would close it, and the refusal names the
+circle. The nodes are actors (anything hashable whose `str` names it); an edge `a → b` says that `a` can't go on before
+`b` has done something. One handler can wait for several actors at once, through its child tasks, so an actor has any
+number of edges and the search is a walk over the graph, not along a chain.
+
+The search goes backwards from those who want to wait: whoever is found (directly or through others) to wait for them
+must not be waited for. Backwards, because one search then answers for any number of targets (`update_sessions` has
+thousands), and because most waiters are waited for by nobody, which makes the usual search empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable
+from typing import final
+
+import attrs
+
+Node = Hashable
+
+
+@final
+@attrs.frozen(eq=False)
+class Wait:
+    """One wait that is going on: each of `waiters` waits for each of `targets`."""
+
+    waiters: Collection[Node]
+    """The actors that can't go on until the wait is over."""
+    targets: Collection[Node]
+    """The actors that must do something first."""
+
+
+@final
+class WaitGraph:
+    """The waits that are going on now, and the search for the circle that one more would close."""
+
+    def __init__(self) -> None:
+        # For each actor that is waited for, the waits that have it as a target.
+        self._waits_for: dict[Node, list[Wait]] = {}
+
+    def add(self, waiters: Collection[Node], targets: Collection[Node]) -> Wait:
+        """Note a wait that begins; end it with `remove`. Look for a circle first: this doesn't."""
+        wait = Wait(waiters, targets)
+        for target in targets:
+            self._waits_for.setdefault(target, []).append(wait)
+        return wait
+
+    def remove(self, wait: Wait) -> None:
+        """Note that a wait is over."""
+        for target in wait.targets:
+            waits = self._waits_for[target]
+            waits.remove(wait)
+            if not waits:
+                del self._waits_for[target]
+
+    def circle(self, waiters: Iterable[Node], targets: Iterable[Node]) -> tuple[Node, ...] | None:
+        """The circle that would close if `waiters` waited for `targets`, or None.
+
+        It begins and ends with the same actor, one of `waiters`: `(a, b, a)` for "a waits for b, and b for a".
+        """
+        reaches = self._that_wait_for(waiters)
+        for target in targets:
+            if target in reaches:
+                return self._spell(target, reaches)
+        return None
+
+    def in_circle(self, waiters: Iterable[Node]) -> Collection[Node]:
+        """All actors that `waiters` must not wait for, since those wait for them (themselves included)."""
+        return self._that_wait_for(waiters).keys()
+
+    def __len__(self) -> int:
+        return len({id(wait) for waits in self._waits_for.values() for wait in waits})
+
+    def _that_wait_for(self, waiters: Iterable[Node]) -> dict[Node, Node | None]:
+        """Every actor that waits for one of `waiters`, each with the next actor on its way there."""
+        reaches: dict[Node, Node | None] = dict.fromkeys(waiters)
+        unseen = list(reaches)
+        for node in unseen:
+            for wait in self._waits_for.get(node, ()):
+                for waiter in wait.waiters:
+                    if waiter not in reaches:
+                        reaches[waiter] = node
+                        unseen.append(waiter)
+        return reaches
+
+    @staticmethod
+    def _spell(target: Node, reaches: dict[Node, Node | None]) -> tuple[Node, ...]:
+        path: list[Node] = [target]
+        following = reaches[target]
+        while following is not None:
+            path.append(following)
+            following = reaches[following]
+        return (path[-1], *path)
+
+
+def in_words(circle: Iterable[Node]) -> str:
+    """The circle as people read it: "session A → session B → session A"."""
+    return " → ".join(str(node) for node in circle)

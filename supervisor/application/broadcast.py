@@ -1,0 +1,263 @@
+"""To all sessions at once: one deadline, and a report of what became of each.
+
+Essay: one shared record. A broadcast to five hundred sessions makes no task, no event and no reply for each: it puts
+the message into every mailbox that has room, in one loop. Only those without room take part in a wait, and they share
+one record that counts down. At the deadline what still waits is withdrawn. A session that lagged is not waited for the
+next time: it takes part if it has room at once. So one stuck session delays the others once, by one deadline, and then
+never again until it has caught up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, final
+
+import attrs
+import outcome
+import trio
+
+from supervisor.actor.entry import Doer, Entry, Tell
+from supervisor.actor.holding import Holds
+from supervisor.actor.ref import Parked
+from supervisor.actor.waiting import in_words
+from supervisor.errors import DeadlockError
+from supervisor.session.actor import SessionActor
+from supervisor.session.context import SessionContext
+
+TIMEOUT = 1.0
+"""Seconds that sessions get to take part, all together: a person notices a feed that stalls for longer."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class BroadcastReport:
+    """What became of a broadcast: each session is in one of these."""
+
+    accepted: tuple[SessionContext, ...] = ()
+    """The message is in their mailboxes."""
+    lagged: tuple[SessionContext, ...] = ()
+    """They had no room by the deadline; the message was not sent."""
+    gone: tuple[SessionContext, ...] = ()
+    """They ended meanwhile."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class UpdateReport:
+    """What became of an update: each session is in one of these."""
+
+    done: tuple[SessionContext, ...] = ()
+    """The function has run, and its changes are kept."""
+    lagged: tuple[SessionContext, ...] = ()
+    """It had not run by the deadline, or was cancelled then and rolled back."""
+    gone: tuple[SessionContext, ...] = ()
+    """They ended before it ran."""
+    failed: Mapping[SessionContext, BaseException] = attrs.field(factory=dict)
+    """It raised this, and was rolled back; the log has it too, with the session."""
+
+
+@final
+class _Room:
+    """One session's wait for room, as part of a broadcast."""
+
+    __slots__ = ("entry", "record", "session")
+
+    def __init__(self, record: _Broadcast, session: SessionActor) -> None:
+        self.record = record
+        self.session = session
+        self.entry = Tell(record.message)
+
+    def granted(self) -> None:
+        """See `RoomWaiter.granted`."""
+        self.record.over(self, self.record.accepted)
+
+    def closed(self) -> None:
+        """See `RoomWaiter.closed`."""
+        self.record.over(self, self.record.gone)
+
+
+@final
+class _Broadcast:
+    """The shared record of those that wait for room."""
+
+    def __init__(self, message: object) -> None:
+        self.message = message
+        self.accepted: list[SessionContext] = []
+        self.lagged: list[SessionContext] = []
+        self.gone: list[SessionContext] = []
+        self.waiting: dict[_Room, None] = {}
+        self._parked = Parked()
+
+    def over(self, room: _Room, outcome_list: list[SessionContext]) -> None:
+        del self.waiting[room]
+        room.session.lagged_in_broadcast = outcome_list is self.lagged
+        outcome_list.append(room.session.context)
+        if not self.waiting:
+            self._parked.wake(outcome.Value(None))
+
+    async def wait(self, timeout: float) -> None:
+        """Wait until all have room, or withdraw what waits at the deadline, or on cancellation."""
+        with trio.move_on_after(timeout):
+            await self._parked.park(self._withdraw)
+
+    def _withdraw(self) -> bool:
+        for room in list(self.waiting):
+            room.session.mailbox.withdraw(room.entry)
+            self.over(room, self.lagged)
+        return True
+
+
+async def broadcast(
+    sessions: Iterable[SessionActor], message: object, *, holds: Holds, timeout: float
+) -> BroadcastReport:
+    """See `ApplicationContext.broadcast`."""
+    await trio.lowlevel.checkpoint_if_cancelled()
+    record = _Broadcast(message)
+    accepted = record.accepted
+    entry = Tell(message)
+    blocked = None
+    for session in sessions:
+        if session.mailbox.is_closed:
+            record.gone.append(session.context)
+        elif session.mailbox.put(entry):
+            session.lagged_in_broadcast = False
+            accepted.append(session.context)
+        else:
+            if blocked is None:
+                blocked = holds.graph.in_circle(holds.held_up())
+            if session.lagged_in_broadcast or session in blocked:
+                record.lagged.append(session.context)
+                session.lagged_in_broadcast = True
+            else:
+                room = _Room(record, session)
+                record.waiting[room] = None
+                session.mailbox.put_when_room(room.entry, room)
+    if record.waiting:
+        with holds.waiting_for([room.session for room in record.waiting], "broadcast()"):
+            await record.wait(timeout)
+    else:
+        await trio.lowlevel.cancel_shielded_checkpoint()
+    return BroadcastReport(accepted=tuple(accepted), lagged=tuple(record.lagged), gone=tuple(record.gone))
+
+
+@final
+class _Part(Entry):
+    """One session's part in an update."""
+
+    __slots__ = ("record", "session")
+
+    def __init__(self, record: _Update, session: SessionActor) -> None:
+        self.record = record
+        self.session = session
+
+    def start(self, actor: Doer) -> object:
+        """See `Entry.start`."""
+        return actor.call(self.record.func, *self.record.args)
+
+    def succeeded(self, result: object) -> None:
+        """See `Entry.succeeded`."""
+        self.record.over(self, self.record.done)
+
+    def failed(self, error: BaseException, incident: str | None) -> None:
+        """See `Entry.failed`."""
+        if self in self.record.waiting:
+            self.record.failed[self.session.context] = error
+            self.record.over(self, None)
+
+    def cancelled(self) -> None:
+        """See `Entry.cancelled`."""
+        self.record.over(self, self.record.lagged)
+
+    def dropped(self) -> None:
+        """See `Entry.dropped`."""
+        self.record.over(self, self.record.gone)
+
+    def granted(self) -> None:
+        """See `RoomWaiter.granted`: the part waits for its turn now."""
+
+    def closed(self) -> None:
+        """See `RoomWaiter.closed`."""
+        self.record.over(self, self.record.gone)
+
+    def describe(self) -> str:
+        """See `Entry.describe`."""
+        return f"update_sessions({getattr(self.record.func, '__qualname__', self.record.func)})"
+
+
+@final
+class _Update:
+    """The shared record of an update."""
+
+    def __init__(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.func = func
+        self.args = args
+        self.done: list[SessionContext] = []
+        self.lagged: list[SessionContext] = []
+        self.gone: list[SessionContext] = []
+        self.failed: dict[SessionContext, BaseException] = {}
+        self.waiting: dict[_Part, None] = {}
+        self._parked = Parked()
+
+    def over(self, part: _Part, outcome_list: list[SessionContext] | None) -> None:
+        if part not in self.waiting:  # the deadline has passed, and it was counted as lagged
+            return
+        del self.waiting[part]
+        part.session.lagged_in_update = outcome_list is self.lagged
+        if outcome_list is not None:
+            outcome_list.append(part.session.context)
+        if not self.waiting:
+            self._parked.wake(outcome.Value(None))
+
+    async def wait(self, timeout: float) -> None:
+        """Wait until all parts are over; at the deadline, or on cancellation, revoke what isn't."""
+        with trio.move_on_after(timeout):
+            await self._parked.park(self._revoke)
+
+    def _revoke(self) -> bool:
+        # A part in hand is cancelled and unwinds in its own session; nobody waits for that here.
+        for part in list(self.waiting):
+            if not part.session.mailbox.withdraw(part):
+                part.session.cancel_in_hand(part)
+            self.over(part, self.lagged)
+        return True
+
+
+async def update_sessions(
+    sessions: Sequence[SessionActor],
+    func: Callable[..., Any],
+    args: tuple[Any, ...],
+    *,
+    holds: Holds,
+    timeout: float,
+) -> UpdateReport:
+    """See `ApplicationContext.update_sessions`."""
+    await trio.lowlevel.checkpoint_if_cancelled()
+    waiters = holds.held_up()
+    circle = holds.graph.circle(waiters, sessions) if waiters else None
+    if circle is not None:
+        raise DeadlockError(
+            f"update_sessions() would wait for ever: {in_words(circle)}; "
+            "from a handler, hook or borrow use broadcast(), and change the session's own document directly"
+        )
+    record = _Update(func, args)
+    for session in sessions:
+        part = _Part(record, session)
+        if session.mailbox.is_closed:
+            record.gone.append(session.context)
+        elif session.lagged_in_update and not session.is_idle:
+            record.lagged.append(session.context)
+        else:
+            record.waiting[part] = None
+            if not session.mailbox.put(part):
+                session.mailbox.put_when_room(part, part)
+    if record.waiting:
+        with holds.waiting_for([part.session for part in record.waiting], "update_sessions()"):
+            await record.wait(timeout)
+    else:
+        await trio.lowlevel.cancel_shielded_checkpoint()
+    return UpdateReport(
+        done=tuple(record.done),
+        lagged=tuple(record.lagged),
+        gone=tuple(record.gone),
+        failed=dict(record.failed),
+    )

@@ -1,0 +1,179 @@
+"""What authors hold of an application: its context, and the sequence of its sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any, Protocol, final, overload
+
+from supervisor.actor.callbacks import CallbackHandle, Callbacks
+from supervisor.application.broadcast import TIMEOUT, BroadcastReport, UpdateReport
+from supervisor.application.producers import Producer
+from supervisor.session.context import SessionContext
+
+
+class Host(Protocol):
+    """What the context needs of the application's actor."""
+
+    application: str
+    callbacks: Callbacks
+
+    def snapshot(self) -> tuple[SessionContext, ...]:
+        """The live sessions."""
+
+    def destroy_session(self, id: str) -> bool:
+        """See `ApplicationContext.destroy_session`."""
+
+    def add_producer(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Producer:
+        """See `ApplicationContext.add_callback`."""
+
+    def remove_producer(self, producer: Producer) -> None:
+        """See `ApplicationContext.remove_callback`."""
+
+    async def broadcast(self, message: object, timeout: float) -> BroadcastReport:
+        """See `ApplicationContext.broadcast`."""
+
+    async def update_sessions(self, func: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> UpdateReport:
+        """See `ApplicationContext.update_sessions`."""
+
+    def call_from_thread(self, func: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> Any:
+        """See `ApplicationContext.call_from_thread`."""
+
+
+@final
+class Sessions(Sequence[SessionContext]):
+    """The sessions that were live when this was taken. Iterating it skips those that have ended since.
+
+    So a loop over it that awaits between its steps meets no session that is gone, whoever comes and leaves meanwhile.
+    """
+
+    __slots__ = ("_contexts",)
+
+    def __init__(self, contexts: tuple[SessionContext, ...]) -> None:
+        self._contexts = contexts
+
+    @overload
+    def __getitem__(self, index: int) -> SessionContext: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sessions: ...
+    def __getitem__(self, index: int | slice) -> SessionContext | Sessions:
+        return Sessions(self._contexts[index]) if isinstance(index, slice) else self._contexts[index]
+
+    def __len__(self) -> int:
+        return len(self._contexts)
+
+    def __iter__(self) -> Iterator[SessionContext]:
+        return (context for context in self._contexts if not context.destroyed)
+
+    def __contains__(self, context: object) -> bool:
+        return context in self._contexts
+
+    def __repr__(self) -> str:
+        return f"<Sessions: {len(self)}>"
+
+
+@final
+class ApplicationContext:
+    """One application, as its hooks and producers meet it. All methods but one belong to the server's thread."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.state = SimpleNamespace()
+        """The app's own things, for as long as the application lives: `app_context.state.feed = ...`."""
+
+    @property
+    def name(self) -> str:
+        """The application's name: the last part of its URL."""
+        return self._host.application
+
+    @property
+    def sessions(self) -> Sessions:
+        """The live sessions now. A session is one of them from when the created hooks accepted it until its end begins.
+
+        What is sent to one whose document is not built yet waits until it is. Empty while the unload hooks run.
+        """
+        return Sessions(self._host.snapshot())
+
+    def add_callback(self, func: Callable[..., Any], *args: Any) -> Producer:
+        """Run `func(*args)` in a task of its own, for as long as it likes: a producer.
+
+        It starts when all load hooks are done (at once, if they are), and is cancelled when the application ends. If
+        it raises, that is reported and it is called again after 0.5 s, then 1 s, doubling up to 60 s; from 0.5 s again
+        once it has run for 60 s. When it returns it is done.
+        """
+        return self._host.add_producer(func, args)
+
+    def add_periodic_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
+        """Call `func(*args)` every `seconds` seconds, in the application's callback task: one callback at a time.
+
+        Calls never overlap and missed ticks are skipped. Times count from the end of the load hooks.
+        """
+        return self._host.callbacks.add_periodic(func, args, seconds)
+
+    def add_timeout_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
+        """Call `func(*args)` once after `seconds` seconds. See `add_periodic_callback()`."""
+        return self._host.callbacks.add_timeout(func, args, seconds)
+
+    def add_next_tick_callback(self, func: Callable[..., Any], *args: Any) -> CallbackHandle:
+        """Call `func(*args)` once, soon, after those that wait already. See `add_periodic_callback()`.
+
+        Raises:
+            MailboxFull: 1,000 next ticks wait already.
+        """
+        return self._host.callbacks.add_next_tick(func, args)
+
+    def remove_callback(self, handle: CallbackHandle | Producer) -> None:
+        """Remove what an adder returned: it never fires again. A producer is cancelled.
+
+        Raises:
+            ValueError: it was removed already, has finished, or is another's.
+        """
+        if isinstance(handle, Producer):
+            self._host.remove_producer(handle)
+        else:
+            self._host.callbacks.remove(handle)
+
+    async def broadcast(self, message: object, *, timeout: float = TIMEOUT) -> BroadcastReport:
+        """Send one message to every session; waits for room only, at most `timeout` seconds for all together.
+
+        A session without room by then lagged: it did not get the message, and the next broadcast doesn't wait for it.
+        Raises nothing for one session's fate; the report has it. Cancelled, it withdraws what waits for room.
+
+        Raises:
+            TypeError: the app has no handler for messages of this type; nothing was sent.
+        """
+        return await self._host.broadcast(message, timeout)
+
+    async def update_sessions(self, func: Callable[..., Any], *args: Any, timeout: float = TIMEOUT) -> UpdateReport:
+        """Run `func(doc, *args)` in every session, as a transaction of its own, and wait until all have.
+
+        The function may be plain or `async`. At the deadline (`timeout` seconds for all together), or on cancellation,
+        what is queued is withdrawn and what is in hand is cancelled and rolled back; those sessions lagged, and the
+        next update takes them along only if they are idle then. What the function raises in one session is reported
+        and stands in the report; it stops no other.
+
+        Raises:
+            DeadlockError: called from a session's own handler, hook or borrow; no session was touched.
+        """
+        return await self._host.update_sessions(func, args, timeout)
+
+    def destroy_session(self, id: str) -> bool:
+        """Destroy the session with this id, without waiting; False if there is none."""
+        return self._host.destroy_session(id)
+
+    def call_from_thread(self, func: Callable[..., Any], *args: Any, timeout: float = 30.0) -> Any:
+        """From any other thread: call `func(*args)` in the server's thread, and return what it returns.
+
+        This is the one door for threads: `app_context.call_from_thread(session_context.tell, message)`. The function
+        may be plain or `async`; it runs in the application's scope, and blocks the calling thread, not the server.
+
+        Raises:
+            Exception: whatever the function raised.
+            TimeoutError: it took longer than `timeout` seconds; it was cancelled.
+            ActorGone: the application has ended, or ended meanwhile.
+            RuntimeError: called in the server's own thread, where you can call the function yourself.
+        """
+        return self._host.call_from_thread(func, args, timeout)
+
+    def __repr__(self) -> str:
+        return f"<ApplicationContext {self.name} sessions={len(self.sessions)}>"

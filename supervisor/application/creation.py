@@ -1,0 +1,70 @@
+"""What became of the wish for a session: one result for all who wait for the same id."""
+
+from __future__ import annotations
+
+from typing import final
+
+import attrs
+import trio
+
+from supervisor.session.actor import SessionActor
+
+
+@final
+@attrs.frozen
+class Created:
+    """The session is built."""
+
+    session: SessionActor
+
+
+@final
+@attrs.frozen
+class Refused:
+    """A hook said no."""
+
+    reason: str
+    """What the visitor may read; often empty."""
+
+
+@final
+@attrs.frozen
+class Failed:
+    """Something raised, or took too long."""
+
+    incident: str
+    """What the visitor is told, and the log has too."""
+
+
+@final
+@attrs.frozen
+class Busy:
+    """There is no room now."""
+
+    retry_after: float
+    """Seconds after which it is worth another try."""
+
+
+Outcome = Created | Refused | Failed | Busy
+
+
+@final
+class Creation:
+    """One session that is being created, for all who wait for it."""
+
+    def __init__(self) -> None:
+        self._settled = trio.Event()
+        self.outcome: Outcome | None = None
+        """The result; None while there is none."""
+
+    def settle(self, outcome: Outcome) -> None:
+        """Give the result; the first one counts."""
+        if self.outcome is None:
+            self.outcome = outcome
+            self._settled.set()
+
+    async def wait(self) -> Outcome:
+        """Wait for the result. Safe to cancel: the creation goes on. Its own deadlines bound it."""
+        await self._settled.wait()
+        assert self.outcome is not None
+        return self.outcome

@@ -1,0 +1,85 @@
+"""Lifecycle hooks: their names, how they are found and called, and what a deadline means to them."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import trio
+
+from supervisor.errors import ApplicationError
+
+HOOKS = ("on_application_load", "on_application_unload", "on_session_created", "on_session_destroyed")
+"""The hooks' names, as the seed has them."""
+ALIASES = {"on_server_loaded": "on_application_load", "on_server_unloaded": "on_application_unload"}
+"""Bokeh's other names for them."""
+
+Hook = Callable[[Any], Any]
+
+
+def find_hooks(namespace: Mapping[str, object], where: str) -> tuple[dict[str, Hook], list[str]]:
+    """The hooks of a module by our names, and warnings of names that are nearly a hook's.
+
+    Raises:
+        ApplicationError: a hook is no function of one argument, or is there under both of its names.
+    """
+    hooks: dict[str, Hook] = {}
+    for name, value in namespace.items():
+        hook = ALIASES.get(name, name)
+        if hook not in HOOKS:
+            continue
+        if hook in hooks and hooks[hook] is not value:
+            raise ApplicationError(f"{where} has {hook} under two names; keep one of them")
+        if not callable(value):
+            raise ApplicationError(f"{where}: {name} is no function; write `def {name}({_argument(hook)}): ...`")
+        check_signature(value, _argument(hook), where=where, name=name)
+        hooks[hook] = value
+    return hooks, _near_misses(namespace, where)
+
+
+def check_signature(func: Callable[..., Any], argument: str, *, where: str, name: str) -> None:
+    """Refuse a function that can't be called with one argument."""
+    try:
+        signature = inspect.signature(func)
+    except (TypeError, ValueError):  # some callables of C can't be inspected; calling them will tell
+        return
+    try:
+        signature.bind(object())
+    except TypeError:
+        raise ApplicationError(
+            f"{where}: {name}{signature} must take one argument; write `def {name}({argument}): ...`"
+        ) from None
+
+
+def _argument(hook: str) -> str:
+    return "app_context" if "application" in hook else "session_context"
+
+
+def _near_misses(namespace: Mapping[str, object], where: str) -> list[str]:
+    known = [*HOOKS, *ALIASES]
+    warnings = []
+    for name, value in namespace.items():
+        if name in known or name.startswith("_") or not callable(value):
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+        if near:
+            warnings.append(f"{where}: {name} is no hook and is never called; did you mean {near[0]}?")
+    return warnings
+
+
+async def call_author(func: Callable[..., Any], *args: Any, timeout: float) -> Any:
+    """Call an author's function, await what it returns if that can be awaited, under a deadline.
+
+    Raises:
+        trio.TooSlowError: it took longer than `timeout` seconds and was cancelled.
+    """
+    with trio.move_on_after(timeout) as scope:
+        result = func(*args)
+        if hasattr(result, "__await__"):
+            result = await result
+        return result
+    assert scope.cancelled_caught
+    name = getattr(func, "__qualname__", repr(func))
+    raise trio.TooSlowError(f"{name} took longer than {timeout:g} s and was cancelled")

@@ -1,0 +1,179 @@
+"""Loading an app: from a directory, a script, a module, or a function of a module, each executed once."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.machinery
+import importlib.util
+import re
+import secrets
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from supervisor.application.handlers import Application, Handler, NamespaceHandler
+from supervisor.errors import ApplicationError
+
+HOOK_FILES = ("lifecycle.py", "app_hooks.py", "server_lifecycle.py")
+"""Where a directory's hooks may be: our name first, then Bokeh's newer and older one."""
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
+
+
+def load_application(app: str, *, name: str | None = None) -> Application:
+    """Load an app from a directory, `x.py`, `module` or `module:function`.
+
+    Its code is executed once, here. A module that can only be found from the current directory is found.
+
+    Args:
+        app: what to load; the function of `module:function` takes the document, or is an `Application`.
+        name: the name to serve it under; by default that of the directory, file, module or function.
+
+    Raises:
+        ApplicationError: it isn't there, doesn't compile, raises while it is executed, or is no app.
+    """
+    path = Path(app)
+    if path.is_dir():
+        return _named(app, name or path.resolve().name, load_directory(path))
+    if path.suffix == ".py" or path.is_file():
+        if not path.is_file():
+            raise ApplicationError(f"there is no app at {app}: the file doesn't exist")
+        return _named(app, name or path.stem, [_load_script(path)])
+    if re.fullmatch(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?", app):
+        return _load_from_module(app, name)
+    raise ApplicationError(f"there is no app at {app}: give a directory, a file x.py, a module, or module:function")
+
+
+def load_directory(directory: Path) -> list[Handler]:
+    """The handlers of an app's directory: its hooks' file, then its `main.py`.
+
+    The directory becomes a package under a private, unique name, so that `from .main import Quote` works and apps with
+    files of equal names don't meet.
+    """
+    hook_files = [file for file in HOOK_FILES if (directory / file).is_file()]
+    if len(hook_files) > 1:
+        raise ApplicationError(
+            f"{directory} has {' and '.join(hook_files)}, which are names for the same thing; keep one of them"
+        )
+    has_main = (directory / "main.py").is_file()
+    if not has_main and not hook_files:
+        raise ApplicationError(f"there is no app in {directory}: it has neither main.py nor {HOOK_FILES[0]}")
+    package = _make_package(directory)
+    handlers: list[Handler] = []
+    if hook_files:
+        module = _execute(f"{package}.{hook_files[0].removesuffix('.py')}", directory / hook_files[0])
+        handlers.append(
+            NamespaceHandler(
+                vars(module),
+                where=str(directory / hook_files[0]),
+                hooks_only=True,
+                directory=directory.resolve(),
+            )
+        )
+    if has_main:
+        module = _execute(f"{package}.main", directory / "main.py")
+        handlers.append(NamespaceHandler(vars(module), where=str(directory / "main.py"), directory=directory.resolve()))
+    return handlers
+
+
+def _make_package(directory: Path) -> str:
+    name = f"_supervisor_app_{re.sub(r'[^0-9A-Za-z]', '_', directory.resolve().name)}_{secrets.token_hex(4)}"
+    init = directory / "__init__.py"
+    spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+    if init.is_file():
+        found = importlib.util.spec_from_file_location(
+            name, init, submodule_search_locations=[str(directory.resolve())]
+        )
+        assert found is not None
+        spec = found
+    else:
+        spec.submodule_search_locations = [str(directory.resolve())]
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[name] = package
+    if spec.loader is not None:
+        with _translated(init):
+            spec.loader.exec_module(package)
+    return name
+
+
+def _execute(module: str, file: Path) -> ModuleType:
+    with _translated(file):
+        return importlib.import_module(module)
+
+
+def _load_script(file: Path) -> Handler:
+    name = f"_supervisor_app_{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{secrets.token_hex(4)}"
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    if spec is None or spec.loader is None:
+        raise ApplicationError(f"{file} is no Python file; an app's script ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    with _translated(file):
+        spec.loader.exec_module(module)
+    return _not_empty(NamespaceHandler(vars(module), where=str(file)), str(file))
+
+
+def _load_from_module(app: str, name: str | None) -> Application:
+    module_name, _, attribute = app.partition(":")
+    try:
+        known = importlib.util.find_spec(module_name) is not None
+    except (ModuleNotFoundError, ValueError):
+        known = False
+    except Exception as error:  # a parent package's own code raised
+        raise ApplicationError(f"{app} can't be loaded: {type(error).__name__}: {error}") from error
+    if not known:
+        raise ApplicationError(f"there is no app at {app}: neither a directory nor a module of that name")
+    with _translated(Path(module_name)):
+        module = importlib.import_module(module_name)
+    if not attribute:
+        handler = _not_empty(NamespaceHandler(vars(module), where=module_name), module_name)
+        return _named(app, name or module_name.rpartition(".")[2], [handler])
+    try:
+        found = getattr(module, attribute)
+    except AttributeError:
+        raise ApplicationError(f"there is no app at {app}: the module has no {attribute}") from None
+    if isinstance(found, Application):
+        return found
+    handler = NamespaceHandler(vars(module), where=module_name, modify_document=found)
+    return _named(app, name or attribute, [handler])
+
+
+def _not_empty(handler: NamespaceHandler, where: str) -> Handler:
+    if handler.is_empty:
+        raise ApplicationError(
+            f"there is no app in {where}: it has no modify_document(doc), no @receives handler and no hook"
+        )
+    return handler
+
+
+def _named(app: str, name: str, handlers: list[Handler]) -> Application:
+    if not _NAME.fullmatch(name):
+        raise ApplicationError(
+            f"{app} can't be served as {name!r}: a name is made of letters, digits and . _ ~ -; rename it"
+        )
+    return Application(handlers, name=name)
+
+
+@contextlib.contextmanager
+def _translated(file: Path) -> Iterator[None]:
+    """Turn what an app's code raises while it is executed into one sentence with file and line."""
+    try:
+        yield
+    except SyntaxError as error:
+        raise ApplicationError(f"{error.filename or file}, line {error.lineno}: syntax error: {error.msg}") from error
+    except ApplicationError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ApplicationError(
+            f"{_culprit(error, file)}: {type(error).__name__} while the app was loaded: {error}"
+        ) from error
+
+
+def _culprit(error: BaseException, file: Path) -> str:
+    """The last line of the app's own code on the way to the error, or the file if there is none."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).parent == file.resolve().parent:
+            return f"{frame.filename}, line {frame.lineno}"
+    return str(file)

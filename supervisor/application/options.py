@@ -1,0 +1,39 @@
+"""What can be set for an application. Pure."""
+
+from __future__ import annotations
+
+from typing import final
+
+import attrs
+
+from supervisor.actor.mailbox import CAPACITY
+
+
+@final
+@attrs.frozen(kw_only=True)
+class ApplicationOptions:
+    """Limits and deadlines of one application; all times in seconds."""
+
+    linger: float = 15.0
+    """How long a session is kept that nobody is attached to."""
+    max_age: float | None = None
+    """The longest that a session may live; None for as long as it is used."""
+    max_sessions: int = 1_000
+    """Sessions at once; a quarter of them may be such as nobody ever attached to."""
+    max_creating: int = 50
+    """Sessions that are being created at once."""
+    creating_timeout: float = 5.0
+    """How long a creation waits for its turn."""
+    hook_timeout: float = 10.0
+    """How long a created, destroyed or unload hook may take."""
+    load_timeout: float = 60.0
+    """How long a load hook may take."""
+    build_timeout: float = 60.0
+    """How long `modify_document` may take."""
+    mailbox_capacity: int = CAPACITY
+    """Messages that a session's mailbox holds."""
+
+    @property
+    def max_unattached(self) -> int:
+        """Sessions that nobody ever attached to, at once: crawlers get no more than this share."""
+        return max(1, self.max_sessions // 4)

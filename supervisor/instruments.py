@@ -1,0 +1,62 @@
+"""What can be observed of a running server: one interface of methods that do nothing. Pure.
+
+Subclass `Instruments`, override what you want to see, and hand it to the server. The methods are called
+synchronously, in the server's thread, at the moment the thing happened; they must return at once and must not raise.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Incident:
+    """One failure of an app's code, or of ours, as it is reported and logged."""
+
+    id: str
+    """Eight hexadecimal digits; the person who met the failure sees the same ones."""
+    application: str
+    """The application's name, or "-"."""
+    session: str
+    """The session's short name, or "-"."""
+    what: str
+    """What failed, in words: "handler on_quote of message Quote"."""
+    error: BaseException
+    """What was raised."""
+
+
+class Instruments:
+    """Sees what happens; this one does nothing with it."""
+
+    def failed(self, incident: Incident) -> None:
+        """Something raised that should not have; whoever waited for it was told the incident's id."""
+
+    def dead_letter(self, *, application: str, session: str, message: object) -> None:
+        """A message came for an actor that had ended."""
+
+    def application_loaded(self, *, application: str) -> None:
+        """All load hooks of an application are done; sessions can be created from now on."""
+
+    def application_unloaded(self, *, application: str) -> None:
+        """All unload hooks of an application are done."""
+
+    def session_created(self, *, application: str, session: str) -> None:
+        """A session was built and handles messages from now on."""
+
+    def session_refused(self, *, application: str, session: str, reason: str) -> None:
+        """A created hook refused a session."""
+
+    def session_destroyed(self, *, application: str, session: str, reason: str) -> None:
+        """A session has ended, its hooks included."""
+
+    def connection_attached(self, *, application: str, session: str, connection: str, resumed: bool) -> None:
+        """A connection joined a session; `resumed` if it went on where it had been."""
+
+    def connection_detached(self, *, application: str, session: str, connection: str, code: int) -> None:
+        """A connection left its session, with this close code."""
+
+    def connection_refused(self, *, application: str, reason: str) -> None:
+        """A connection was turned away before it reached a session; the reason names the option that allows it."""
+
+    def broadcast_lagged(self, *, application: str, session: str) -> None:
+        """A session had no room for a broadcast by its deadline."""

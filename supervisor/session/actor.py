@@ -1,0 +1,384 @@
+"""The actor of one session: owns its document, handles its messages, runs its two hooks, and ends with all it started.
+
+Essay: how a session ends. `end()` decides everything in one synchronous stretch: the session leaves the application's
+sessions, its mailbox closes (asks fail at once, tells become dead letters), its connections are told, its timers are
+removed, and its scope is cancelled, which ends handlers in hand (rolled back) and background tasks. Called from the
+session's own handler it waits for that handler's return instead, so that its changes are kept and sent. What remains is
+done by the session's task, shielded and under deadlines: borrows that were waiting get their turn, the destroyed hooks
+run with the document still readable, connections are waited for. The last thing that happens, with no await after it,
+is that those who wait for the end are told: when they run, nothing of the session does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, final
+
+import trio
+
+from supervisor.actor.base import Actor, Runtime
+from supervisor.actor.callbacks import Callbacks
+from supervisor.actor.entry import Stop, Tell
+from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
+from supervisor.actor.holding import Hold
+from supervisor.actor.mailbox import CAPACITY
+from supervisor.actor.ref import ActorRef
+from supervisor.actor.timers import Alarm
+from supervisor.document.json_document import JsonDocument
+from supervisor.errors import DocumentNotHeld, SessionGone
+from supervisor.instruments import Incident
+from supervisor.session.connection import Audience, Connection, ConnectionContext, Ending, NoAudience
+from supervisor.session.context import Document, SessionContext
+from supervisor.session.lending import Borrow, borrowed
+from supervisor.session.lifecycle import Effect, Event, Lifecycle, State
+from supervisor.session.receivers import Receivers
+from supervisor.session.request import Request
+
+BORROW_GRACE = 5.0
+"""Seconds in which borrows get their turn once the end has begun: enough for a step, too little to hang a stop."""
+CONNECTION_GRACE = 5.0
+"""Seconds that connections get to close politely before they are cancelled."""
+
+
+class Household(Protocol):
+    """What a session needs of the application that it belongs to."""
+
+    application: str
+
+    async def create(self, session: SessionActor) -> None:
+        """Run the created hooks and build the document; raising means that there is no session."""
+
+    async def take_leave(self, session: SessionActor) -> None:
+        """Run the destroyed hooks that are due; reports what they raise, and raises nothing."""
+
+    def attached(self, session: SessionActor) -> None:
+        """Somebody attaches, for the first time."""
+
+    def left(self, session: SessionActor) -> None:
+        """The end has begun: the session is none of the application's sessions any more."""
+
+    def dead_letter(self, session: SessionActor, message: object) -> None:
+        """Count a message that came too late."""
+
+
+@final
+class SessionActor(Actor):
+    """One session. Made by the application, which runs `live` in its nursery."""
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        shown_id: str,
+        epoch: str,
+        request: Request,
+        household: Household,
+        receivers: Receivers,
+        runtime: Runtime,
+        linger: float,
+        max_age: float | None = None,
+        capacity: int = CAPACITY,
+    ) -> None:
+        super().__init__(f"session {shown_id}", runtime, capacity=capacity)
+        self.id = id
+        self.shown_id = shown_id
+        """The id as logs and errors show it: too short to attach with."""
+        self.epoch = epoch
+        """Tells this life of the document from every other."""
+        self.request = request
+        self.lifecycle = Lifecycle()
+        self.stored = JsonDocument(guard=self.check_held)
+        self.callbacks = Callbacks(self, runtime.timers)
+        self.ref = ActorRef(self)
+        self.context = SessionContext(self)
+        self.document = Document(self)
+        self.audience: Audience = NoAudience()
+        self.connections: dict[Connection, None] = {}
+        # See `lending.Lender`.
+        self.holder: Hold | None = None
+        self.loan: Borrow | None = None
+        self.borrows_until: float | None = None
+        # Whether a broadcast, or an update of all sessions, found this one late the last time.
+        self.lagged_in_broadcast = False
+        self.lagged_in_update = False
+        # Why it ends; set once, by whoever wanted it first.
+        self.ending: Ending | None = None
+        self._household = household
+        self._receivers = receivers.by_type
+        self._linger = linger
+        self._max_age = max_age
+        self._linger_alarm: Alarm | None = None
+        self._age_alarm: Alarm | None = None
+        # The session's own nursery while it lives: its background tasks, and the scope that destroying cancels.
+        self._nursery: trio.Nursery | None = None
+        self._all_left = trio.Event()
+        self._ended = trio.Event()
+
+    # Its life.
+
+    async def live(self) -> None:
+        """Live from creation to the end; what the application's nursery runs. Never raises but to pass a cancellation.
+
+        The second guard stands here, outside of the session's scope; see `actor.guard`.
+        """
+        passing: BaseException | None = None
+        try:
+            await self._live()
+        except BaseException as error:
+            failure, passing = split_failure(error)
+            if failure is not None:
+                self.report("session", failure)
+        try:
+            with trio.CancelScope(shield=True):
+                await self._close()
+        except BaseException as error:  # ours: whatever hooks and borrowers raise is reported where they are called
+            failure, _ = split_failure(error)
+            if failure is not None:
+                self.report("end of the session", failure)
+        self.callbacks.clear()
+        self.holder = None
+        self.lifecycle.handle(Event.CLOSED)
+        self._ended.set()
+        if passing is not None:
+            pass_on(passing, passing)
+
+    async def _live(self) -> None:
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            with self._at_work():
+                if self.ending is None:
+                    self._handling = True  # so that a hook which destroys the session is let finish
+                    await self._household.create(self)
+                    self._handling = False
+                if self.ending is None:
+                    self._perform(Event.BUILT)
+                    if self._max_age is not None:
+                        self._age_alarm = self.runtime.timers.call_after(
+                            self._max_age,
+                            lambda: self.end(Ending(kind="destroyed", reason="the session reached its greatest age")),
+                        )
+                    await self.handle_mail()
+            self._begin_end()
+
+    async def _close(self) -> None:
+        """What an end has to wait for, each part under its deadline."""
+        self.end(Ending(kind="destroyed"))
+        self._begin_end()
+        assert self.borrows_until is not None
+        with self._at_work():
+            with trio.move_on_at(self.borrows_until):
+                while (entry := self.mailbox.take()) is not None:
+                    if type(entry) is Stop:
+                        continue
+                    waiting = self.handle(entry)
+                    if waiting is not None:
+                        await waiting
+            for entry in self.mailbox.close():
+                entry.dropped()
+            await self._household.take_leave(self)
+        with trio.move_on_after(CONNECTION_GRACE):
+            await self._wait_all_left()
+        for connection in list(self.connections):
+            connection.cancel()
+        await self._wait_all_left()
+
+    async def _wait_all_left(self) -> None:
+        while self.connections:
+            self._all_left = trio.Event()
+            await self._all_left.wait()
+
+    def _at_work(self) -> _AtWork:
+        return _AtWork(self)
+
+    def end(self, ending: Ending) -> None:
+        """See `SessionContext.destroy`; `ending` says what connections are told."""
+        if self.ending is not None:
+            return
+        self.ending = ending
+        self.mailbox.put_system(Stop())
+        if not self.in_own_hand():
+            self._begin_end()
+
+    def _begin_end(self) -> None:
+        """Do all of the end that needs no waiting; once."""
+        if self.has_ended:
+            return
+        if self.ending is None:
+            self.ending = Ending(kind="destroyed")
+        self._perform(Event.ENDED)
+
+    def _perform(self, event: Event) -> None:
+        for effect in self.lifecycle.handle(event):
+            if effect is Effect.START_LINGER:
+                self._linger_alarm = self.runtime.timers.call_after(
+                    self._linger,
+                    lambda: self.end(Ending(kind="destroyed", reason="nobody was attached any more")),
+                )
+            elif effect is Effect.STOP_LINGER and self._linger_alarm is not None:
+                self._linger_alarm.cancel()
+                self._linger_alarm = None
+            elif effect is Effect.LEAVE:
+                self._leave()
+
+    def _leave(self) -> None:
+        assert self.ending is not None
+        self.borrows_until = trio.current_time() + BORROW_GRACE
+        if self.loan is not None and self.loan.scope is not None:
+            self.loan.scope.deadline = min(self.loan.scope.deadline, self.borrows_until)
+        self._household.left(self)
+        self.callbacks.clear()
+        if self._age_alarm is not None:
+            self._age_alarm.cancel()
+        for entry in self.mailbox.keep_only(lambda entry: isinstance(entry, Borrow)):
+            if isinstance(entry, Tell):
+                self.dead_letter(entry.message)
+            entry.dropped()
+        for connection in list(self.connections):
+            connection.end(self.ending)
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end has begun."""
+        return self.lifecycle.has_ended
+
+    async def wait_ended(self) -> None:
+        """See `SessionContext.wait_destroyed`."""
+        with self.holds.waiting_for((self,), f"wait_destroyed() of {self}"):
+            await self._ended.wait()
+
+    # Its document.
+
+    def check_held(self) -> None:
+        """Raise `DocumentNotHeld` unless the current task holds the document."""
+        holder = self.holder
+        if holder is not None:
+            try:
+                task = trio.lowlevel.current_task()
+            except RuntimeError:  # not trio's thread
+                pass
+            else:
+                if task is holder.task or holder.covers(task):
+                    return
+        raise DocumentNotHeld(
+            f"this task doesn't hold the document of {self}: "
+            + (
+                "the session has ended"
+                if self.lifecycle.state is State.DESTROYED
+                else "use `async with session_context.locked_document() as doc`, or send the session a message"
+            )
+        )
+
+    def keep(self) -> None:
+        """See `Actor.keep`: commit, and show it to the audience; once the end has begun it goes to nobody."""
+        patch = self.stored.commit()
+        if patch is not None and not self.has_ended:
+            self.audience.committed(patch)
+
+    def undo(self) -> None:
+        """See `Actor.undo`."""
+        self.stored.roll_back()
+
+    def borrow(self, timeout: float) -> AbstractAsyncContextManager[Document]:
+        """See `SessionContext.locked_document`."""
+        return borrowed(self, timeout=timeout)
+
+    # Its messages and tasks.
+
+    def knows(self, message_type: type) -> bool:
+        """See `Recipient.knows`."""
+        return message_type in self._receivers
+
+    def receive(self, message: object) -> object:
+        """See `Doer.receive`."""
+        return self._receivers[type(message)](self.document, message)
+
+    def call(self, func: Callable[..., object], *args: object) -> object:
+        """See `Doer.call`: the function is given the document."""
+        return func(self.document, *args)
+
+    def start_background(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """See `SessionContext.start_soon`."""
+        if self._nursery is None or self.has_ended:
+            self.dead_letter(func)
+        else:
+            self._nursery.start_soon(self._run_background, func, args, name=func)
+
+    async def _run_background(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            await func(*args)
+        except BaseException as error:
+            failure, rest = split_failure(error)
+            if failure is not None:
+                self.failures += 1
+                self.report(f"background task {getattr(func, '__qualname__', func)}", failure)
+            if rest is not None:
+                pass_on(error, rest)
+
+    # Its connections.
+
+    @property
+    def connection_contexts(self) -> tuple[ConnectionContext, ...]:
+        """Who is attached now."""
+        return tuple(connection.context for connection in self.connections)
+
+    def attach(self, connection: Connection) -> None:
+        """A connection joins. The session must not have ended."""
+        if not self.lifecycle.was_attached:
+            self._household.attached(self)
+        self._perform(Event.ATTACHED)
+        self.connections[connection] = None
+
+    def detach(self, connection: Connection) -> None:
+        """A connection has left, with all its tasks."""
+        del self.connections[connection]
+        if not self.connections:
+            self._perform(Event.LEFT)
+            self._all_left.set()
+
+    @property
+    def was_attached(self) -> bool:
+        """Whether anybody ever attached."""
+        return self.lifecycle.was_attached
+
+    # Reports.
+
+    def report(self, what: str, error: BaseException) -> str:
+        """See `Actor.report`."""
+        incident = Incident(
+            id=new_incident_id(),
+            application=self._household.application,
+            session=self.shown_id,
+            what=what,
+            error=unwrap(error),
+        )
+        self.runtime.instruments.failed(incident)
+        return incident.id
+
+    def gone(self) -> SessionGone:
+        """See `Recipient.gone`."""
+        return SessionGone(f"{self} has ended")
+
+    def dead_letter(self, message: object) -> None:
+        """See `Recipient.dead_letter`."""
+        super().dead_letter(message)
+        self._household.dead_letter(self, message)
+
+
+class _AtWork:
+    """While this is entered, the session's task does the session's work, and holds the document."""
+
+    def __init__(self, session: SessionActor) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        session = self._session
+        session._main_hold = session.holder = session.holds.take(session)
+
+    def __exit__(self, *_: object) -> None:
+        session = self._session
+        assert session._main_hold is not None
+        session.holds.release(session._main_hold)
+        session._main_hold = session.holder = None

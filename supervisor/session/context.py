@@ -1,0 +1,279 @@
+"""What authors hold of a session: its context, and its document. Both are faces; the actor behind them does the work.
+
+They stand in one file because each leads to the other: `session_context.document`, `doc.session_context`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, final
+
+import trio
+
+from supervisor.actor.callbacks import CallbackHandle, Callbacks
+from supervisor.actor.mailbox import MailboxStatistics
+from supervisor.actor.ref import TIMEOUT, ActorRef
+from supervisor.document.json_document import JsonDocument
+from supervisor.session.connection import ConnectionContext, Ending
+from supervisor.session.request import Request
+
+
+class Host(Protocol):
+    """What the faces need of the session's actor."""
+
+    id: str
+    name: str
+    request: Request
+    context: SessionContext
+    document: Document
+    stored: JsonDocument
+    callbacks: Callbacks
+    ref: ActorRef
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end has begun."""
+
+    @property
+    def connection_contexts(self) -> tuple[ConnectionContext, ...]:
+        """Who is attached now."""
+
+    def check_held(self) -> None:
+        """Raise `DocumentNotHeld` unless the current task holds the document."""
+
+    def keep(self) -> None:
+        """Keep and send what has changed."""
+
+    def borrow(self, timeout: float) -> AbstractAsyncContextManager[Document]:
+        """See `SessionContext.locked_document`."""
+
+    def start_background(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """See `SessionContext.start_soon`."""
+
+    def end(self, ending: Ending) -> None:
+        """See `SessionContext.destroy`."""
+
+    async def wait_ended(self) -> None:
+        """See `SessionContext.wait_destroyed`."""
+
+
+@final
+class SessionContext:
+    """One session, as hooks, producers and handlers meet it. It may be kept; it outlives its session and then says so.
+
+    All methods must be called in the server's thread; from another one go through
+    `ApplicationContext.call_from_thread()`.
+    """
+
+    __slots__ = ("_host",)
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    @property
+    def id(self) -> str:
+        """The session's id. Whoever knows it may attach to the session: don't show it to others."""
+        return self._host.id
+
+    @property
+    def request(self) -> Request:
+        """The request that created the session; untrusted input."""
+        return self._host.request
+
+    @property
+    def document(self) -> Document:
+        """The document. Its `data` is only for who holds it; its callbacks may be added by anybody."""
+        return self._host.document
+
+    @property
+    def connections(self) -> tuple[ConnectionContext, ...]:
+        """Who is attached now: one for each tab, and for each other client."""
+        return self._host.connection_contexts
+
+    @property
+    def destroyed(self) -> bool:
+        """Whether the session is being destroyed, or was: it handles no message any more."""
+        return self._host.has_ended
+
+    async def tell(self, message: object, *, timeout: float = TIMEOUT) -> None:
+        """Send a message; waits for room only. See `ActorRef.tell`: a session that has ended is no error."""
+        await self._host.ref.tell(message, timeout=timeout)
+
+    def tell_nowait(self, message: object) -> None:
+        """Send a message without waiting. See `ActorRef.tell_nowait`.
+
+        Raises:
+            MailboxFull: there is no room; the message was not sent.
+        """
+        self._host.ref.tell_nowait(message)
+
+    async def ask(self, message: object, *, timeout: float = TIMEOUT) -> Any:
+        """Send a message and wait for what its handler returns. See `ActorRef.ask` for cancellation and errors.
+
+        Raises:
+            SessionGone: the session has ended, or ends before it answers.
+        """
+        return await self._host.ref.ask(message, timeout=timeout)
+
+    def locked_document(self, *, timeout: float = TIMEOUT) -> AbstractAsyncContextManager[Document]:
+        """Borrow the document: `async with session_context.locked_document() as doc: ...`.
+
+        The session handles nothing else meanwhile. What the block changed is kept and sent when it is left; leaving it
+        by an exception, or cancelled, rolls back. `timeout` (seconds) bounds the wait for the document; holding it has
+        30 seconds of its own, after which the block is cancelled. If the session is destroyed while the borrow waits or
+        is in hand, it gets its turn all the same, within 5 seconds; its changes then go to nobody.
+
+        Raises:
+            trio.TooSlowError: the wait took longer than `timeout`, or the block longer than 30 seconds.
+            SessionGone: the session had ended, or ended and the 5 seconds were over.
+            DeadlockError: the session waits for the one that borrows, or this task holds the document already.
+        """
+        return self._host.borrow(timeout)
+
+    async def with_locked_document(self, func: Callable[..., Any], *args: Any, timeout: float = TIMEOUT) -> Any:
+        """Borrow the document for `func(doc, *args)`, plain or `async`, and return what it returns.
+
+        See `locked_document()` for time limits, errors and what is rolled back.
+        """
+        async with self._host.borrow(timeout) as doc:
+            result = func(doc, *args)
+            if hasattr(result, "__await__"):
+                result = await result
+            return result
+
+    def start_soon(self, func: Callable[..., Any], *args: Any) -> None:
+        """Start `func(*args)`, an async function, as a background task in the session's scope.
+
+        It doesn't hold the document: it sends messages, or borrows. It is cancelled when the session is destroyed, and
+        a failure in it is reported and ends nothing else. After the session's end this does nothing.
+        """
+        self._host.start_background(func, args)
+
+    def destroy(self, *, reason: str = "") -> None:
+        """Destroy the session: a plain call that begins the end and doesn't wait for it. May be called again.
+
+        Handlers in hand are cancelled and rolled back, timers and tasks end, connections are closed with `reason`,
+        borrowers get their turn, then the destroyed hooks run. From the session's own handler or hook it takes effect
+        when that returns, with its changes kept and sent. In `on_session_created` it refuses the visitor.
+        """
+        self._host.end(Ending(kind="destroyed", reason=reason))
+
+    async def wait_destroyed(self) -> None:
+        """Wait until nothing of the session runs any more, its destroyed hooks included. Safe to cancel.
+
+        Raises:
+            DeadlockError: the session's end waits for the one that calls this.
+        """
+        await self._host.wait_ended()
+
+    def statistics(self) -> MailboxStatistics:
+        """The state of the session's mailbox now."""
+        return self._host.ref.statistics()
+
+    def __repr__(self) -> str:
+        state = " destroyed" if self.destroyed else ""
+        return f"<SessionContext {self._host.name}{state}>"
+
+
+@final
+class Document:
+    """One session's document. Only who holds it may touch `data`; adding and removing callbacks is free to all.
+
+    The session's handlers, hooks and callbacks hold it, and so does who borrowed it with `locked_document()`; tasks in
+    nurseries that those open hold it too. All of them share one transaction: it is kept and sent when the handler
+    returns, or rolled back when it raises or is cancelled.
+    """
+
+    __slots__ = ("_host", "_stored")
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._stored = host.stored
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The document's content: plain, nested dict, list, str, int, float, bool and None.
+
+        Change it in place, with every method that dict and list have; each change becomes a JSON Patch operation. A
+        container that is put in is copied. Assigning to `data` replaces all of it.
+
+        Raises:
+            DocumentNotHeld: the current task doesn't hold the document.
+            InvalidValue: (at a change) JSON can't carry the value; nothing has changed.
+        """
+        self._host.check_held()
+        return self._stored.root
+
+    @data.setter
+    def data(self, value: dict[str, Any]) -> None:
+        self._host.check_held()
+        self._stored.replace(value)
+
+    @property
+    def revision(self) -> int:
+        """Rises by one with each kept transaction that changed something."""
+        return self._stored.revision
+
+    @property
+    def session_context(self) -> SessionContext:
+        """The session that this document belongs to."""
+        return self._host.context
+
+    def commit(self) -> None:
+        """Keep and send what has changed since the transaction began, or since the last commit.
+
+        For long `async` handlers that show their progress. What is committed stays, also if the handler raises later.
+
+        Raises:
+            DocumentNotHeld: the current task doesn't hold the document.
+        """
+        self._host.check_held()
+        self._host.keep()
+
+    def add_next_tick_callback(self, func: Callable[..., Any], *args: Any) -> CallbackHandle:
+        """Call `func(*args)` once, after what is queued at the session now; any task may call this.
+
+        The function may be plain or `async`; it holds the document and is a transaction, like a handler.
+
+        Raises:
+            MailboxFull: 1,000 next ticks wait already.
+        """
+        _check_thread()
+        return self._host.callbacks.add_next_tick(func, args)
+
+    add_callback = add_next_tick_callback
+
+    def add_periodic_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
+        """Call `func(*args)` every `seconds` seconds, first after that long.
+
+        Calls never overlap; ticks that were missed meanwhile are skipped. Else as `add_next_tick_callback()`.
+        """
+        _check_thread()
+        return self._host.callbacks.add_periodic(func, args, seconds)
+
+    def add_timeout_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
+        """Call `func(*args)` once, `seconds` seconds from now. Else as `add_next_tick_callback()`."""
+        _check_thread()
+        return self._host.callbacks.add_timeout(func, args, seconds)
+
+    def remove_callback(self, handle: CallbackHandle) -> None:
+        """Remove a callback: it never fires after this, also if its tick was queued. Doesn't cancel one in hand.
+
+        Raises:
+            ValueError: it was removed already, has finished, or is another document's.
+        """
+        self._host.callbacks.remove(handle)
+
+    def __repr__(self) -> str:
+        return f"<Document of {self._host.name} at revision {self._stored.revision}>"
+
+
+def _check_thread() -> None:
+    """Refuse other threads, which would break the mailbox; `current_task` raises outside of trio's."""
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        raise RuntimeError(
+            "this is not the server's thread; from another one use app_context.call_from_thread(func, *args)"
+        ) from None

@@ -1,0 +1,115 @@
+"""Borrowing a document: its actor lends it, waits for the return, and handles nothing else meanwhile.
+
+Essay: the borrower's side of invariant 1. A borrow is an entry in the mailbox like a message, so it has its place in
+the order. When its turn comes the actor wakes the borrower and parks; the *holder* is now the borrower's task (and
+nurseries that it opens inside). Returning is synchronous: the borrower keeps or undoes the changes itself, in the same
+step in which it leaves, and reschedules the actor. So nobody can come between the end of the borrow and its commit.
+
+The actor's wait for the return is shielded from the session's own end, because a borrow that was waiting or in hand
+then still gets its turn; what bounds it is the borrower's scope, whose deadline the end moves nearer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol, final
+
+import outcome
+import trio
+
+from supervisor.actor.holding import Hold
+from supervisor.actor.ref import Answered, Parked, Recipient, post
+from supervisor.errors import ActorGone, DeadlockError
+from supervisor.session.context import Document
+
+HOLDING = 30.0
+"""Seconds that a document may be held: as long as others wait for it by default."""
+
+
+class Lender(Recipient, Protocol):
+    """What a borrower needs of the session's actor."""
+
+    document: Document
+    # Who holds the document: the session's own task, or a borrower; None before and after its life.
+    holder: Hold | None
+    # The borrow in hand, and until when borrows get their turn once the end has begun (None before).
+    loan: Borrow | None
+    borrows_until: float | None
+
+    def keep(self) -> None:
+        """Keep and send what has changed."""
+
+    def undo(self) -> None:
+        """Undo what has changed."""
+
+
+@final
+class Borrow(Answered):
+    """Somebody who waits for the document, and then holds it."""
+
+    __slots__ = ("returned", "scope")
+
+    def __init__(self, gone: Callable[[], ActorGone]) -> None:
+        super().__init__(gone)
+        self.returned = Parked()
+        """The actor, while it waits for the document."""
+        self.scope: trio.CancelScope | None = None
+        """What the borrower does while it holds the document."""
+
+    def start(self, actor: Any) -> Awaitable[None]:
+        """See `Entry.start`."""
+        return self._lend()
+
+    def succeeded(self, result: object) -> None:
+        """See `Entry.succeeded`: the borrower has gone on long since."""
+
+    def describe(self) -> str:
+        """See `Entry.describe`."""
+        return "borrow"
+
+    async def _lend(self) -> None:
+        with trio.CancelScope(shield=True):
+            self.parked.wake(outcome.Value(None))
+            await self.returned.park(lambda: False)
+
+
+@contextlib.asynccontextmanager
+async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document]:
+    """Hold a session's document inside this block. See `SessionContext.locked_document`."""
+    if session in session.holds.held_up():
+        raise DeadlockError(
+            f"locked_document() of {session} inside its own handler, hook or borrow would wait for ever: "
+            "the document is held here already, so use session_context.document"
+        )
+    borrow = Borrow(session.gone)
+    await post(session, borrow, timeout=timeout, doing=f"locked_document() of {session}")
+    hold = session.holds.take(session)
+    own, session.holder = session.holder, hold
+    kept = False
+    try:
+        with trio.CancelScope(deadline=_deadline(session)) as scope:
+            borrow.scope = scope
+            session.loan = borrow
+            yield session.document
+            kept = True
+    finally:
+        session.loan = None
+        session.holder = own
+        session.holds.release(hold)
+        if kept:
+            session.keep()
+        else:
+            session.undo()
+        borrow.returned.wake(outcome.Value(None))
+    if scope.cancelled_caught:
+        if session.borrows_until is not None:
+            raise session.gone()
+        raise trio.TooSlowError(
+            f"the document of {session} was held for {HOLDING:g} s, and was taken back, rolled back"
+        )
+
+
+def _deadline(session: Lender) -> float:
+    return min(trio.current_time() + HOLDING, math.inf if session.borrows_until is None else session.borrows_until)

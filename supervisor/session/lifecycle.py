@@ -1,0 +1,95 @@
+"""The life of a session as a table: states, events, and what each event brings about. Pure.
+
+    CREATING ──built──► LINGERING ◄──last connection left── ACTIVE
+       │                    │  └────────attached──────────►   │
+       │                    │ linger ran out                  │
+       └────────────────────┴────────── ended ────────────────┘
+                                          ▼
+                                       DRAINING ──closed──► DESTROYED
+
+CREATING: hooks accept it and its document is built. LINGERING: nobody is attached (any more, or yet). ACTIVE: somebody
+is. DRAINING: it handles no further message, borrowers get their turn and its destroyed hooks run. DESTROYED: nothing of
+it runs any more. A session that is refused, or can't be built, goes from CREATING to DRAINING like any other.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import final
+
+
+class State(enum.Enum):
+    """Where a session is in its life."""
+
+    CREATING = "creating"
+    LINGERING = "lingering"
+    ACTIVE = "active"
+    DRAINING = "draining"
+    DESTROYED = "destroyed"
+
+
+class Event(enum.Enum):
+    """What can happen to a session."""
+
+    BUILT = "built"
+    ATTACHED = "attached"
+    LEFT = "last connection left"
+    ENDED = "ended"
+    CLOSED = "closed"
+
+
+class Effect(enum.Enum):
+    """What its actor must do then."""
+
+    START_LINGER = "start the linger timer"
+    STOP_LINGER = "stop the linger timer"
+    LEAVE = "leave the application's sessions, close mailbox and connections, cancel the scope"
+    ANNOUNCE_END = "tell those who wait for the end"
+
+
+_TABLE: dict[tuple[State, Event], tuple[State, tuple[Effect, ...]]] = {
+    (State.CREATING, Event.BUILT): (State.LINGERING, (Effect.START_LINGER,)),
+    (State.CREATING, Event.ENDED): (State.DRAINING, (Effect.LEAVE,)),
+    (State.LINGERING, Event.ATTACHED): (State.ACTIVE, (Effect.STOP_LINGER,)),
+    (State.LINGERING, Event.ENDED): (State.DRAINING, (Effect.STOP_LINGER, Effect.LEAVE)),
+    (State.ACTIVE, Event.ATTACHED): (State.ACTIVE, ()),
+    (State.ACTIVE, Event.LEFT): (State.LINGERING, (Effect.START_LINGER,)),
+    (State.ACTIVE, Event.ENDED): (State.DRAINING, (Effect.LEAVE,)),
+    (State.DRAINING, Event.LEFT): (State.DRAINING, ()),
+    (State.DRAINING, Event.ENDED): (State.DRAINING, ()),
+    (State.DRAINING, Event.CLOSED): (State.DESTROYED, (Effect.ANNOUNCE_END,)),
+    (State.DESTROYED, Event.ENDED): (State.DESTROYED, ()),
+}
+
+
+class InvalidTransition(AssertionError):
+    """A bug of ours: an event in a state that has no place for it. It carries the story so far."""
+
+
+@final
+class Lifecycle:
+    """The state of one session, and its story."""
+
+    def __init__(self) -> None:
+        self.state = State.CREATING
+        self.story: list[Event] = []
+        """The last few events, oldest first: at most eight."""
+        self.was_attached = False
+        """Whether anybody ever attached."""
+
+    def handle(self, event: Event) -> tuple[Effect, ...]:
+        """Go on; returns what must be done now."""
+        self.story = [*self.story[-7:], event]
+        try:
+            self.state, effects = _TABLE[self.state, event]
+        except KeyError:
+            told = ", ".join(past.value for past in self.story)
+            raise InvalidTransition(f"{event.value!r} in state {self.state.value!r} after: {told}") from None
+        if event is Event.ATTACHED:
+            self.was_attached = True
+        return effects
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end has begun: no message is handled from then on."""
+        return self.state in {State.DRAINING, State.DESTROYED}

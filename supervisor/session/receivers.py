@@ -1,0 +1,92 @@
+"""Which function of an app handles which type of message. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, final
+
+import attrs
+
+from supervisor.errors import ApplicationError
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MARK = "__supervisor_receives__"
+
+
+@final
+@attrs.frozen
+class Receiver:
+    """One handler: `func(doc, message)` for messages of exactly this type."""
+
+    type: type
+    func: Callable[..., Any]
+    from_client: bool
+    """Whether a browser may send this type."""
+
+
+def receives(message_type: type, *, from_client: bool = False) -> Callable[[F], F]:
+    """Mark a function of `main.py` as the handler of a type of message.
+
+    The function is called as `func(doc, message)`, by the session's actor, which holds the document meanwhile. It may
+    be plain or `async`; what it returns is the answer to `ask()`, and to `session.send()` in the browser. If it raises,
+    its changes to the document are rolled back and the session goes on; `Rejected(text)` says no without being a
+    failure.
+
+    Args:
+        message_type: the class of the messages, compared exactly: subclasses need a handler of their own.
+        from_client: a browser may send this type too. Its fields are validated against the class's annotations before
+            the handler sees it: an attrs class, a dataclass or a msgspec Struct. What the fields *say* is untrusted.
+
+    Raises:
+        TypeError: `message_type` is no class.
+    """
+    if not isinstance(message_type, type):
+        raise TypeError(f"@receives takes a class, as in @receives(Quote), not {message_type!r}")
+
+    def mark(func: F) -> F:
+        marks = [*getattr(func, _MARK, ()), Receiver(message_type, func, from_client)]
+        setattr(func, _MARK, marks)
+        return func
+
+    return mark
+
+
+def receivers_in(namespace: Mapping[str, object]) -> list[Receiver]:
+    """All handlers that a module's namespace holds, each once, in the order of the namespace."""
+    found: dict[int, Receiver] = {}
+    for value in namespace.values():
+        for receiver in getattr(value, _MARK, ()) if callable(value) else ():
+            found[id(receiver)] = receiver
+    return list(found.values())
+
+
+@final
+class Receivers:
+    """The handlers of one application, by the type of message."""
+
+    def __init__(self, receivers: Iterable[Receiver] = ()) -> None:
+        self.by_type: dict[type, Callable[..., Any]] = {}
+        """The function for each type: what the session's actor looks up."""
+        self.from_client: dict[str, type] = {}
+        """The types that a browser may send, by the names that it sends them under."""
+        for receiver in receivers:
+            self._add(receiver)
+
+    def _add(self, receiver: Receiver) -> None:
+        name = receiver.type.__name__
+        if receiver.type in self.by_type:
+            other = self.by_type[receiver.type]
+            raise ApplicationError(
+                f"two functions receive {name}: {_where(other)} and {_where(receiver.func)}; keep one of them"
+            )
+        self.by_type[receiver.type] = receiver.func
+        if receiver.from_client:
+            if name in self.from_client:
+                raise ApplicationError(f"a browser may send two types named {name}; rename one of them")
+            self.from_client[name] = receiver.type
+
+
+def _where(func: Callable[..., Any]) -> str:
+    code = getattr(func, "__code__", None)
+    name = getattr(func, "__qualname__", repr(func))
+    return name if code is None else f"{name} (line {code.co_firstlineno} of {code.co_filename})"

@@ -1,0 +1,28 @@
+"""The request that a session, or a connection, came with: what hooks decide by. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import final
+
+import attrs
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Request:
+    """One HTTP request, read-only. All of it is the client's word: untrusted, but for `remote_address`."""
+
+    headers: Mapping[str, str] = _NOTHING
+    """By lower-case name; the values of a header that came several times are joined with ", "."""
+    cookies: Mapping[str, str] = _NOTHING
+    """By name, as the browser sent them."""
+    arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """The query's arguments, decoded, each with all its values in order."""
+    path: str = "/"
+    """The path, decoded, without the query."""
+    remote_address: str | None = None
+    """The peer's IP address; None on a Unix socket or in memory."""
