@@ -1,0 +1,143 @@
+/**
+ * The browser client of session-supervisor.
+ *
+ *     import { connect } from "{{ client_url }}"
+ *     const session = await connect()
+ *     session.subscribe("/prices", prices => draw(prices))
+ *     button.onclick = () => session.send("Watch", { symbol: "ACME" })
+ */
+
+/** A value that JSON can carry, read-only in every depth: the mirror is frozen. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
+
+/**
+ * - `connecting`: it was not live yet.
+ * - `live`: the mirror follows the document.
+ * - `reconnecting`: it was live, and comes back by itself; the mirror shows what was true before.
+ * - `ended`: it stays as it is. Only loading the page again helps, and sometimes not even that.
+ */
+export type State = "connecting" | "live" | "reconnecting" | "ended"
+
+export interface Status {
+  readonly state: State
+  /** One or two sentences that may be shown to visitors; empty while all is well. */
+  readonly reason: string
+  /** The websocket close code that led here. Null if nothing was closed, and after `session.close()`. */
+  readonly code: number | null
+  /** When the next attempt is due, in milliseconds as of `Date.now()`; null if none is waiting for its time. */
+  readonly retryAt: number | null
+}
+
+export interface Options {
+  /** Shows a banner while the page stands still; true by default. */
+  banner?: boolean
+  /**
+   * Loads the page anew, once, when its session is gone or its token too old; true by default. With false the status
+   * becomes `ended` with code 4404 or 4401, and the app does what it likes.
+   */
+  reload?: boolean
+  /** Like `session.onStatus()`, but from the start: `connect()` gives the session only once it is live. */
+  onStatus?: (status: Status) => void
+}
+
+/**
+ * Connects the page to its session, which the server named in the page's `<meta name="supervisor">`.
+ *
+ * Resolves when the session is live for the first time, and that once: after each loss it comes back by itself, with the
+ * same session object. Rejects with `SessionEnded` if the session ended before, and with an `Error` if the page has no
+ * such element. Waits for as long as the server can't be reached. While the page is being loaded anew it does neither.
+ *
+ * Each call makes a connection of its own; a page that needs the session in several places calls it once.
+ */
+export function connect<Data = Json>(options?: Options, environment?: Partial<Environment>): Promise<Session<Data>>
+
+/** The page's live session. `connect()` makes it. */
+export interface Session<Data = Json> {
+  /** The session's id. */
+  readonly id: string
+  /**
+   * The mirror of the session's document: deeply frozen, and a new object after each change. Parts that a change left
+   * alone stay identical, so `before.prices !== session.data.prices` is all it takes to ask.
+   */
+  readonly data: Data
+  /** The document's revision that the mirror shows; -1 while it waits for a new snapshot. */
+  readonly revision: number
+  readonly status: Status
+
+  /**
+   * Calls back at once with the value at the path, and then whenever the value there is another one; `undefined` where
+   * nothing is. A message handled by the server is one change: nobody is called between its parts.
+   *
+   * What the callback throws is reported as an error of the page, and stops nothing else.
+   *
+   * @param path a JSON Pointer (RFC 6901): `""` is the document, `"/prices/ACME"` a part of it
+   * @returns a function that ends it; may be called twice
+   */
+  subscribe<Value = Json | undefined>(
+    path: string,
+    callback: (value: Value, before: Value | undefined) => void,
+  ): () => void
+
+  /** Calls back at once with the status, and then whenever it changes; the returned function ends it. */
+  onStatus(callback: (status: Status) => void): () => void
+
+  /**
+   * Sends a message to the session; the app must allow the type with `@receives(…, from_client=True)`.
+   *
+   * Resolves with what the handler returned, after the changes that it made have arrived. Rejects with `SendError`, or
+   * with `TypeError` if JSON can't carry the fields. Without a connection up to 64 sends wait for the next one. A send
+   * whose connection is lost is sent again by itself, and the server applies it once. `fields` is copied at once.
+   */
+  send<Answer = Json>(type: string, fields?: object): Promise<Answer>
+
+  /** Ends it from the page's side: status `ended`, unanswered sends rejected, the banner gone. May be called twice. */
+  close(): void
+}
+
+/**
+ * Why a send has no answer:
+ *
+ * - `rejected`: the handler said no; `text` is its reason. Nothing was changed.
+ * - `invalid`: the app takes no such message from browsers, or a field is wrong; `text` names it. Nothing was changed.
+ * - `failed`: the handler failed, and the server's log has more under `incident`. Nothing was changed, but for what the
+ *   handler had committed itself.
+ * - `unsent`: it never left the page, because too many wait already or the session has ended. Nothing was changed.
+ * - `unknown`: it left the page, and the answer can't come any more. It may have been applied.
+ */
+export type SendErrorKind = "rejected" | "invalid" | "failed" | "unsent" | "unknown"
+
+/** A send that was not answered with a value. */
+export class SendError extends Error {
+  constructor(kind: SendErrorKind, text: string, incident?: string | null)
+  readonly kind: SendErrorKind
+  readonly text: string
+  /** What to look for in the server's log; only with `failed`. */
+  readonly incident: string | null
+}
+
+/** The session ended before it was live for the first time. */
+export class SessionEnded extends Error {
+  constructor(code: number | null, reason: string)
+  /** The close code; see `Status.code`. */
+  readonly code: number | null
+  /** Fit to be shown to visitors. */
+  readonly reason: string
+}
+
+/** What the client touches of the browser. Tests pass fakes; whatever is left out is the browser's own. */
+export interface Environment {
+  /** Where `online`, `offline`, `pageshow` and `pagehide` are heard of. */
+  window: EventTarget
+  document: Document
+  location: Pick<Location, "href" | "pathname" | "reload">
+  WebSocket: new (url: string) => WebSocket
+  /** The session storage; may throw. */
+  storage: () => Pick<Storage, "getItem" | "setItem" | "removeItem">
+  setTimeout: (action: () => void, milliseconds: number) => unknown
+  clearTimeout: (timer: unknown) => void
+  reportError: (error: unknown) => void
+  /** A number from [0, 1), as `Math.random()`. */
+  random: () => number
+  /** Milliseconds, as `Date.now()`. */
+  now: () => number
+}
