@@ -1,3 +1,36 @@
-"""Live, stateful web apps in Python: every session is a supervised trio actor that owns its document."""
+"""Live, stateful web apps in Python: every session is a supervised trio actor that owns its document.
+
+What an app's author needs is here; `supervisor.testing` has the kit for tests.
+"""
 
 from supervisor._version import __version__ as __version__
+from supervisor.actor.callbacks import CallbackHandle as CallbackHandle
+from supervisor.application.broadcast import BroadcastReport as BroadcastReport
+from supervisor.application.broadcast import UpdateReport as UpdateReport
+from supervisor.application.context import ApplicationContext as ApplicationContext
+from supervisor.application.context import Sessions as Sessions
+from supervisor.application.handlers import Application as Application
+from supervisor.application.handlers import FunctionHandler as FunctionHandler
+from supervisor.application.handlers import Handler as Handler
+from supervisor.application.loading import load_application as load_application
+from supervisor.application.options import ApplicationOptions as ApplicationOptions
+from supervisor.application.producers import Producer as Producer
+from supervisor.errors import ActorGone as ActorGone
+from supervisor.errors import ApplicationError as ApplicationError
+from supervisor.errors import DeadlockError as DeadlockError
+from supervisor.errors import DocumentNotHeld as DocumentNotHeld
+from supervisor.errors import InvalidValue as InvalidValue
+from supervisor.errors import MailboxFull as MailboxFull
+from supervisor.errors import Rejected as Rejected
+from supervisor.errors import SessionGone as SessionGone
+from supervisor.errors import SessionRefused as SessionRefused
+from supervisor.errors import SupervisorError as SupervisorError
+from supervisor.instruments import Incident as Incident
+from supervisor.instruments import Instruments as Instruments
+from supervisor.server import Server as Server
+from supervisor.server import ServerOptions as ServerOptions
+from supervisor.session.connection import ConnectionContext as ConnectionContext
+from supervisor.session.context import Document as Document
+from supervisor.session.context import SessionContext as SessionContext
+from supervisor.session.receivers import receives as receives
+from supervisor.session.request import Request as Request

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
+from types import CoroutineType
 from typing import Any
 
 import attrs
@@ -21,6 +22,7 @@ from supervisor.actor.holding import Hold, Holds
 from supervisor.actor.mailbox import CAPACITY, Mailbox
 from supervisor.actor.ref import ActorStatistics
 from supervisor.actor.timers import TimerQueue
+from supervisor.actor.unawaited import catch_unawaited, unawaited
 from supervisor.errors import ActorGone, Rejected
 from supervisor.instruments import Instruments
 
@@ -39,10 +41,6 @@ class Runtime:
     instruments: Instruments = attrs.Factory(Instruments)
 
 
-class RolledBack(Exception):
-    """Raised inside an entry to undo its changes and tell nobody; never leaves the loop."""
-
-
 class Actor:
     """One task, one mailbox, one owner of state. Subclasses say what is kept, undone, and how messages are handled."""
 
@@ -59,6 +57,8 @@ class Actor:
         self._handling = False
         # What says who does this actor's work: set while its task runs.
         self._main_hold: Hold | None = None
+        # The coroutines that the entry in hand has dropped without awaiting them; empty between entries.
+        self._unawaited: list[str] = []
 
     def __str__(self) -> str:
         return self.name
@@ -102,6 +102,10 @@ class Actor:
 
     async def handle_mail(self) -> None:
         """Handle entries until one of them is `Stop`. Cancelling it rolls the entry in hand back."""
+        with catch_unawaited() as self._unawaited:
+            await self._handle_mail()
+
+    async def _handle_mail(self) -> None:
         mailbox = self.mailbox
         until = perf_counter() + DRAIN_SECONDS
         handled = 0
@@ -117,6 +121,8 @@ class Actor:
             waiting = self.handle(entry)
             if waiting is not None:
                 await waiting
+            if self._unawaited:  # they were part of the entry's result, or of what it raised
+                self._report_unawaited(entry)
             handled += 1
             if handled >= DRAIN or perf_counter() > until:
                 await trio.lowlevel.checkpoint()
@@ -131,10 +137,12 @@ class Actor:
             if hasattr(result, "__await__"):
                 return self._finish(entry, result)
             result = entry.check(result)
+            if self._unawaited:
+                raise unawaited(self._unawaited)
+            self.keep()
         except BaseException as error:
             self._over(entry, error)
             return None
-        self.keep()
         self._handling = False
         entry.succeeded(result)
         return None
@@ -144,18 +152,26 @@ class Actor:
         try:
             with trio.CancelScope() as scope:
                 self._in_hand = (entry, scope)
-                result = entry.check(await awaitable)
+                result = await awaitable
+            self._in_hand = None
+            if not scope.cancelled_caught:
+                if isinstance(result, CoroutineType):  # whoever awaited it later would do so outside of this entry
+                    result.close()
+                    self._unawaited.append(result.__qualname__)
+                result = entry.check(result)
+                if self._unawaited:
+                    raise unawaited(self._unawaited)
+                self.keep()
         except BaseException as error:
             self._in_hand = None
             self._over(entry, error)
             return
-        self._in_hand = None
         if scope.cancelled_caught:
             self.undo()
             self._handling = False
+            self._report_unawaited(entry)
             entry.cancelled()
             return
-        self.keep()
         self._handling = False
         entry.succeeded(result)
 
@@ -163,6 +179,7 @@ class Actor:
         """An entry raised: undo it, report what is a failure, and let the rest pass."""
         self.undo()
         self._handling = False
+        self._report_unawaited(entry)
         failure, rest = split_failure(error)
         if rest is not None:
             if failure is not None:
@@ -171,13 +188,17 @@ class Actor:
             entry.dropped()
             pass_on(error, rest)
         assert failure is not None
-        if isinstance(failure, RolledBack):
-            return
         if isinstance(failure, Rejected):
             entry.failed(failure, None)
             return
         self.failures += 1
         entry.failed(failure, self.report(entry.describe(), unwrap(failure)))
+
+    def _report_unawaited(self, entry: Entry) -> None:
+        """Report what an entry dropped that is rolled back, or fails, for another reason."""
+        if self._unawaited:
+            self.failures += 1
+            self.report(entry.describe(), unawaited(self._unawaited))
 
     def cancel_in_hand(self, entry: Entry) -> None:
         """See `Recipient.cancel_in_hand`."""

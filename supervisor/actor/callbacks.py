@@ -61,6 +61,10 @@ class CallbackHandle(Entry):
             self._callbacks._finished(self)
         return self._func(*self._args)
 
+    def check(self, result: object) -> object:
+        """See `Tell.check`."""
+        return None
+
     def succeeded(self, result: object) -> None:
         """See `Entry.succeeded`."""
         self._rearm()
@@ -85,8 +89,8 @@ class CallbackHandle(Entry):
         if self._callbacks is None or self._kind != "periodic":
             return
         # The first multiple of the period that is still to come: missed ticks are skipped.
-        missed = max(0, math.floor((trio.current_time() - self._due) / self._seconds))
-        self._due += (missed + 1) * self._seconds
+        now = trio.current_time()
+        self._due = now + self._seconds - math.fmod(now - self._due, self._seconds)
         self._callbacks._arm(self)
 
 
@@ -118,7 +122,6 @@ class Callbacks:
         """Call it as soon as what is queued now was handled."""
         if self._next_ticks >= NEXT_TICKS:
             raise MailboxFull(f"{NEXT_TICKS:,} next ticks wait at {self._actor}; add fewer, or send a message")
-        self._next_ticks += 1
         return self._add(CallbackHandle(self, "next tick", func, args, 0.0))
 
     def add_timeout(self, func: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> CallbackHandle:
@@ -135,6 +138,8 @@ class Callbacks:
 
     def remove(self, handle: CallbackHandle) -> None:
         """See `Document.remove_callback`."""
+        if not isinstance(handle, CallbackHandle):
+            raise TypeError(f"remove what the adder returned, a CallbackHandle, not {handle!r}")
         if handle._callbacks is not self:
             if handle._callbacks is None:
                 raise ValueError(f"{handle!r} was removed already, or has finished")
@@ -152,6 +157,8 @@ class Callbacks:
     def _add(self, handle: CallbackHandle) -> CallbackHandle:
         if not callable(handle._func):
             raise TypeError(f"a callback must be callable, not {handle._func!r}")
+        if handle._kind == "next tick":
+            self._next_ticks += 1
         if self._mailbox.is_closed:
             self._finished(handle)
             self._actor.dead_letter(handle)

@@ -65,6 +65,10 @@ class Tell(Entry):
         """See `Entry.start`."""
         return actor.receive(self.message)
 
+    def check(self, result: object) -> object:
+        """See `Entry.check`: nobody gets the result, so it is let go while what is dropped with it can still fail."""
+        return None
+
     def describe(self) -> str:
         """See `Entry.describe`."""
         return f"message {type(self.message).__qualname__}"

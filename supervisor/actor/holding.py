@@ -36,7 +36,7 @@ class Hold:
 
     def covers(self, task: trio.lowlevel.Task) -> bool:
         """Whether `task` is the holder, or runs in a nursery that the holder opened inside the hold."""
-        return any(ancestor is self.task and depth >= self.depth for ancestor, depth in _ancestry(task))
+        return any(ancestor is self.task and depth >= self.depth for ancestor, depth in ancestry(task))
 
 
 @final
@@ -65,7 +65,7 @@ class Holds:
         """The actors that wait for the current task, the innermost first."""
         by_task = self._by_task
         actors: list[Node] = []
-        for task, depth in _ancestry(trio.lowlevel.current_task()):
+        for task, depth in ancestry(trio.lowlevel.current_task()):
             actors += [hold.actor for hold in reversed(by_task.get(task, ())) if depth >= hold.depth]
         return actors
 
@@ -94,7 +94,7 @@ class Holds:
             self.graph.remove(wait)
 
 
-def _ancestry(task: trio.lowlevel.Task) -> Iterator[tuple[trio.lowlevel.Task, float]]:
+def ancestry(task: trio.lowlevel.Task) -> Iterator[tuple[trio.lowlevel.Task, float]]:
     """The task and its ancestors, each with the index of the nursery that we came through."""
     depth: float = float("inf")  # the task's own code is inside every hold that it has
     while True:

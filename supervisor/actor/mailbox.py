@@ -56,6 +56,8 @@ class Mailbox:
     """Holds entries for one reader."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
+        if capacity < 1:
+            raise ValueError(f"a mailbox needs room for at least one entry, not {capacity!r}")
         self._entries: deque[Entry] = deque()
         self._system: deque[Entry] = deque()
         self._room = self._capacity = capacity

@@ -17,7 +17,7 @@ from supervisor.actor.mailbox import Mailbox, MailboxStatistics
 from supervisor.errors import ActorGone, HandlerFailed, MailboxFull
 
 TIMEOUT = 30.0
-"""Seconds that an ask, a borrow or a wait for room lasts at most unless told otherwise; after that a person has left."""
+"""Seconds that an ask, a borrow or a wait for room lasts unless told otherwise; after that a person has left."""
 
 
 class Recipient(Protocol):
@@ -160,8 +160,8 @@ class Ask(Answered):
 
 
 @final
-class _TellRoom:
-    """A tell that waits for room."""
+class Room:
+    """A task's wait for room; `parked.park()` returns whether there was any before the end."""
 
     def __init__(self) -> None:
         self.parked = Parked()
@@ -217,7 +217,7 @@ class ActorRef:
         if actor.mailbox.is_closed:
             actor.dead_letter(message)
         elif not actor.mailbox.put(entry):
-            room = _TellRoom()
+            room = Room()
             with actor.holds.waiting_for((actor,), f"tell() to the full mailbox of {actor}"):
                 with trio.fail_after(timeout):
                     actor.mailbox.put_when_room(entry, room)

@@ -4,11 +4,16 @@ Essay: the order of an end. Producers are cancelled first, so that nothing new i
 side, each with its hooks; then the unload hooks run, and the sessions are none any more; then whatever is left of
 connections is cancelled. The nurseries are nested in that order, background ⊃ connections ⊃ sessions, so that leaving
 them one after the other is the order, and a producer that is slow to unwind delays no session's hooks.
+
+An end can have a deadline. It moves nearer what is under way: nobody's hook begins with more time than is left, and one
+that had begun before loses what is too much. Two seconds of it belong to the unload hooks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import math
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, final
 
 import attrs
@@ -27,7 +32,7 @@ from supervisor.application.producers import Producer
 from supervisor.application.threads import ThreadDoor
 from supervisor.errors import ActorGone, ApplicationError, SessionRefused
 from supervisor.instruments import Incident
-from supervisor.session.actor import SessionActor
+from supervisor.session.actor import RESTARTING, SessionActor
 from supervisor.session.connection import Ending
 from supervisor.session.context import SessionContext
 from supervisor.session.request import Request
@@ -113,10 +118,12 @@ class ApplicationActor:
         self.callbacks = Callbacks(self._callback_actor, runtime.timers)
         self.callbacks.hold()
         self._callback_scope = trio.CancelScope()
+        # Those that are not over; they run once there is a background nursery.
         self._producers: dict[Producer, None] = {}
-        # Set when the last producer has unwound; made anew by who waits for that.
-        self._producers_gone = trio.Event()
         self._background: trio.Nursery | None = None
+        # How many tasks of producers and callbacks there are, and whether all of them have ended.
+        self._in_background = 0
+        self._background_over = trio.Event()
         self._door: ThreadDoor | None = None
         self._session_nursery: trio.Nursery | None = None
         # Every session whose task has not ended, by id; at most one of each id that has not begun to end.
@@ -131,7 +138,9 @@ class ApplicationActor:
         self._hooked: dict[SessionActor, list[Handler]] = {}
         self._creating = trio.CapacityLimiter(self.options.max_creating)
         self._stop = trio.Event()
-        self._stop_deadline = float("inf")
+        self._stop_deadline = math.inf
+        # The scopes of hooks that are under way and that an end waits for, each with the seconds that it must leave.
+        self._awaited_hooks: dict[trio.CancelScope, float] = {}
 
     # Its life.
 
@@ -149,11 +158,12 @@ class ApplicationActor:
             self.runtime.instruments.application_loaded(application=self.application)
             async with trio.open_nursery() as background:
                 self._background = background
-                self._door = ThreadDoor(background, f"application {self.application}")
+                self._door = ThreadDoor(background, f"application {self.application}", self.report)
                 try:
                     await self._serve(background, task_status)
                 finally:
                     self._door.close()
+                    background.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
                 await self._unload(loaded)
@@ -164,34 +174,52 @@ class ApplicationActor:
             async with trio.open_nursery() as sessions:
                 self._session_nursery = sessions
                 try:
-                    background.start_soon(self._run_callbacks, name=f"callbacks of {self.application}")
+                    self._start(background, self._run_callbacks, name=f"callbacks of {self.application}")
                     self.callbacks.start()
                     for producer in self._producers:
-                        background.start_soon(self._run_producer, producer, name=producer.name)
+                        self._start(background, producer.run, name=producer.name)
                     task_status.started()
                     await self._stop.wait()
                 finally:
                     self._stop.set()
-                    with trio.CancelScope(shield=True), trio.move_on_after(PRODUCER_GRACE):
-                        await self._end_background()
-                    for session in list(self._by_id.values()):
-                        session.end(Ending(kind="restarting", reason="the server is restarting"))
+                    self._end_background()
+                    grace_until = min(trio.current_time() + PRODUCER_GRACE, self.sessions_until)
+                    with trio.CancelScope(shield=True, deadline=grace_until):
+                        await self._background_over.wait()
+                    for session in list(self._creations):
+                        session.end(RESTARTING)
                     self._session_nursery = None
             connections.cancel_scope.cancel()
         self.connection_nursery = None
 
-    async def _end_background(self) -> None:
-        self._callback_scope.cancel()
-        self.callbacks.clear()
-        for producer in self._producers:
-            producer.cancel()
-        if self._producers:
-            self._producers_gone = trio.Event()
-            await self._producers_gone.wait()
+    def _start(self, background: trio.Nursery, run: Callable[[], Awaitable[None]], *, name: str) -> None:
+        self._in_background += 1
+        background.start_soon(self._run_in_background, run, name=name)
 
-    def stop(self, *, deadline: float = float("inf")) -> None:
-        """Begin to end, without waiting; `deadline` is when all of it must be over, by `trio.current_time()`."""
+    async def _run_in_background(self, run: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await run()
+        finally:
+            self._in_background -= 1
+            if not self._in_background:
+                self._background_over.set()
+
+    def _end_background(self) -> None:
+        self._callback_scope.cancel()
+        self._callback_actor.mailbox.close()
+        self.callbacks.clear()
+        for producer in list(self._producers):
+            producer.cancel()
+
+    def stop(self, *, deadline: float = math.inf) -> None:
+        """Begin to end, without waiting; `deadline` is when all of it must be over, by `trio.current_time()`.
+
+        May be called again, with a nearer deadline. Called while it loads, it lets the load hooks go on until two
+        seconds before the deadline.
+        """
         self._stop_deadline = min(self._stop_deadline, deadline)
+        for scope, reserve in self._awaited_hooks.items():
+            scope.deadline = min(scope.deadline, self._stop_deadline - reserve)
         self._stop.set()
 
     @property
@@ -199,16 +227,22 @@ class ApplicationActor:
         """Whether no new session is created any more."""
         return self._stop.is_set()
 
+    @property
+    def sessions_until(self) -> float:
+        """See `Household.sessions_until`."""
+        return self._stop_deadline - UNLOAD_RESERVE
+
     async def _load(self, loaded: list[Handler]) -> None:
         for handler in self.definition.handlers:
             try:
-                await call_author(handler.on_application_load, self.context, timeout=self.options.load_timeout)
+                with self._awaited_hook(UNLOAD_RESERVE) as scope:
+                    timeout = self.options.load_timeout
+                    await call_author(handler.on_application_load, self.context, timeout=timeout, scope=scope)
             except BaseException as error:
                 failure, rest = split_failure(error)
+                incident = "" if failure is None else self.report("on_application_load", failure)
                 if rest is not None:
                     pass_on(error, rest)
-                assert failure is not None
-                incident = self.report("on_application_load", failure)
                 raise ApplicationError(
                     f"application {self.application!r} can't be served: its on_application_load raised "
                     f"{type(failure).__name__}: {failure} (incident {incident}, the log has the traceback)"
@@ -217,23 +251,32 @@ class ApplicationActor:
 
     async def _unload(self, loaded: list[Handler]) -> None:
         for handler in reversed(loaded):
-            remaining = self._stop_deadline - trio.current_time()
-            timeout = max(0.0, min(self.options.hook_timeout, remaining))
-            await self._call_hook("on_application_unload", handler, self.context, timeout)
+            await self._call_last_hook(handler.on_application_unload, self.context, reserve=0.0, report=self.report)
         self.runtime.instruments.application_unloaded(application=self.application)
 
-    async def _call_hook(
-        self, name: str, handler: Handler, context: Any, timeout: float, session: SessionActor | None = None
+    async def _call_last_hook(
+        self, hook: Callable[[Any], Any], context: Any, *, reserve: float, report: Callable[[str, BaseException], str]
     ) -> None:
-        """Call a hook whose failure stops nobody: it is reported."""
+        """Call a destroyed or unload hook, whose failure stops nobody: it is reported."""
         try:
-            await call_author(getattr(handler, name), context, timeout=timeout)
+            with self._awaited_hook(reserve) as scope:
+                await call_author(hook, context, timeout=self.options.hook_timeout, scope=scope)
         except BaseException as error:
             failure, rest = split_failure(error)
             if failure is not None:
-                (session or self).report(name, failure)
+                report(hook.__name__, failure)
             if rest is not None:
                 pass_on(error, rest)
+
+    @contextlib.contextmanager
+    def _awaited_hook(self, reserve: float) -> Iterator[trio.CancelScope]:
+        """The scope for a hook that the application's end waits for: `stop` can move its deadline nearer."""
+        scope = trio.CancelScope(deadline=self._stop_deadline - reserve)
+        self._awaited_hooks[scope] = reserve
+        try:
+            yield scope
+        finally:
+            del self._awaited_hooks[scope]
 
     # Its sessions.
 
@@ -267,6 +310,7 @@ class ApplicationActor:
         creation = Creation()
         if len(self._unattached) >= self.options.max_unattached:
             oldest = next(iter(self._unattached))
+            self._creations[oldest].settle(Busy(self.options.linger))  # if it is not even built
             oldest.end(Ending(kind="destroyed", reason="nobody had attached when others needed the room"))
         if self._live >= self.options.max_sessions:
             creation.settle(Busy(self.options.linger))
@@ -298,7 +342,7 @@ class ApplicationActor:
             await session.live()
         finally:
             self._draining -= 1
-            self._creations.pop(session).settle(Busy(self.options.linger))
+            del self._creations[session]
             del self._hooked[session]
             self._forget_id(session)
 
@@ -308,52 +352,46 @@ class ApplicationActor:
 
     async def create(self, session: SessionActor) -> None:
         """See `Household.create`: settles the creation, and begins the session's end unless it was created."""
-        creation = self._creations[session]
-        try:
-            with trio.move_on_after(self.options.creating_timeout):
-                await self._creating.acquire_on_behalf_of(session)
-            if session not in self._creating.statistics().borrowers:
-                creation.settle(Busy(self.options.creating_timeout))
-                session.end(Ending(kind="destroyed", reason="too many sessions were being created"))
-                return
-            try:
-                outcome = await self._make(session)
-            finally:
-                self._creating.release_on_behalf_of(session)
-        except BaseException as error:
-            session.undo()
-            failure, rest = split_failure(error)
-            if failure is not None:
-                creation.settle(Failed(session.report("creation of the session", failure)))
-            if rest is not None:
-                pass_on(error, rest)
-            return
+        outcome = await self._make_in_turn(session)
+        self._creations[session].settle(outcome)
         if not isinstance(outcome, Created):
-            # Before the hooks of its end run, so that the visitor has the answer and the id can be tried again.
-            self._forget_id(session)
             session.end(Ending(kind="destroyed"))
-        creation.settle(outcome)
+
+    async def _make_in_turn(self, session: SessionActor) -> Outcome:
+        with trio.move_on_after(self.options.creating_timeout) as scope:
+            await self._creating.acquire_on_behalf_of(session)
+        if scope.cancelled_caught:
+            return Busy(self.options.creating_timeout)
+        try:
+            return await self._make(session)
+        finally:
+            self._creating.release_on_behalf_of(session)
 
     async def _make(self, session: SessionActor) -> Outcome:
-        """Run the created hooks and build the document."""
+        """Run the created hooks and build the document.
+
+        A hook that destroyed its session said no. One during which somebody else destroyed it, and which returned all
+        the same, had accepted it: so its destroyed hook runs.
+        """
         for handler in self.definition.handlers:
             try:
                 await call_author(handler.on_session_created, session.context, timeout=self.options.hook_timeout)
             except BaseException as error:
                 return self._not_created(session, error, "on_session_created", may_refuse=True)
+            session.keep()
+            if session.has_ended or session.ending is None:
+                self._hooked[session].append(handler)
             if session.ending is not None:
                 return self._refused(session, session.ending.reason)
-            session.keep()
-            self._hooked[session].append(handler)
         self._accepted[session] = None
         for handler in self.definition.handlers:
             try:
                 await call_author(handler.modify_document, session.document, timeout=self.options.build_timeout)
             except BaseException as error:
                 return self._not_created(session, error, "modify_document", may_refuse=False)
+            session.keep()
             if session.ending is not None:
                 return self._refused(session, session.ending.reason)
-            session.keep()
         self.runtime.instruments.session_created(application=self.application, session=session.shown_id)
         return Created(session)
 
@@ -373,22 +411,23 @@ class ApplicationActor:
         return Failed(session.report(what, failure))
 
     def _refused(self, session: SessionActor, reason: str) -> Refused:
-        session.undo()
-        self.runtime.instruments.session_refused(application=self.application, session=session.shown_id, reason=reason)
+        if self._creations[session].outcome is None:
+            self.runtime.instruments.session_refused(
+                application=self.application, session=session.shown_id, reason=reason
+            )
         return Refused(reason)
 
     async def take_leave(self, session: SessionActor) -> None:
         """See `Household.take_leave`."""
         for handler in reversed(self._hooked[session]):
-            remaining = self._stop_deadline - UNLOAD_RESERVE - trio.current_time()
-            timeout = max(0.0, min(self.options.hook_timeout, remaining))
-            await self._call_hook("on_session_destroyed", handler, session.context, timeout, session)
+            await self._call_last_hook(
+                handler.on_session_destroyed, session.context, reserve=UNLOAD_RESERVE, report=session.report
+            )
             session.undo()
-        if self._hooked[session]:
+        if isinstance(self._creations[session].outcome, Created):
+            assert session.ending is not None
             self.runtime.instruments.session_destroyed(
-                application=self.application,
-                session=session.shown_id,
-                reason=session.ending.reason if session.ending else "",
+                application=self.application, session=session.shown_id, reason=session.ending.reason
             )
 
     def attached(self, session: SessionActor) -> None:
@@ -396,7 +435,14 @@ class ApplicationActor:
         self._unattached.pop(session, None)
 
     def left(self, session: SessionActor) -> None:
-        """See `Household.left`."""
+        """See `Household.left`. What was not built gives its id free, so that it can be tried again at once."""
+        creation = self._creations[session]
+        if creation.outcome is None:  # somebody destroyed it while it was being created, or everything ends
+            assert session.ending is not None
+            gone = session.ending.kind == "destroyed"
+            creation.settle(self._refused(session, session.ending.reason) if gone else Busy(self.options.linger))
+        if not isinstance(creation.outcome, Created):
+            self._forget_id(session)
         self._accepted.pop(session, None)
         self._unattached.pop(session, None)
         self._live -= 1
@@ -423,28 +469,19 @@ class ApplicationActor:
 
     def add_producer(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Producer:
         """See `ApplicationContext.add_callback`."""
-        producer = Producer(func, args, self.report)
+        producer = Producer(func, args, report=self.report, on_over=lambda producer: self._producers.pop(producer))
+        self._producers[producer] = None
         if self.is_stopping:
             producer.cancel()
-            return producer
-        self._producers[producer] = None
-        if self._background is not None:
-            self._background.start_soon(self._run_producer, producer, name=producer.name)
+        elif self._background is not None:
+            self._start(self._background, producer.run, name=producer.name)
         return producer
 
     def remove_producer(self, producer: Producer) -> None:
         """See `ApplicationContext.remove_callback`."""
-        if producer not in self._producers or producer.over:
+        if producer not in self._producers:
             raise ValueError(f"{producer!r} was removed already, has finished, or is another application's")
         producer.cancel()
-
-    async def _run_producer(self, producer: Producer) -> None:
-        try:
-            await producer.run()
-        finally:
-            del self._producers[producer]
-            if not self._producers:
-                self._producers_gone.set()
 
     async def _run_callbacks(self) -> None:
         with self._callback_scope:
@@ -457,7 +494,12 @@ class ApplicationActor:
             raise TypeError(
                 f"application {self.application!r} has no handler for {name}; write one and mark it @receives({name})"
             )
-        return await broadcast(tuple(self._accepted), message, holds=self.runtime.holds, timeout=timeout)
+        return await broadcast(
+            tuple(self._accepted), message, holds=self.runtime.holds, timeout=timeout, on_lag=self._report_lag
+        )
+
+    def _report_lag(self, session: SessionActor) -> None:
+        self.runtime.instruments.broadcast_lagged(application=self.application, session=session.shown_id)
 
     async def update_sessions(self, func: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> UpdateReport:
         """See `ApplicationContext.update_sessions`."""
@@ -466,7 +508,7 @@ class ApplicationActor:
     def call_from_thread(self, func: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> Any:
         """See `ApplicationContext.call_from_thread`."""
         if self._door is None:
-            raise ActorGone(f"application {self.application!r} has not loaded yet")
+            raise ActorGone(f"application {self.application!r} has not loaded yet, or could not")
         return self._door.call(func, args, timeout)
 
     # Reports.

@@ -82,16 +82,16 @@ class _Broadcast:
 
     def __init__(self, message: object) -> None:
         self.message = message
-        self.accepted: list[SessionContext] = []
-        self.lagged: list[SessionContext] = []
-        self.gone: list[SessionContext] = []
+        self.accepted: list[SessionActor] = []
+        self.lagged: list[SessionActor] = []
+        self.gone: list[SessionActor] = []
         self.waiting: dict[_Room, None] = {}
         self._parked = Parked()
 
-    def over(self, room: _Room, outcome_list: list[SessionContext]) -> None:
+    def over(self, room: _Room, outcome_list: list[SessionActor]) -> None:
         del self.waiting[room]
         room.session.lagged_in_broadcast = outcome_list is self.lagged
-        outcome_list.append(room.session.context)
+        outcome_list.append(room.session)
         if not self.waiting:
             self._parked.wake(outcome.Value(None))
 
@@ -108,9 +108,14 @@ class _Broadcast:
 
 
 async def broadcast(
-    sessions: Iterable[SessionActor], message: object, *, holds: Holds, timeout: float
+    sessions: Iterable[SessionActor],
+    message: object,
+    *,
+    holds: Holds,
+    timeout: float,
+    on_lag: Callable[[SessionActor], None] = lambda session: None,
 ) -> BroadcastReport:
-    """See `ApplicationContext.broadcast`."""
+    """See `ApplicationContext.broadcast`; `on_lag` hears of each session that lagged."""
     await trio.lowlevel.checkpoint_if_cancelled()
     record = _Broadcast(message)
     accepted = record.accepted
@@ -118,15 +123,15 @@ async def broadcast(
     blocked = None
     for session in sessions:
         if session.mailbox.is_closed:
-            record.gone.append(session.context)
+            record.gone.append(session)
         elif session.mailbox.put(entry):
             session.lagged_in_broadcast = False
-            accepted.append(session.context)
+            accepted.append(session)
         else:
             if blocked is None:
                 blocked = holds.graph.in_circle(holds.held_up())
             if session.lagged_in_broadcast or session in blocked:
-                record.lagged.append(session.context)
+                record.lagged.append(session)
                 session.lagged_in_broadcast = True
             else:
                 room = _Room(record, session)
@@ -137,7 +142,13 @@ async def broadcast(
             await record.wait(timeout)
     else:
         await trio.lowlevel.cancel_shielded_checkpoint()
-    return BroadcastReport(accepted=tuple(accepted), lagged=tuple(record.lagged), gone=tuple(record.gone))
+    for session in record.lagged:
+        on_lag(session)
+    return BroadcastReport(accepted=_contexts(accepted), lagged=_contexts(record.lagged), gone=_contexts(record.gone))
+
+
+def _contexts(sessions: Iterable[SessionActor]) -> tuple[SessionContext, ...]:
+    return tuple(session.context for session in sessions)
 
 
 @final

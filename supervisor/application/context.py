@@ -42,9 +42,12 @@ class Host(Protocol):
 
 @final
 class Sessions(Sequence[SessionContext]):
-    """The sessions that were live when this was taken. Iterating it skips those that have ended since.
+    """The sessions that were live when this was taken: a sequence that never changes.
 
-    So a loop over it that awaits between its steps meets no session that is gone, whoever comes and leaves meanwhile.
+    Only iterating it (`reversed()` too) looks at what became of them, at each step, and skips those that have ended
+    since. So a loop over it that awaits between its steps meets no session that is gone, whoever comes and leaves
+    meanwhile. `len()`, indices, slices and `in` speak of the moment when it was taken: so the loop may run fewer times
+    than `len()` says, and a context got by index may be `destroyed`.
     """
 
     __slots__ = ("_contexts",)
@@ -64,6 +67,9 @@ class Sessions(Sequence[SessionContext]):
 
     def __iter__(self) -> Iterator[SessionContext]:
         return (context for context in self._contexts if not context.destroyed)
+
+    def __reversed__(self) -> Iterator[SessionContext]:
+        return (context for context in reversed(self._contexts) if not context.destroyed)
 
     def __contains__(self, context: object) -> bool:
         return context in self._contexts
@@ -158,7 +164,10 @@ class ApplicationContext:
         return await self._host.update_sessions(func, args, timeout)
 
     def destroy_session(self, id: str) -> bool:
-        """Destroy the session with this id, without waiting; False if there is none."""
+        """Destroy the session with this id, without waiting; False if there is none.
+
+        One that is still being created ends too, and is refused to its visitor. See `SessionContext.destroy()`.
+        """
         return self._host.destroy_session(id)
 
     def call_from_thread(self, func: Callable[..., Any], *args: Any, timeout: float = 30.0) -> Any:
@@ -169,8 +178,9 @@ class ApplicationContext:
 
         Raises:
             Exception: whatever the function raised.
-            TimeoutError: it took longer than `timeout` seconds; it was cancelled.
-            ActorGone: the application has ended, or ended meanwhile.
+            HandlerFailed: it raised what would end the thread, as `SystemExit`; the log has it.
+            TimeoutError: it took longer than `timeout` seconds; it was cancelled, and what it raises then is logged.
+            ActorGone: the application has not loaded yet, has ended, or ended meanwhile.
             RuntimeError: called in the server's own thread, where you can call the function yourself.
         """
         return self._host.call_from_thread(func, args, timeout)

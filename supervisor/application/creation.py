@@ -13,7 +13,7 @@ from supervisor.session.actor import SessionActor
 @final
 @attrs.frozen
 class Created:
-    """The session is built."""
+    """The session is built. It may have ended again by the time that the visitor's task runs."""
 
     session: SessionActor
 
@@ -21,7 +21,7 @@ class Created:
 @final
 @attrs.frozen
 class Refused:
-    """A hook said no."""
+    """A hook said no, or somebody of the app destroyed the session while it was being created."""
 
     reason: str
     """What the visitor may read; often empty."""
@@ -39,7 +39,7 @@ class Failed:
 @final
 @attrs.frozen
 class Busy:
-    """There is no room now."""
+    """There is no room now, or the application ends."""
 
     retry_after: float
     """Seconds after which it is worth another try."""

@@ -69,17 +69,27 @@ def _near_misses(namespace: Mapping[str, object], where: str) -> list[str]:
     return warnings
 
 
-async def call_author(func: Callable[..., Any], *args: Any, timeout: float) -> Any:
+async def call_author(
+    func: Callable[..., Any], *args: Any, timeout: float, scope: trio.CancelScope | None = None
+) -> Any:
     """Call an author's function, await what it returns if that can be awaited, under a deadline.
 
+    Args:
+        timeout: seconds that it may take.
+        scope: a new scope to call it in, by which others can end it sooner; it may have a nearer deadline already.
+
     Raises:
-        trio.TooSlowError: it took longer than `timeout` seconds and was cancelled.
+        trio.TooSlowError: it took longer than that and was cancelled.
     """
-    with trio.move_on_after(timeout) as scope:
+    scope = scope or trio.CancelScope()
+    began = trio.current_time()
+    scope.deadline = min(scope.deadline, began + timeout)
+    with scope:
         result = func(*args)
         if hasattr(result, "__await__"):
             result = await result
         return result
     assert scope.cancelled_caught
     name = getattr(func, "__qualname__", repr(func))
-    raise trio.TooSlowError(f"{name} took longer than {timeout:g} s and was cancelled")
+    allowed = max(0.0, scope.deadline - began)
+    raise trio.TooSlowError(f"{name} took longer than {allowed:g} s and was cancelled")

@@ -24,12 +24,21 @@ def next_delay(delay: float, *, ran: float) -> float:
 class Producer:
     """One background function of an application, called again when it fails. Give it to `remove_callback()`."""
 
-    def __init__(self, func: Callable[..., Any], args: tuple[Any, ...], report: Report) -> None:
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        *,
+        report: Report,
+        on_over: Callable[[Producer], object] = lambda producer: None,
+    ) -> None:
         if not callable(func):
             raise TypeError(f"a callback must be callable, not {func!r}")
         self._func = func
         self._args = args
         self._report = report
+        # Called once, when it becomes clear that it isn't called again: it was removed, or has returned.
+        self._on_over = on_over
         self._scope: trio.CancelScope = trio.CancelScope()
         self.over = False
         """Whether it returned, or was removed."""
@@ -42,18 +51,25 @@ class Producer:
         return str(getattr(self._func, "__qualname__", repr(self._func)))
 
     def cancel(self) -> None:
-        """End it as soon as it can."""
-        self.over = True
+        """End it as soon as it can; if its task has not begun yet, the function is never called."""
         self._scope.cancel()
+        self._is_over()
 
     async def run(self) -> None:
         """Call it until it returns. Raises nothing but a cancellation from outside: this is its outer guard."""
         try:
             with self._scope:
+                await trio.lowlevel.checkpoint_if_cancelled()
                 await self._repeat()
         except BaseException as error:
             self._pass(error)
-        self.over = True
+        finally:
+            self._is_over()
+
+    def _is_over(self) -> None:
+        if not self.over:
+            self.over = True
+            self._on_over(self)
 
     async def _repeat(self) -> None:
         delay = 0.0

@@ -9,92 +9,88 @@ from typing import Any, final
 
 import trio
 
-from supervisor.actor.guard import pass_on, split_failure
-from supervisor.errors import ActorGone
+from supervisor.actor.guard import Report, pass_on, split_failure
+from supervisor.errors import ActorGone, HandlerFailed
+
+
+@final
+class _Call:
+    """One call of another thread."""
+
+    def __init__(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.func = func
+        self.args = args
+        self.future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self.scope = trio.CancelScope()
+
+    def __str__(self) -> str:
+        return f"call_from_thread({getattr(self.func, '__qualname__', self.func)})"
 
 
 @final
 class ThreadDoor:
     """Runs other threads' calls as tasks of one nursery."""
 
-    def __init__(self, nursery: trio.Nursery, owner: str) -> None:
+    def __init__(self, nursery: trio.Nursery, owner: str, report: Report) -> None:
         self._nursery = nursery
         self._owner = owner
+        self._report = report
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
         self._open = True
-        self._calls: set[concurrent.futures.Future[Any]] = set()
 
     def call(self, func: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> Any:
         """See `ApplicationContext.call_from_thread`."""
         if threading.get_ident() == self._thread:
             raise RuntimeError("this is the server's thread: call the function yourself, and await it")
-        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        scope = trio.CancelScope()
+        call = _Call(func, args)
         try:
-            self._token.run_sync_soon(self._start, future, scope, func, args)
+            self._token.run_sync_soon(self._start, call)
+            try:
+                return call.future.result(timeout)
+            except TimeoutError:
+                if call.future.done():  # the function itself raised it, or it was ready just now
+                    return call.future.result()
+                self._token.run_sync_soon(call.scope.cancel)
         except trio.RunFinishedError:
             raise self._gone() from None
-        try:
-            return future.result(timeout)
-        except concurrent.futures.CancelledError:
-            raise self._gone() from None
-        except TimeoutError:
-            if future.done():  # the function itself raised it
-                raise
-            try:
-                self._token.run_sync_soon(scope.cancel)
-            except trio.RunFinishedError:
-                raise self._gone() from None
-            raise TimeoutError(f"the call took longer than {timeout:g} s; it was cancelled") from None
+        raise TimeoutError(f"the call took longer than {timeout:g} s; it was cancelled")
 
     def close(self) -> None:
-        """Take no more calls; those that wait fail."""
+        """Take no more calls. Those that are under way end with the nursery."""
         self._open = False
-        for future in list(self._calls):
-            future.cancel()
 
-    def _start(
-        self,
-        future: concurrent.futures.Future[Any],
-        scope: trio.CancelScope,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-    ) -> None:
-        if not self._open:
-            future.cancel()
-            return
-        self._calls.add(future)
-        self._nursery.start_soon(self._run, future, scope, func, args, name=func)
+    def _start(self, call: _Call) -> None:
+        if self._open:
+            self._nursery.start_soon(self._run, call, name=call.func)
+        else:
+            call.future.set_exception(self._gone())
 
-    async def _run(
-        self,
-        future: concurrent.futures.Future[Any],
-        scope: trio.CancelScope,
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-    ) -> None:
+    async def _run(self, call: _Call) -> None:
         result: Any = None
         failure: BaseException | None = None
         try:
-            with scope:
-                result = func(*args)
+            with call.scope:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                result = call.func(*call.args)
                 if hasattr(result, "__await__"):
                     result = await result
         except BaseException as error:
             failure, rest = split_failure(error)
             if rest is not None:
-                future.cancel()
+                if failure is not None:
+                    self._report(str(call), failure)
+                call.future.set_exception(self._gone())
                 pass_on(error, rest)
-        finally:
-            self._calls.discard(future)
-            if not future.cancelled():
-                if scope.cancelled_caught:
-                    future.cancel()
-                elif failure is not None:
-                    future.set_exception(failure)
-                else:
-                    future.set_result(result)
+        if failure is None:
+            call.future.set_result(result)
+        elif call.scope.cancel_called:  # the thread has left
+            self._report(str(call), failure)
+        elif isinstance(failure, Exception):
+            call.future.set_exception(failure)
+        else:  # a SystemExit that reached the thread would end it without a word
+            incident = self._report(str(call), failure)
+            call.future.set_exception(HandlerFailed(f"{failure!r} ended {call} (incident {incident})"))
 
     def _gone(self) -> ActorGone:
         return ActorGone(f"{self._owner} has ended")

@@ -4,13 +4,15 @@ Essay: how a session ends. `end()` decides everything in one synchronous stretch
 sessions, its mailbox closes (asks fail at once, tells become dead letters), its connections are told, its timers are
 removed, and its scope is cancelled, which ends handlers in hand (rolled back) and background tasks. Called from the
 session's own handler it waits for that handler's return instead, so that its changes are kept and sent. What remains is
-done by the session's task, shielded and under deadlines: borrows that were waiting get their turn, the destroyed hooks
-run with the document still readable, connections are waited for. The last thing that happens, with no await after it,
-is that those who wait for the end are told: when they run, nothing of the session does.
+done by the session's task, shielded and under deadlines: borrows that were waiting get their turn (while background
+tasks unwind, which may take long), the destroyed hooks run with the document still readable, connections are waited
+for. The last thing that happens, with no await after it, is that those who wait for the end are told: when they run,
+nothing of the session does.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, final
@@ -19,11 +21,11 @@ import trio
 
 from supervisor.actor.base import Actor, Runtime
 from supervisor.actor.callbacks import Callbacks
-from supervisor.actor.entry import Stop, Tell
+from supervisor.actor.entry import Entry, Stop, Tell
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
 from supervisor.actor.holding import Hold
 from supervisor.actor.mailbox import CAPACITY
-from supervisor.actor.ref import ActorRef
+from supervisor.actor.ref import ActorRef, Room
 from supervisor.actor.timers import Alarm
 from supervisor.document.json_document import JsonDocument
 from supervisor.errors import DocumentNotHeld, SessionGone
@@ -31,14 +33,16 @@ from supervisor.instruments import Incident
 from supervisor.session.connection import Audience, Connection, ConnectionContext, Ending, NoAudience
 from supervisor.session.context import Document, SessionContext
 from supervisor.session.lending import Borrow, borrowed
-from supervisor.session.lifecycle import Effect, Event, Lifecycle, State
+from supervisor.session.lifecycle import Effect, Event, Lifecycle
 from supervisor.session.receivers import Receivers
 from supervisor.session.request import Request
 
 BORROW_GRACE = 5.0
 """Seconds in which borrows get their turn once the end has begun: enough for a step, too little to hang a stop."""
 CONNECTION_GRACE = 5.0
-"""Seconds that connections get to close politely before they are cancelled."""
+"""Seconds that connections get to close politely, from when they are told, before they are cancelled."""
+RESTARTING = Ending(kind="restarting", reason="the server is restarting")
+"""The end of a session that nobody destroyed: what is above it ends."""
 
 
 class Household(Protocol):
@@ -46,8 +50,12 @@ class Household(Protocol):
 
     application: str
 
+    @property
+    def sessions_until(self) -> float:
+        """When sessions must have ended, by `trio.current_time()`: infinity but while the application ends."""
+
     async def create(self, session: SessionActor) -> None:
-        """Run the created hooks and build the document; raising means that there is no session."""
+        """Run the created hooks and build the document; if there is to be no session, `end` it."""
 
     async def take_leave(self, session: SessionActor) -> None:
         """Run the destroyed hooks that are due; reports what they raise, and raises nothing."""
@@ -102,6 +110,8 @@ class SessionActor(Actor):
         # Whether a broadcast, or an update of all sessions, found this one late the last time.
         self.lagged_in_broadcast = False
         self.lagged_in_update = False
+        # When connections that have not closed are cancelled; set when the end begins.
+        self._connections_until = math.inf
         # Why it ends; set once, by whoever wanted it first.
         self.ending: Ending | None = None
         self._household = household
@@ -126,58 +136,56 @@ class SessionActor(Actor):
         try:
             await self._live()
         except BaseException as error:
-            failure, passing = split_failure(error)
-            if failure is not None:
-                self.report("session", failure)
+            passing = self._report_failure("session", error)
         try:
             with trio.CancelScope(shield=True):
                 await self._close()
         except BaseException as error:  # ours: whatever hooks and borrowers raise is reported where they are called
-            failure, _ = split_failure(error)
-            if failure is not None:
-                self.report("end of the session", failure)
-        self.callbacks.clear()
-        self.holder = None
-        self.lifecycle.handle(Event.CLOSED)
-        self._ended.set()
+            passing = self._report_failure("end of the session", error) or passing
+        self._nursery = None
+        self._perform(Event.CLOSED)
         if passing is not None:
             pass_on(passing, passing)
 
     async def _live(self) -> None:
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            with self._at_work():
-                if self.ending is None:
-                    self._handling = True  # so that a hook which destroys the session is let finish
-                    await self._household.create(self)
-                    self._handling = False
-                if self.ending is None:
-                    self._perform(Event.BUILT)
-                    if self._max_age is not None:
-                        self._age_alarm = self.runtime.timers.call_after(
-                            self._max_age,
-                            lambda: self.end(Ending(kind="destroyed", reason="the session reached its greatest age")),
-                        )
-                    await self.handle_mail()
-            self._begin_end()
+            try:
+                with self._at_work():
+                    await self._work()
+            finally:
+                self._begin_end()
+                with trio.CancelScope(shield=True), self._at_work():
+                    await self._lend_to_the_last()
+
+    async def _work(self) -> None:
+        if self.ending is None:
+            self._handling = True  # so that a hook which destroys the session is let finish
+            await self._household.create(self)
+            self._handling = False
+        if self.ending is None:
+            self._perform(Event.BUILT)
+            if self._max_age is not None:
+                self._age_alarm = self.runtime.timers.call_after(
+                    self._max_age,
+                    lambda: self.end(Ending(kind="destroyed", reason="the session reached its greatest age")),
+                )
+            await self.handle_mail()
+
+    async def _lend_to_the_last(self) -> None:
+        """Give borrows that were waiting their turn; those for whom time is too short are told that it is over."""
+        assert self.borrows_until is not None
+        while trio.current_time() < self.borrows_until and (borrow := self.mailbox.take()) is not None:
+            assert isinstance(borrow, Borrow)
+            await borrow.start(self)
+        for entry in self.mailbox.close():
+            entry.dropped()
 
     async def _close(self) -> None:
-        """What an end has to wait for, each part under its deadline."""
-        self.end(Ending(kind="destroyed"))
-        self._begin_end()
-        assert self.borrows_until is not None
+        """What else an end has to wait for, each part under its deadline."""
         with self._at_work():
-            with trio.move_on_at(self.borrows_until):
-                while (entry := self.mailbox.take()) is not None:
-                    if type(entry) is Stop:
-                        continue
-                    waiting = self.handle(entry)
-                    if waiting is not None:
-                        await waiting
-            for entry in self.mailbox.close():
-                entry.dropped()
             await self._household.take_leave(self)
-        with trio.move_on_after(CONNECTION_GRACE):
+        with trio.move_on_at(self._connections_until):
             await self._wait_all_left()
         for connection in list(self.connections):
             connection.cancel()
@@ -192,21 +200,24 @@ class SessionActor(Actor):
         return _AtWork(self)
 
     def end(self, ending: Ending) -> None:
-        """See `SessionContext.destroy`; `ending` says what connections are told."""
-        if self.ending is not None:
+        """See `SessionContext.destroy`; `ending` says what connections are told, and the first one counts.
+
+        A handler that destroyed its session and then goes on working is not let finish when somebody else does.
+        """
+        if self.has_ended:
             return
-        self.ending = ending
-        self.mailbox.put_system(Stop())
+        if self.ending is None:
+            self.ending = ending
+            self.mailbox.put_system(Stop())
         if not self.in_own_hand():
             self._begin_end()
 
     def _begin_end(self) -> None:
         """Do all of the end that needs no waiting; once."""
-        if self.has_ended:
-            return
         if self.ending is None:
-            self.ending = Ending(kind="destroyed")
-        self._perform(Event.ENDED)
+            self.ending = RESTARTING
+        if not self.has_ended:
+            self._perform(Event.ENDED)
 
     def _perform(self, event: Event) -> None:
         for effect in self.lifecycle.handle(event):
@@ -220,10 +231,14 @@ class SessionActor(Actor):
                 self._linger_alarm = None
             elif effect is Effect.LEAVE:
                 self._leave()
+            elif effect is Effect.ANNOUNCE_END:
+                self._ended.set()
 
     def _leave(self) -> None:
         assert self.ending is not None
-        self.borrows_until = trio.current_time() + BORROW_GRACE
+        now, until = trio.current_time(), self._household.sessions_until
+        self.borrows_until = min(now + BORROW_GRACE, until)
+        self._connections_until = min(now + CONNECTION_GRACE, until)
         if self.loan is not None and self.loan.scope is not None:
             self.loan.scope.deadline = min(self.loan.scope.deadline, self.borrows_until)
         self._household.left(self)
@@ -266,7 +281,7 @@ class SessionActor(Actor):
             f"this task doesn't hold the document of {self}: "
             + (
                 "the session has ended"
-                if self.lifecycle.state is State.DESTROYED
+                if self.has_ended
                 else "use `async with session_context.locked_document() as doc`, or send the session a message"
             )
         )
@@ -299,6 +314,20 @@ class SessionActor(Actor):
         """See `Doer.call`: the function is given the document."""
         return func(self.document, *args)
 
+    async def deliver(self, entry: Entry) -> None:
+        """Put an entry into the mailbox, waiting for room. Safe to cancel: then it was not put. The caller bounds it.
+
+        If the session has ended, or ends meanwhile, the entry is dropped.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.mailbox.is_closed:
+            entry.dropped()
+        elif not self.mailbox.put(entry):
+            room = Room()
+            self.mailbox.put_when_room(entry, room)
+            if not await room.parked.park(lambda: self.mailbox.withdraw(entry)):
+                entry.dropped()
+
     def start_background(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """See `SessionContext.start_soon`."""
         if self._nursery is None or self.has_ended:
@@ -308,12 +337,12 @@ class SessionActor(Actor):
 
     async def _run_background(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
-            await func(*args)
+            await trio.lowlevel.checkpoint_if_cancelled()
+            result = func(*args)
+            if hasattr(result, "__await__"):
+                await result
         except BaseException as error:
-            failure, rest = split_failure(error)
-            if failure is not None:
-                self.failures += 1
-                self.report(f"background task {getattr(func, '__qualname__', func)}", failure)
+            rest = self._report_failure(f"background task {getattr(func, '__qualname__', func)}", error)
             if rest is not None:
                 pass_on(error, rest)
 
@@ -356,6 +385,14 @@ class SessionActor(Actor):
         )
         self.runtime.instruments.failed(incident)
         return incident.id
+
+    def _report_failure(self, what: str, error: BaseException) -> BaseException | None:
+        """Report what of `error` is a failure; returns what must pass."""
+        failure, rest = split_failure(error)
+        if failure is not None:
+            self.failures += 1
+            self.report(what, failure)
+        return rest
 
     def gone(self) -> SessionGone:
         """See `Recipient.gone`."""

@@ -143,7 +143,7 @@ class SessionContext:
             return result
 
     def start_soon(self, func: Callable[..., Any], *args: Any) -> None:
-        """Start `func(*args)`, an async function, as a background task in the session's scope.
+        """Start `func(*args)`, plain or `async`, as a background task in the session's scope.
 
         It doesn't hold the document: it sends messages, or borrows. It is cancelled when the session is destroyed, and
         a failure in it is reported and ends nothing else. After the session's end this does nothing.
@@ -155,7 +155,9 @@ class SessionContext:
 
         Handlers in hand are cancelled and rolled back, timers and tasks end, connections are closed with `reason`,
         borrowers get their turn, then the destroyed hooks run. From the session's own handler or hook it takes effect
-        when that returns, with its changes kept and sent. In `on_session_created` it refuses the visitor.
+        when that returns, with its changes kept and sent; called by somebody else meanwhile, it takes effect at once. A
+        session that is still being created is refused to its visitor, who may read `reason`: by its own hook's call
+        when the hook returns, by anybody else's at once.
         """
         self._host.end(Ending(kind="destroyed", reason=reason))
 

@@ -55,7 +55,8 @@ def receivers_in(namespace: Mapping[str, object]) -> list[Receiver]:
     """All handlers that a module's namespace holds, each once, in the order of the namespace."""
     found: dict[int, Receiver] = {}
     for value in namespace.values():
-        for receiver in getattr(value, _MARK, ()) if callable(value) else ():
+        marks = getattr(value, _MARK, None) if callable(value) else None
+        for receiver in marks if isinstance(marks, list) else ():  # some objects answer to every name
             found[id(receiver)] = receiver
     return list(found.values())
 

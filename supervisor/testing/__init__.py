@@ -1,1 +1,16 @@
-"""The kit with which authors test their apps."""
+"""The kit for testing apps: a whole server and its clients in one process, over memory streams, on virtual time.
+
+    async with supervise("demos/ticker") as app:
+        session = await app.new_session()
+        client = await session.connect()
+        await client.until(lambda data: data["prices"])
+
+With pytest, `supervise` is a fixture of the plugin `supervisor.testing.plugin`.
+"""
+
+from supervisor.testing.client import Client as Client
+from supervisor.testing.client import SendFailed as SendFailed
+from supervisor.testing.harness import PageRefused as PageRefused
+from supervisor.testing.harness import RunningApp as RunningApp
+from supervisor.testing.harness import TestSession as TestSession
+from supervisor.testing.harness import supervise as supervise

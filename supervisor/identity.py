@@ -1,0 +1,87 @@
+"""Session ids and tokens: made, signed, checked. Pure: time and entropy are passed in.
+
+A *token* stands in a page and admits the page's first attach; it expires, because pages are cached, saved and sent
+around. A *key* (made by `new_key`, kept in memory by the session) admits a client that comes back, for as long as the
+session lives. Both travel in websocket frames, never in a URL, and are never logged.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, final
+
+import attrs
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
+
+Entropy = Callable[[int], bytes]
+"""Gives that many random bytes: `secrets.token_bytes`, or a fake in tests."""
+
+MAX_ID = 128
+"""Characters of a session's id that a visitor names."""
+_ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+
+
+def new_id(entropy: Entropy) -> str:
+    """A name of 22 characters that can't be guessed: 128 bits, safe in URLs."""
+    return base64.urlsafe_b64encode(entropy(16)).rstrip(b"=").decode()
+
+
+def is_well_formed(id: str) -> bool:
+    """Whether this may be a session's id: 1 to 128 characters of `A-Za-z0-9._~-`, which need no escaping in a URL."""
+    return _ID.fullmatch(id) is not None
+
+
+class TokenRefused(Exception):
+    """The token is forged, of another key, damaged, or has expired; the text says which."""
+
+
+@final
+@attrs.frozen(repr=False)
+class KeyRing:
+    """The secret keys, the newest last: it signs, and all of them are accepted, so keys can be changed in turn."""
+
+    keys: Sequence[bytes] = attrs.field()
+
+    @keys.validator
+    def _check(self, _: Any, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) < 16 for key in keys):
+            raise ValueError("a key ring needs at least one key, each of at least 16 bytes")
+
+    def sign(self, session_id: str, *, purpose: str, now: float) -> str:
+        """A token for a session. `purpose` keeps tokens of one use from being used for another."""
+        return str(self._serializer(purpose, now).dumps(session_id))
+
+    def check(self, token: str, *, purpose: str, now: float, max_age: float) -> str:
+        """The session's id that a token stands for. The token is untrusted.
+
+        Raises:
+            TokenRefused: it isn't one of ours for this purpose, or is older than `max_age` seconds.
+        """
+        try:
+            session_id = self._serializer(purpose, now).loads(token, max_age=math.floor(max_age))
+        except SignatureExpired:
+            raise TokenRefused("the page's token has expired") from None
+        except BadData:
+            raise TokenRefused("the page's token is not one of ours") from None
+        if not isinstance(session_id, str):
+            raise TokenRefused("the page's token is not one of ours")
+        return session_id
+
+    def _serializer(self, purpose: str, now: float) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(list(self.keys), salt=purpose, signer=_signer_at(now))
+
+    def __repr__(self) -> str:
+        return f"<KeyRing of {len(self.keys)}>"
+
+
+def _signer_at(now: float) -> type[TimestampSigner]:
+    """A signer class whose clock stands at `now`."""
+
+    class SignerAt(TimestampSigner):
+        def get_timestamp(self) -> int:
+            return int(now)
+
+    return SignerAt

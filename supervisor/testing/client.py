@@ -1,0 +1,200 @@
+"""A client for tests: trio-websocket's real client, with a mirror of the document, over any stream."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, final
+
+import trio
+import trio_websocket
+
+from supervisor.errors import ProtocolError, SupervisorError
+from supervisor.protocol import events
+from supervisor.protocol.client import ClientConnection
+from supervisor.protocol.codes import CloseCode
+
+UNTIL = 60.0
+"""Seconds, usually virtual, that `until` waits: far beyond every deadline that a test's answer could wait for."""
+
+LOST = (1006, "")
+"""Code and reason of a connection that ended without a close frame (RFC 6455, 7.4.1)."""
+
+
+class SendFailed(SupervisorError):
+    """A send was not done: `kind` is rejected, invalid, failed, unknown or unsent; the text is for people."""
+
+    def __init__(self, refused: events.Refused) -> None:
+        super().__init__(refused.text)
+        self.kind = refused.kind
+        self.text = refused.text
+        self.incident = refused.incident
+
+
+@final
+class Client:
+    """One client of one session. It follows reconnects by itself; get one by `TestSession.connect()`."""
+
+    def __init__(
+        self, open_stream: Callable[[], Awaitable[trio.abc.Stream]], path: str, protocol: ClientConnection
+    ) -> None:
+        self._open_stream = open_stream
+        self._path = path
+        self._protocol = protocol
+        self._random = random.Random(0)  # noqa: S311 (jitter of delays, the same in every run)
+        self._left = False
+        self._changed = trio.Event()
+        self._outcomes: dict[int, events.Answered | events.Refused] = {}
+        self._stream: trio.abc.Stream | None = None
+        self._socket: trio_websocket.WebSocketConnection | None = None
+        self._online = trio.Event()
+        self._online.set()
+        self.received: list[events.Event] = []
+        """All that came, in order."""
+        self.ended: events.Ended | events.Reload | None = None
+        """Why it stays away, once it does."""
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The mirror of the document."""
+        return self._protocol.data
+
+    @property
+    def revision(self) -> int:
+        """The mirror's revision."""
+        return self._protocol.revision
+
+    @property
+    def status(self) -> str:
+        """`connecting`, `live`, `reconnecting` or `ended`."""
+        return self._protocol.status.value
+
+    async def until(self, predicate: Callable[[dict[str, Any]], object], *, timeout: float = UNTIL) -> None:
+        """Wait until `predicate(data)` is true.
+
+        Raises:
+            AssertionError: it did not come true within `timeout` seconds, or the client ended; shows the last data.
+        """
+        with trio.move_on_after(timeout):
+            while not (self._protocol.revision >= 0 and predicate(self.data)):
+                if self.ended is not None:
+                    raise AssertionError(f"the client ended ({self.ended}); the last data: {self.data!r}")
+                await self._changed.wait()
+            return
+        raise AssertionError(f"not within {timeout:g} s; the last data: {self.data!r}")
+
+    async def until_ended(self, *, timeout: float = UNTIL) -> events.Ended | events.Reload:
+        """Wait until the client stays away; returns why."""
+        with trio.fail_after(timeout):
+            while self.ended is None:
+                await self._changed.wait()
+        return self.ended
+
+    async def send(self, name: str, /, **fields: Any) -> Any:
+        """Send a message to the session, and wait for what its handler returns.
+
+        Raises:
+            SendFailed: it was rejected, invalid, or failed; or its fate can't be known.
+        """
+        ticket = self._protocol.send(name, fields)
+        await self._write_out()
+        while ticket not in self._outcomes:
+            if self.ended is not None and ticket not in self._outcomes:
+                raise AssertionError(f"the client ended before the answer: {self.ended}")
+            await self._changed.wait()
+        outcome = self._outcomes.pop(ticket)
+        if isinstance(outcome, events.Refused):
+            raise SendFailed(outcome)
+        return outcome.value
+
+    async def drop(self) -> None:
+        """Cut the connection, without a close frame, and stay offline until `reconnect()`."""
+        self._online = trio.Event()
+        if self._stream is not None:
+            await trio.aclose_forcefully(self._stream)
+
+    def reconnect(self) -> None:
+        """Come back from `drop()`."""
+        self._online.set()
+
+    async def close(self) -> None:
+        """Leave for good, politely."""
+        self._left = True
+        self.ended = events.Ended(code=CloseCode.DONE, reason="closed by the test", refused=())
+        if self._socket is not None:
+            await self._socket.aclose()
+        self._notify()
+
+    async def run(self) -> None:
+        """Connect, and connect again, until the client is to stay away; `TestSession.connect` starts this."""
+        while self.ended is None:
+            await self._online.wait()
+            code, reason = await self._talk()
+            if self._left:
+                break
+            decision = self._protocol.closed(code, reason, random=self._random.random())
+            if isinstance(decision, events.Reconnect):
+                self._notify()
+                await trio.sleep(decision.after)
+            else:
+                for refused in decision.refused:
+                    self._outcomes[refused.ticket] = refused
+                self.ended = decision
+        self._notify()
+
+    async def _talk(self) -> tuple[int, str]:
+        """One connection from its beginning to its end; returns close code and reason."""
+        ended = LOST
+        try:
+            self._stream = await self._open_stream()
+            async with trio.open_nursery() as nursery:
+                try:
+                    ended = await self._converse(nursery, self._stream)
+                finally:
+                    nursery.cancel_scope.cancel()
+        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio_websocket.HandshakeError):
+            pass  # the network: the client comes back
+        finally:
+            self._socket = None
+            if self._stream is not None:
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(self._stream)
+        return ended
+
+    async def _converse(self, nursery: trio.Nursery, stream: trio.abc.Stream) -> tuple[int, str]:
+        # trio-websocket's annotation asks for a socket's stream, but its code takes any.
+        any_stream: Any = stream
+        socket = await trio_websocket.wrap_client_stream(nursery, any_stream, "localhost", self._path)
+        self._socket = socket
+        try:
+            await socket.send_message(self._protocol.opened())
+            while True:
+                frame = await socket.get_message()
+                for event in self._protocol.receive(frame):
+                    self.received.append(event)
+                    if isinstance(event, (events.Answered, events.Refused)):
+                        self._outcomes[event.ticket] = event
+                await self._write_out()
+                self._notify()
+        except ProtocolError as error:
+            await socket.aclose(CloseCode.PROTOCOL_ERROR, str(error)[:100])
+            return CloseCode.PROTOCOL_ERROR, str(error)
+        except trio_websocket.ConnectionClosed as closed:
+            if closed.reason is None:
+                return LOST
+            return closed.reason.code, closed.reason.reason or ""
+
+    async def _write_out(self) -> None:
+        if self._socket is not None and self._socket.closed is None:
+            for frame in self._protocol.outgoing():
+                try:
+                    await self._socket.send_message(frame)
+                except (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
+                    return  # it is sent again after the reconnect
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()
+
+    def __repr__(self) -> str:
+        return f"<Client {self.status} at revision {self.revision}>"

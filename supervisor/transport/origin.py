@@ -1,0 +1,87 @@
+"""Which Host and Origin are ours. Pure.
+
+Essay: two attacks, two headers. *DNS rebinding*: a page of evil.example gets its own name to resolve to our address, so
+that the browser takes our pages for evil.example's own; what gives it away is the Host header, which still says
+evil.example. So Host must be a name that nobody else can point at us: an IP literal, localhost, this machine's own
+name, or one that the operator named. *Cross-site websockets*: browsers let any page open a websocket to us and send our
+cookies along; what gives it away is the Origin header. So Origin, if there is one, must be the Host's own or a named
+one. A client that is no browser sends no Origin; it has no cookies of a visitor either, so it is accepted.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import final
+from urllib.parse import urlsplit
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+@final
+class Origins:
+    """The names that this server answers to."""
+
+    def __init__(self, allowed: Iterable[str] = (), *, machine: str = "") -> None:
+        self._hosts = {"localhost", machine.lower()} - {""}
+        self._origins: set[tuple[str | None, str, int | None]] = set()
+        for name in allowed:
+            scheme, host, port = parse_allowed(name)
+            self._hosts.add(host)
+            self._origins.add((scheme, host, port))
+
+    def accepts_host(self, host: str) -> bool:
+        """Whether this Host header is one of ours; it is untrusted. The port doesn't matter."""
+        split = _split_authority(host)
+        if split is None:
+            return False
+        name = split[0]
+        if name in self._hosts:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def accepts_origin(self, origin: str, *, host: str) -> bool:
+        """Whether a page of this Origin may open a websocket to this Host; both are untrusted."""
+        parts = urlsplit(origin)
+        split = _split_authority(parts.netloc)
+        own = _split_authority(host)
+        if split is None or own is None or parts.scheme not in _DEFAULT_PORTS:
+            return False
+        name, port = split
+        default = _DEFAULT_PORTS[parts.scheme]
+        if name == own[0] and (port or default) == (own[1] or default):
+            return True
+        return any(
+            name == allowed and scheme in (None, parts.scheme) and allowed_port in (None, port or default)
+            for scheme, allowed, allowed_port in self._origins
+        )
+
+
+def parse_allowed(name: str) -> tuple[str | None, str, int | None]:
+    """Read one value of `--allow-origin`: `example.org`, `example.org:8443` or `https://example.org`.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    scheme, _, authority = name.rpartition("://")
+    split = _split_authority(authority.rstrip("/"))
+    if split is None or (scheme and scheme not in _DEFAULT_PORTS) or "/" in authority.rstrip("/"):
+        raise ValueError(f"{name!r} is no origin: write a name such as example.org, or https://example.org:8443")
+    host, port = split
+    return scheme or None, host, port or (_DEFAULT_PORTS[scheme] if scheme else None)
+
+
+def _split_authority(authority: str) -> tuple[str, int | None] | None:
+    """Host (lower case, without brackets or a final dot) and port of `host:port`; None if it is malformed."""
+    if not authority or any(character in authority for character in "@/\\ ,"):
+        return None
+    try:
+        parts = urlsplit(f"//{authority}")
+        name, port = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return (name.rstrip("."), port) if name else None

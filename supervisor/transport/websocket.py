@@ -1,0 +1,313 @@
+"""One websocket connection: from the upgrade to the last byte.
+
+Essay: what trio-websocket is trusted with, and what not. It does the handshake, unmasks, checks and reassembles
+frames, answers pings, and says goodbye. It is not trusted with time or with blame. Every wait on it has a deadline.
+Pings are pushed by us and judged by what arrives on the stream, since its own `ping()` hangs when the connection
+closes under it. Its tasks run in this connection's own nursery, behind a guard: a ping that comes while it says goodbye
+makes it raise, and that must end one connection and not the server. After it has refused a message as too big it
+leaves TCP open; we close it. Its queue holds as many messages as a client may have under way, so that it goes on
+reading, and answering pings, while the session has no room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+import attrs
+import trio
+import trio_websocket
+
+from supervisor.actor.guard import pass_on, split_failure
+from supervisor.actor.timers import Alarm
+from supervisor.application.actor import ApplicationActor
+from supervisor.errors import InvalidMessage, ProtocolError
+from supervisor.identity import TokenRefused
+from supervisor.protocol.codes import CloseCode
+from supervisor.protocol.fields import ClientMessages
+from supervisor.protocol.messages import Attach, Resume, Send, encode_error
+from supervisor.protocol.records import WINDOW, Repeated
+from supervisor.protocol.server import ServerConnection
+from supervisor.session.connection import ConnectionContext, Ending
+from supervisor.session.request import Request
+from supervisor.transport.frames import MAX_REASON, ping_frame, text_frame
+from supervisor.transport.outbox import Outbox
+from supervisor.transport.wire import ClientSend, SessionWire
+
+_PING = ping_frame()
+_LOST = 1006  # RFC 6455, 7.4.1: what an end without a close frame is called; never sent
+
+
+@final
+@attrs.frozen(kw_only=True)
+class WebSocketOptions:
+    """Limits of one websocket connection; times in seconds, sizes in bytes."""
+
+    max_message_size: int = 1024 * 1024
+    """Of one message of a client; a larger one closes the connection with 1009."""
+    max_backlog: int = 1024 * 1024
+    """Queued for one client; past it the backlog is dropped for one snapshot."""
+    first_frame_timeout: float = 10.0
+    """For the handshake, and then for the first frame (else 4408)."""
+    ping_interval: float = 20.0
+    """Between two pings; a client of whom nothing was heard from one to the next is taken for dead."""
+    room_timeout: float = 30.0
+    """For room in the session's mailbox; then the message is answered with an error."""
+    close_timeout: float = 2.0
+    """For the client's answer to our close frame."""
+    return_within: float = 3.0
+    """Clients of a server that restarts come back at a random time within this, so not all at once."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Door:
+    """What the connections of one application need to find their sessions."""
+
+    application: ApplicationActor
+    messages: ClientMessages
+    """What clients of this application may send."""
+    check_token: Callable[[str], str]
+    """The session's id that a page's token stands for; raises `TokenRefused`."""
+    new_connection_id: Callable[[], str]
+    """Names a connection."""
+    random: Callable[[], float]
+    """From 0 to 1, for the delay that clients are given when the server restarts."""
+
+
+class _Goodbye(Exception):
+    """Ends the talk: the connection is to be closed with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+@final
+class WebSocketConnection:
+    """One peer's link to a session. `run` is its life, in the application's connection nursery."""
+
+    def __init__(self, stream: trio.abc.Stream, request: Request, door: Door, options: WebSocketOptions) -> None:
+        self.context = ConnectionContext(id=door.new_connection_id(), request=request)
+        """See `Connection.context`."""
+        self._door = door
+        self._options = options
+        self._outbox = Outbox(stream, limit=options.max_backlog, on_drained=self._drained)
+        self._protocol = ServerConnection()
+        self._scope = trio.CancelScope()
+        # Around all that waits for the client; cancelled in order to say goodbye.
+        self._talking = trio.CancelScope()
+        self._goodbye: _Goodbye | None = None
+        # Once attached: the session on the wire, and the client's id there.
+        self._wire: SessionWire | None = None
+        self._client = ""
+        # The backlog was dropped: nothing is shown until the queue is empty and a snapshot is sent; answers wait.
+        self._is_behind = False
+        self._held_answers: list[bytes] = []
+        self._beat: Alarm | None = None
+        self._pinged_at: float | None = None
+
+    # What a session calls: see `Connection` and `wire.Viewer`.
+
+    def end(self, ending: Ending) -> None:
+        """See `Connection.end`."""
+        code = CloseCode.RESTARTING if ending.kind == "restarting" else CloseCode.DESTROYED
+        if self._goodbye is None:
+            self._goodbye = _Goodbye(code, ending.reason)
+        self._talking.cancel()
+
+    def cancel(self) -> None:
+        """See `Connection.cancel`."""
+        self._scope.cancel()
+
+    def show(self, frame: bytes) -> None:
+        """See `Viewer.show`."""
+        if not self._is_behind and not self._outbox.push(frame):
+            self._outbox.drop_backlog()
+            self._is_behind = True
+
+    def answer(self, frame: bytes) -> None:
+        """See `Viewer.answer`."""
+        if self._is_behind:  # the answer must not overtake the snapshot that has what it caused
+            self._held_answers.append(frame)
+        else:
+            self._outbox.push_urgent(frame)
+
+    def _drained(self) -> None:
+        """The client has read all: bring it up to date if something was dropped."""
+        if self._is_behind and self._wire is not None:
+            self._is_behind = False
+            self._outbox.push_urgent(self._wire.snapshot_frame())
+            held, self._held_answers = self._held_answers, []
+            for frame in held:
+                self._outbox.push_urgent(frame)
+
+    # Its life.
+
+    async def run(self) -> None:
+        """Serve the connection to its end; raises nothing but a cancellation from outside."""
+        try:
+            with self._scope:
+                await self._run()
+        except BaseException as error:
+            failure, rest = split_failure(error)
+            if failure is not None and not _is_peers_fault(failure):
+                self._door.application.report("websocket connection", failure)
+            if rest is not None:
+                pass_on(error, rest)
+        finally:
+            if self._beat is not None:
+                self._beat.cancel()
+            with trio.CancelScope(shield=True):
+                await self._outbox.aclose()
+            self._detach()
+
+    async def _run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._outbox.run_flusher)
+            socket: trio_websocket.WebSocketConnection | None = None
+            with trio.move_on_after(self._options.first_frame_timeout):
+                request = await trio_websocket.wrap_server_stream(
+                    nursery,
+                    self._outbox,
+                    message_queue_size=WINDOW,
+                    max_message_size=self._options.max_message_size,
+                )
+                socket = await request.accept()
+            if socket is not None:
+                try:
+                    with self._talking:
+                        await self._talk(socket)
+                except _Goodbye as goodbye:
+                    self._goodbye = self._goodbye or goodbye
+                except ProtocolError as error:
+                    self._goodbye = self._goodbye or _Goodbye(error.code, str(error))
+                except trio_websocket.ConnectionClosed:
+                    pass
+                await self._say_goodbye(socket)
+            nursery.cancel_scope.cancel()
+
+    async def _talk(self, socket: trio_websocket.WebSocketConnection) -> None:
+        with trio.move_on_after(self._options.first_frame_timeout) as first:
+            frame = await socket.get_message()
+        if first.cancelled_caught:
+            raise _Goodbye(CloseCode.NO_FIRST_FRAME, "no first frame in time")
+        message = self._protocol.receive(frame)
+        assert not isinstance(message, Send)
+        wire = self._admit(message)
+        self._attach(wire, message if isinstance(message, Resume) else None)
+        while True:
+            message = self._protocol.receive(await socket.get_message())
+            assert isinstance(message, Send)
+            await self._deliver(wire, message)
+
+    def _admit(self, message: Attach | Resume) -> SessionWire:
+        """The session that the first frame is for, if the frame may open it."""
+        if isinstance(message, Attach):
+            try:
+                id = self._door.check_token(message.token)
+            except TokenRefused as error:
+                raise _Goodbye(CloseCode.TOKEN_REFUSED, str(error)) from None
+        else:
+            id = message.session
+        session = self._door.application.find(id)
+        wire = None if session is None else session.audience
+        # One answer for a wrong key and for no session: nobody learns which ids exist.
+        if not isinstance(wire, SessionWire) or (isinstance(message, Resume) and not wire.feed.admits(message.key)):
+            raise _Goodbye(CloseCode.GONE, "there is no such session any more")
+        return wire
+
+    def _attach(self, wire: SessionWire, resume: Resume | None) -> None:
+        """Join the session, in one step with sending what is there already."""
+        attachment = wire.attach(self, resume)
+        self._wire = wire
+        self._client = attachment.client
+        wire.session.attach(self)
+        for message in attachment.messages:
+            self._outbox.push_urgent(text_frame(message))
+        self._beat = wire.session.runtime.timers.call_after(self._options.ping_interval, self._ping)
+        wire.session.runtime.instruments.connection_attached(
+            application=self._door.application.application,
+            session=wire.session.shown_id,
+            connection=self.context.id,
+            resumed=attachment.resumed,
+        )
+
+    def _detach(self) -> None:
+        """Leave the session; the last thing that this connection does."""
+        wire, self._wire = self._wire, None
+        if wire is None:
+            return
+        wire.session.runtime.instruments.connection_detached(
+            application=self._door.application.application,
+            session=wire.session.shown_id,
+            connection=self.context.id,
+            code=_LOST if self._goodbye is None else self._goodbye.code,
+        )
+        wire.detach(self, self._client)
+        wire.session.detach(self)
+
+    async def _deliver(self, wire: SessionWire, send: Send) -> None:
+        """Hand a message to the session; waits while the session has no room.
+
+        An accepted number is answered, whatever happens: its client won't send it again. So from its acceptance on,
+        the end of this connection doesn't interrupt.
+        """
+        accepted = wire.feed.accept(self._client, send, trio.current_time())
+        if isinstance(accepted, Repeated):
+            for message in accepted.messages:
+                self.answer(text_frame(message))
+            return
+        try:
+            decoded = self._door.messages.decode(send.name, send.fields)
+        except InvalidMessage as error:
+            wire.answered(self._client, send.number, encode_error(send.number, "invalid", str(error)))
+            return
+        entry = ClientSend(wire, self._client, send.number, decoded)
+        with trio.CancelScope(shield=True), trio.move_on_after(self._options.room_timeout) as waited:
+            await wire.session.deliver(entry)
+        if waited.cancelled_caught:
+            text = "The session was too busy to take this; try again."
+            wire.answered(self._client, send.number, encode_error(send.number, "rejected", text))
+
+    def _ping(self) -> None:
+        """Every `ping_interval`: end a connection of which nothing was heard since the last one."""
+        assert self._wire is not None
+        if self._pinged_at is not None and self._outbox.received_at < self._pinged_at:
+            self._scope.cancel()
+            return
+        self._pinged_at = trio.current_time()
+        self._outbox.push_urgent(_PING)
+        self._beat = self._wire.session.runtime.timers.call_after(self._options.ping_interval, self._ping)
+
+    async def _say_goodbye(self, socket: trio_websocket.WebSocketConnection) -> None:
+        goodbye = self._goodbye
+        if goodbye is None or socket.closed is not None:
+            return
+        retry_after = None
+        if goodbye.code in (CloseCode.RESTARTING, CloseCode.TOO_SLOW):
+            retry_after = round(self._door.random() * self._options.return_within, 3)
+        with trio.move_on_after(self._options.close_timeout, shield=True):
+            self._outbox.drop_backlog()
+            closing = self._protocol.closing(goodbye.code, goodbye.reason, retry_after)
+            if closing is not None:
+                self._outbox.push_urgent(text_frame(closing))
+            reason = goodbye.reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
+            await socket.aclose(goodbye.code, reason)
+
+
+def _is_peers_fault(failure: BaseException) -> bool:
+    """Whether this only says that the client, or its network, is gone or breaks the websocket protocol."""
+    if isinstance(failure, BaseExceptionGroup):
+        return all(_is_peers_fault(error) for error in failure.exceptions)
+    return isinstance(
+        failure,
+        (
+            trio.BrokenResourceError,
+            trio.ClosedResourceError,
+            trio_websocket.ConnectionClosed,
+            trio_websocket.HandshakeError,
+            OSError,
+        ),
+    ) or type(failure).__module__.startswith(("wsproto", "h11"))

@@ -1,0 +1,190 @@
+"""Server CPU per delivered update: a broadcast to many sessions, each with one client and a document of its own.
+
+    python tests/benchmarks/broadcast.py            500 sessions beside the floor
+    python tests/benchmarks/broadcast.py --linear   and 125, 250, 1,000 and 2,000 sessions
+
+Each session changes its own document and sends its own patch. The floor is a bare loop of `os.write` of a frame of the
+same size over as many loopback sockets, measured in the same process in the same run. Clients are another process
+that reads and counts. What is printed are medians over rounds, and their ratio.
+"""
+
+import argparse
+import html
+import json
+import os
+import re
+import selectors
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+import attrs
+import trio
+
+from supervisor import Application, ApplicationOptions, Server, ServerOptions, receives
+from supervisor.application.handlers import NamespaceHandler
+from supervisor.transport.listener import open_listeners
+
+ROUNDS = 40
+WARM_UP = 10
+
+
+@attrs.frozen
+class Tick:
+    number: int
+
+
+@receives(Tick)
+def on_tick(doc, tick):
+    doc.data["tick"] = tick.number
+    doc.data["text"] = f"update number {tick.number} of this session's own document"
+
+
+def modify_document(doc):
+    doc.data["tick"] = -1
+    doc.data["text"] = ""
+
+
+async def measure(sessions):
+    """Microseconds of server CPU per delivered update, one figure a round; and a frame's size in bytes."""
+    options = ServerOptions(application=ApplicationOptions(max_sessions=5 * sessions, linger=60))
+    app = Application(NamespaceHandler(globals(), where="benchmark"), name="bench")
+    server = Server([app], options=options)
+    context = server.applications["bench"].context
+    figures = []
+    listeners = await open_listeners("127.0.0.1", 0)
+    port = listeners[0].socket.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve, listeners)
+        clients = await trio.to_thread.run_sync(start_clients, "websockets", port, sessions)
+        try:
+            while sum(len(one.connections) for one in context.sessions) < sessions:
+                await trio.sleep(0.05)
+            for number in range(WARM_UP + ROUNDS):
+                began = time.process_time()
+                report = await context.broadcast(Tick(number))
+                assert len(report.accepted) == sessions
+                await trio.sleep(0.02 + sessions * 40e-6)  # all is delivered then; sleeping costs no CPU
+                spent = time.process_time() - began
+                if number >= WARM_UP:
+                    figures.append(spent / sessions * 1e6)
+            frame = await trio.to_thread.run_sync(finish, clients, (WARM_UP + ROUNDS) * sessions)
+        finally:
+            clients.kill()
+            clients.wait()
+        server.stop()
+    return figures, frame
+
+
+def floor(sessions, size):
+    """Microseconds of CPU per bare `os.write`, one figure a round."""
+    with socket.create_server(("127.0.0.1", 0), backlog=sessions) as listener:
+        clients = start_clients("raw", listener.getsockname()[1], sessions)
+        sockets = [listener.accept()[0] for _ in range(sessions)]
+    payload = b"x" * size
+    figures = []
+    for number in range(WARM_UP + ROUNDS):
+        began = time.process_time()
+        for one in sockets:
+            os.write(one.fileno(), payload)
+        time.sleep(0.02 + sessions * 40e-6)
+        if number >= WARM_UP:
+            figures.append((time.process_time() - began) / sessions * 1e6)
+    for one in sockets:
+        one.close()
+    clients.wait(10)
+    return figures
+
+
+def start_clients(kind, port, count):
+    command = [sys.executable, __file__, "--clients", kind, "--port", str(port), "--count", str(count)]
+    clients = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert clients.stdout.readline() == "ready\n"
+    return clients
+
+
+def finish(clients, expected):
+    """Wait until the clients have read what they expect; returns the size of one frame in bytes."""
+    clients.stdin.write(f"{expected}\n")
+    clients.stdin.flush()
+    return int(clients.stdout.readline())
+
+
+def run_clients(kind, port, count):
+    """The other process: connect, read, count."""
+    selector = selectors.DefaultSelector()
+    for _ in range(count):
+        one = socket.create_connection(("127.0.0.1", port))
+        if kind == "websockets":
+            attach(one, port)
+        one.setblocking(False)
+        selector.register(one, selectors.EVENT_READ)
+    print("ready", flush=True)
+    os.set_blocking(0, False)
+    if kind == "websockets":
+        selector.register(sys.stdin, selectors.EVENT_READ)
+    patches = size = expected = 0
+    while selector.get_map() and not (expected and patches >= expected):
+        for key, _ in selector.select(timeout=20):
+            if key.fileobj is sys.stdin:
+                expected = int(sys.stdin.readline())
+                selector.unregister(sys.stdin)
+                continue
+            data = key.fileobj.recv(65536)
+            if not data:
+                selector.unregister(key.fileobj)
+            found = data.count(b'"type":"patch"')
+            patches += found
+            if found == 1:
+                size = len(data)
+    print(size, flush=True)
+
+
+def attach(one, port):
+    one.sendall(f"GET /bench HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
+    page = b""
+    while b"</html>" not in page:
+        page += one.recv(65536)
+    meta = json.loads(html.unescape(re.search(r'name="supervisor" content="([^"]*)"', page.decode()).group(1)))
+    one.sendall(
+        f"GET {meta['websocket']} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+    )
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        answer += one.recv(65536)
+    payload = json.dumps({"type": "attach", "token": meta["token"]}).encode()
+    head = bytes((0x81, 0x80 | 126)) + len(payload).to_bytes(2, "big") if len(payload) > 125 else bytes((0x81, 0x80 | len(payload)))
+    one.sendall(head + b"\0\0\0\0" + payload)
+    snapshot = b""
+    while b'"type":"snapshot"' not in snapshot:
+        snapshot += one.recv(65536)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sessions", type=int, default=500)
+    parser.add_argument("--linear", action="store_true")
+    parser.add_argument("--clients", help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.clients:
+        run_clients(options.clients, options.port, options.count)
+        return
+    sizes = [125, 250, 500, 1000, 2000] if options.linear else [options.sessions]
+    for sessions in sizes:
+        figures, frame = trio.run(measure, sessions)
+        bare = floor(sessions, frame)
+        ours, theirs = statistics.median(figures), statistics.median(bare)
+        print(
+            f"{sessions:5} sessions, frames of {frame} bytes: {ours:6.1f} µs per update, "
+            f"floor {theirs:5.1f} µs, ratio {ours / theirs:4.2f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
