@@ -1,0 +1,118 @@
+"""What a client's connection tells: what arrived, and what to do after a close. Pure."""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+from typing import Any, Literal, final
+
+import attrs
+
+RefusalKind = Literal["rejected", "invalid", "failed", "unknown", "unsent"]
+"""From the server: `rejected`, `invalid`, `failed`. From the client itself: `unknown` (it was written, and
+whether it was done can't be known any more), `unsent` (it was never written)."""
+
+
+@unique
+class Status(Enum):
+    """Where a client is in its life."""
+
+    CONNECTING = "connecting"
+    """It was never live."""
+    LIVE = "live"
+    """The mirror follows the document."""
+    RECONNECTING = "reconnecting"
+    """It was live; the mirror stands still."""
+    ENDED = "ended"
+    """It stays away, or the page is to be loaded anew."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Attached:
+    """The server took us in; sends are written from now on."""
+
+    resumed: bool
+    """True: the patches that were missed follow. False: a snapshot follows."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Snapshotted:
+    """All of the mirror is new."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Patched:
+    """The mirror changed."""
+
+    paths: tuple[str, ...]
+    """JSON Pointers of what was added, removed or replaced, in order."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Answered:
+    """A send was done."""
+
+    ticket: int
+    value: Any
+    """What its handler returned."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Refused:
+    """A send was not done, or nobody knows."""
+
+    ticket: int
+    kind: RefusalKind
+    text: str
+    incident: str | None = None
+    """What to look for in the server's log."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Closing:
+    """The server closes the connection next."""
+
+    code: int
+    reason: str
+    retry_after: float | None
+
+
+Event = Attached | Snapshotted | Patched | Answered | Refused | Closing
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Reconnect:
+    """Open a new connection after so many seconds, and call `opened`."""
+
+    after: float
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Reload:
+    """Load the page anew; a client without a page has ended."""
+
+    code: int
+    reason: str
+    refused: tuple[Refused, ...]
+    """What becomes of the sends that have no answer."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Ended:
+    """Stay away."""
+
+    code: int
+    reason: str
+    refused: tuple[Refused, ...]
+    """What becomes of the sends that have no answer."""
+
+
+Decision = Reconnect | Reload | Ended

@@ -1,0 +1,237 @@
+"""One session's outgoing history and its clients: what a client gets when it attaches or comes back. Pure.
+
+A client is a page, not a connection: its id outlives the connection by `linger` seconds, and with it the
+memory of what it sent and which answers it may have missed. What is *sent* is encoded once, for all clients;
+the Feed hands out bytes and remembers them, and knows no socket.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol, final
+
+import attrs
+
+from supervisor.protocol.encoding import encode_value
+from supervisor.protocol.history import MAX_BYTES, MAX_REVISIONS, History
+from supervisor.protocol.messages import Attached, Resume, Send, encode
+from supervisor.protocol.records import ClientRecord, New, Repeated
+
+MAX_DETACHED = 64
+"""Records of clients that left, per session: more tabs than one visitor closes within `linger`, and a bound
+on what a client can cost that attaches again and again."""
+
+
+class CommittedPatch(Protocol):
+    """What a document kind gives for one kept transaction."""
+
+    @property
+    def base(self) -> int:
+        """The revision it starts from."""
+
+    @property
+    def revision(self) -> int:
+        """The revision it leads to."""
+
+    @property
+    def encoded(self) -> bytes:
+        """The kind's own encoding; for JSON documents a JSON array of RFC 6902 operations."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Attachment:
+    """What a connection sends first, after its client was attached."""
+
+    client: str
+    """The client's id; give it to `accept`, `answered` and `detach`."""
+    resumed: bool
+    """True: patches were enough. False: a snapshot is among the messages."""
+    messages: tuple[bytes, ...]
+    """Everything to send, in order, before any later patch or answer; kept answers come last."""
+
+
+@final
+class Feed:
+    """The server's side of the wire for one session.
+
+    Args:
+        epoch: tells this life of the document from another
+        key: admits clients that come back, as long as the session lives
+        new_client_id: gives an id that was never given before and can't be guessed
+        linger: how long a client that left is remembered, in seconds
+        session: the session's id, as clients are told it
+        max_revisions: bound of the log, in patches
+        max_bytes: bound of the log, in bytes of messages
+
+    """
+
+    def __init__(
+        self,
+        *,
+        session: str,
+        epoch: str,
+        key: str,
+        new_client_id: Callable[[], str],
+        linger: float,
+        max_revisions: int = MAX_REVISIONS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._session = session
+        self._epoch = epoch
+        self._encoded_epoch = encode_value(epoch)
+        self._key = key
+        self._new_client_id = new_client_id
+        self._linger = linger
+        self._history = History(max_patches=max_revisions, max_bytes=max_bytes)
+        self._attached: dict[str, ClientRecord] = {}
+        # In the order of leaving, so that the first is the first to be forgotten.
+        self._detached: OrderedDict[str, ClientRecord] = OrderedDict()
+
+    @property
+    def epoch(self) -> str:
+        """Tells this life of the document from another."""
+        return self._epoch
+
+    def admits(self, key: str) -> bool:
+        """Whether this is the session's key; every wrong one takes equally long. The key is untrusted."""
+        # Bytes, because `compare_digest` takes only ASCII strings, and surrogates would raise.
+        return hmac.compare_digest(key.encode(errors="surrogatepass"), self._key.encode())
+
+    def committed(self, patch: CommittedPatch) -> bytes:
+        """Log a patch; returns the message that all attached connections send. Once per patch, in order."""
+        # Concatenated and not encoded from a struct: this is the hot path, and the patch is JSON already.
+        base, revision = patch.base, patch.revision
+        message = b'{"type":"patch","from":%d,"to":%d,"operations":%b}' % (base, revision, patch.encoded)
+        self._history.append(base, revision, message)
+        return message
+
+    def snapshot(self, *, revision: int, data: bytes) -> bytes:
+        """The message that brings any client up to a revision; `data` is the document as JSON."""
+        return b'{"type":"snapshot","epoch":%b,"revision":%d,"data":%b}' % (
+            self._encoded_epoch,
+            revision,
+            data,
+        )
+
+    def attach(self, *, revision: int, snapshot: Callable[[], bytes], now: float) -> Attachment:
+        """A new client: it gets an id and a snapshot. Call `detach` once when its connection has left.
+
+        Args:
+            revision: the document's last committed revision
+            snapshot: gives that revision's JSON
+            now: the time in seconds
+
+        """
+        self._expire(now)
+        record = self._new_record()
+        return self._attachment(record, revision=revision, missed=None, snapshot=snapshot)
+
+    def resume(self, message: Resume, *, revision: int, snapshot: Callable[[], bytes], now: float) -> Attachment:
+        """A client that comes back: it gets what it missed, and the answers that it has not confirmed.
+
+        Check the key with `admits` before. If the client id has a connection still, this one takes over:
+        close the older one. Call `detach` once for each of them, when it has left. The message is untrusted.
+
+        Args:
+            message: the client's first frame
+            revision: the document's last committed revision
+            snapshot: gives that revision's JSON; called only if patches are not enough
+            now: the time in seconds
+
+        Raises:
+            ProtocolError: the client confirms answers that it can't have; nothing was attached
+
+        """
+        self._expire(now)
+        if message.epoch != self._epoch:
+            # Its numbers and its mirror are of another life of the document.
+            return self._attachment(self._new_record(), revision=revision, missed=None, snapshot=snapshot)
+        missed = self._history.since(message.revision, current=revision)
+        record = self._attached.get(message.client) or self._detached.get(message.client)
+        if record is None:
+            record = self._new_record()
+        else:
+            record.confirm(message.confirmed)
+            self._detached.pop(record.id, None)
+            self._attached[record.id] = record
+            record.connections += 1
+        return self._attachment(record, revision=revision, missed=missed, snapshot=snapshot)
+
+    def accept(self, client_id: str, send: Send, now: float) -> New | Repeated:
+        """Decide what a send of an attached client is. The send is untrusted.
+
+        Raises:
+            ProtocolError: its number leaves a gap or the window of 64, or `confirmed` is not true
+
+        """
+        self._expire(now)
+        return self._attached[client_id].accept(send)
+
+    def answered(self, client_id: str, number: int, message: bytes) -> bool:
+        """Keep the answer to an accepted send until it is confirmed; the caller sends it too, if it can.
+
+        False: the client was forgotten, so nobody will want it.
+        """
+        record = self._attached.get(client_id) or self._detached.get(client_id)
+        if record is None:
+            return False
+        record.keep(number, message)
+        return True
+
+    def detach(self, client_id: str, now: float) -> None:
+        """One connection of this client has left; `linger` seconds after the last one it is forgotten."""
+        record = self._attached[client_id]
+        record.connections -= 1
+        if record.connections == 0:
+            del self._attached[client_id]
+            record.detached_at = now
+            self._detached[client_id] = record
+            if len(self._detached) > MAX_DETACHED:
+                self._detached.popitem(last=False)
+        self._expire(now)
+
+    def _new_record(self) -> ClientRecord:
+        record = ClientRecord(self._new_client_id())
+        self._attached[record.id] = record
+        return record
+
+    def _attachment(
+        self,
+        record: ClientRecord,
+        *,
+        revision: int,
+        missed: tuple[bytes, ...] | None,
+        snapshot: Callable[[], bytes],
+    ) -> Attachment:
+        attached = Attached(
+            session=self._session,
+            client=record.id,
+            key=self._key,
+            epoch=self._epoch,
+            revision=revision,
+            resumed=missed is not None,
+            received=record.received,
+        )
+        if missed is None:
+            state: tuple[bytes, ...] = (self.snapshot(revision=revision, data=snapshot()),)
+        else:
+            state = missed
+        return Attachment(
+            client=record.id, resumed=missed is not None, messages=(encode(attached), *state, *record.kept())
+        )
+
+    def _expire(self, now: float) -> None:
+        """Forget who left too long ago; done whenever somebody calls, because pure code has no timer."""
+        detached = self._detached
+        while detached:
+            first = next(iter(detached.values()))
+            if now - first.detached_at < self._linger:
+                return
+            del detached[first.id]
+
+    def __repr__(self) -> str:
+        """For logs, so without the key and the session's id."""
+        return f"<Feed {self._history!r}, {len(self._attached)} attached, {len(self._detached)} detached>"

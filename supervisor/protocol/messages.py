@@ -1,0 +1,265 @@
+"""Every message of the wire as a struct; decoded strictly, encoded fast. Pure.
+
+All messages are JSON objects in websocket text frames; `"type"` names the kind. Unknown types and unknown
+fields are errors on both sides. What each message means, and when it is sent, is told in
+`docs/reference/wire.md`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, final
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from supervisor.errors import ProtocolError
+from supervisor.protocol.encoding import encode_value
+
+MAX_TEXT = 500
+"""Characters of an error's text that repeats something of the peer's; more is cut."""
+
+MAX_NAME = 256
+"""Characters of a message's name: names of classes are far shorter."""
+
+# JavaScript counts exactly up to 2^53 - 1; no revision or number of ours comes near it.
+_MAX_NUMBER = 2**53 - 1
+# Ids are made by the server (22 characters) or are names of at most 128; tokens are signed and carry an id
+# and a time.
+_Id = Annotated[str, Meta(min_length=1, max_length=256)]
+_Epoch = Annotated[str, Meta(max_length=256)]
+_Token = Annotated[str, Meta(min_length=1, max_length=4096)]
+_Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]
+_Number = Annotated[int, Meta(ge=1, le=_MAX_NUMBER)]
+_Count = Annotated[int, Meta(ge=0, le=_MAX_NUMBER)]
+# -1: the client has no usable mirror.
+_MirrorRevision = Annotated[int, Meta(ge=-1, le=_MAX_NUMBER)]
+
+ErrorKind = Literal["rejected", "invalid", "failed"]
+"""`rejected`: the handler said no. `invalid`: name or fields are wrong. `failed`: the handler broke."""
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True):
+    """One message of the wire."""
+
+
+@final
+class Attach(Message, frozen=True, tag="attach"):
+    """The first frame of a new page: `{"type":"attach","token":"…"}`."""
+
+    token: _Token
+    """From the page; admits a first attach until it expires."""
+
+    def __repr__(self) -> str:
+        """Without the token, because this ends up in logs."""
+        return "Attach(token=…)"
+
+
+@final
+class Resume(Message, frozen=True, tag="resume"):
+    """The first frame of a client that was attached before.
+
+    `{"type":"resume","session":"ID","key":"…","client":"…","epoch":"…","revision":17,"confirmed":3}`
+    """
+
+    session: _Id
+    key: _Id
+    """From `Attached`; valid as long as the session lives."""
+    client: _Id
+    epoch: _Epoch
+    revision: _MirrorRevision
+    """The mirror's revision; -1 if there is no usable mirror, so that a snapshot is needed."""
+    confirmed: _Count
+    """All answers up to this number have arrived."""
+
+    def __repr__(self) -> str:
+        """Without the key, because this ends up in logs."""
+        return f"Resume(client={self.client!r}, revision={self.revision}, confirmed={self.confirmed}, key=…)"
+
+
+@final
+class Send(Message, frozen=True, tag="send"):
+    """A message for the app: `{"type":"send","number":4,"name":"Watch","fields":{…},"confirmed":3}`."""
+
+    number: _Number
+    """1, 2, 3, … per client id."""
+    name: _Name
+    fields: Raw
+    """A JSON object, not decoded yet: see `fields.ClientMessages`."""
+    confirmed: _Count
+
+
+ClientMessage = Attach | Resume | Send
+
+
+@final
+class Attached(Message, frozen=True, tag="attached"):
+    """The server's answer to a first frame.
+
+    `{"type":"attached","session":"ID","client":"…","key":"…","epoch":"…","revision":17,"resumed":true,"received":5}`
+    """
+
+    session: str
+    client: str
+    key: str
+    epoch: str
+    revision: _Count
+    """The document's revision now; what follows leads to it."""
+    resumed: bool
+    """True: the patches after the client's revision follow. False: a snapshot follows."""
+    received: _Count
+    """The highest number of a send that was accepted from this client id."""
+
+    def __repr__(self) -> str:
+        """Without the key, because this ends up in logs."""
+        return f"Attached(client={self.client!r}, revision={self.revision}, resumed={self.resumed}, key=…)"
+
+
+@final
+class Snapshot(Message, frozen=True, tag="snapshot"):
+    """The whole document: `{"type":"snapshot","epoch":"…","revision":17,"data":{…}}`."""
+
+    epoch: str
+    revision: _Count
+    data: dict[str, Any]
+
+
+class Operation(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):
+    """One operation of a JSON Patch (RFC 6902); of its six kinds the wire has three."""
+
+    path: str
+
+
+@final
+class Add(Operation, frozen=True, tag="add"):
+    """`{"op":"add","path":"/a/0","value":…}`."""
+
+    value: Any
+
+
+@final
+class Remove(Operation, frozen=True, tag="remove"):
+    """`{"op":"remove","path":"/a/0"}`."""
+
+
+@final
+class Replace(Operation, frozen=True, tag="replace"):
+    """`{"op":"replace","path":"/a/0","value":…}`."""
+
+    value: Any
+
+
+@final
+class Patch(Message, frozen=True, tag="patch", rename={"base": "from", "revision": "to"}):
+    """A change of the document: `{"type":"patch","from":16,"to":17,"operations":[…]}`."""
+
+    base: _Count
+    revision: _Count
+    operations: list[Add | Remove | Replace]
+
+
+@final
+class Answer(Message, frozen=True, tag="answer"):
+    """What a handler returned: `{"type":"answer","number":4,"value":…}`."""
+
+    number: _Number
+    value: Any
+
+
+@final
+class Error(Message, frozen=True, tag="error"):
+    """The answer to a send that was not done.
+
+    `{"type":"error","number":4,"kind":"failed","text":"…","incident":"ab12cd34"}`
+    """
+
+    number: _Number
+    kind: ErrorKind
+    text: str
+    incident: str | None
+    """What to look for in the server's log; only `failed` has one."""
+
+
+@final
+class Closing(Message, frozen=True, tag="closing"):
+    """The server closes next: `{"type":"closing","code":1012,"reason":"…","retry_after":1.7}`."""
+
+    code: int
+    reason: str
+    retry_after: Annotated[float, Meta(ge=0)] | None
+    """Seconds until the client may come back; only 1012 and 1013 have it."""
+
+
+ServerMessage = Attached | Snapshot | Patch | Answer | Error | Closing
+
+_encoder = msgspec.json.Encoder()
+_client_message_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_server_message_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
+
+
+def encode(message: Message) -> bytes:
+    """The JSON of a message, for one text frame."""
+    return _encoder.encode(message)
+
+
+def encode_answer(number: int, value: object) -> bytes:
+    """The JSON of an `Answer`; the value is what a handler returned.
+
+    Raises:
+        TypeError: JSON has no form for a type in the value
+        ValueError: JSON has no form for the value, such as NaN
+
+    """
+    return b'{"type":"answer","number":%d,"value":%b}' % (number, encode_value(value, what="the answer"))
+
+
+def encode_error(number: int, kind: ErrorKind, text: str, incident: str | None = None) -> bytes:
+    """The JSON of an `Error`."""
+    return _encoder.encode(Error(number=number, kind=kind, text=text, incident=incident))
+
+
+def encode_closing(code: int, reason: str, retry_after: float | None = None) -> bytes:
+    """The JSON of a `Closing`."""
+    return _encoder.encode(Closing(code=int(code), reason=reason, retry_after=retry_after))
+
+
+def decode_client_message(frame: str | bytes) -> ClientMessage:
+    """Decode what a client sent. The frame is untrusted.
+
+    Raises:
+        ProtocolError: it is binary, no JSON, or no message of the wire
+
+    """
+    message: ClientMessage = _decode(_client_message_decoder, frame)
+    # Raw begins at the value itself, with no space before it.
+    if isinstance(message, Send) and not bytes(message.fields).startswith(b"{"):
+        raise ProtocolError("not a message of this wire: expected `object` - at `$.fields`")
+    return message
+
+
+def decode_server_message(frame: str | bytes) -> ServerMessage:
+    """Decode what a server sent.
+
+    Raises:
+        ProtocolError: it is binary, no JSON, or no message of the wire
+
+    """
+    message: ServerMessage = _decode(_server_message_decoder, frame)
+    if isinstance(message, Patch) and message.revision <= message.base:
+        raise ProtocolError(f"not a message of this wire: a patch from {message.base} to {message.revision}")
+    return message
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], frame: str | bytes) -> Any:
+    if not isinstance(frame, str):
+        raise ProtocolError("a binary frame: this wire has text frames only")
+    try:
+        return decoder.decode(frame)
+    except RecursionError as error:
+        raise ProtocolError("not a message of this wire: it is nested too deeply") from error
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise ProtocolError(f"not a message of this wire: {shorten(str(error))}") from error
+
+
+def shorten(text: str) -> str:
+    """The text, cut to `MAX_TEXT` characters, because it may repeat what a peer sent."""
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"

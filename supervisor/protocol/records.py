@@ -1,0 +1,109 @@
+"""The server's record of one client: which sends were accepted, which answers it may lack. Pure.
+
+The rule, on which "applied exactly once" rests: **a number is accepted once, and its answer is kept until the
+client confirms it.** A client that comes back sends again what the server has not received, and the server
+sends again what the client has not confirmed; so both sides need to remember at most a window of 64.
+
+`confirmed` must not run ahead of the answers. A client that confirmed what was never answered could have any
+number of sends in hand at once; so that is a protocol error, like a number that leaves a gap.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import attrs
+
+from supervisor.errors import ProtocolError
+from supervisor.protocol.messages import Send
+
+WINDOW = 64
+"""Sends of one client that may be unanswered or unconfirmed: as many as a person causes in a bad reconnect,
+and few enough that keeping their answers costs nothing."""
+
+
+@final
+@attrs.frozen
+class New:
+    """The send is the next one: hand it on, and give its answer to `Feed.answered`."""
+
+
+@final
+@attrs.frozen
+class Repeated:
+    """The send was accepted before: do nothing but send these messages."""
+
+    messages: tuple[bytes, ...]
+    """Its answer, if that is there already and isn't confirmed; else nothing."""
+
+
+@final
+@attrs.define(eq=False)
+class ClientRecord:
+    """One client id's numbers and answers."""
+
+    id: str
+    connections: int = 1
+    """How many connections speak for it; two for a moment, when a newer one takes over."""
+    received: int = 0
+    confirmed: int = 0
+    detached_at: float = 0.0
+    """When its last connection left; means nothing while it has one."""
+    _unanswered: dict[int, None] = attrs.field(factory=dict, init=False)  # a dict as an ordered set: rising numbers
+    _answers: dict[int, bytes] = attrs.field(factory=dict, init=False)
+
+    def accept(self, send: Send) -> New | Repeated:
+        """Decide what a send is.
+
+        Raises:
+            ProtocolError: the number leaves a gap or the window, or `confirmed` is not true
+
+        """
+        number = send.number
+        if number > self.received + 1:
+            raise ProtocolError(f"send {number} follows send {self.received}: a number was left out")
+        if send.confirmed >= number:
+            raise ProtocolError(f"send {number} confirms answer {send.confirmed}, which it can't have")
+        self.confirm(send.confirmed)
+        if number <= self.received:
+            answer = self._answers.get(number)
+            return Repeated(() if answer is None else (answer,))
+        if number - self.confirmed > WINDOW:
+            raise ProtocolError(
+                f"send {number} is more than {WINDOW} ahead of the last confirmed answer, {self.confirmed}"
+            )
+        self.received = number
+        self._unanswered[number] = None
+        return New()
+
+    def confirm(self, number: int) -> None:
+        """The client has all answers up to this number, so they need not be kept.
+
+        Raises:
+            ProtocolError: one of them was not given yet
+
+        """
+        if number <= self.confirmed:
+            return
+        first_unanswered = next(iter(self._unanswered), self.received + 1)
+        if number >= first_unanswered:
+            raise ProtocolError(f"answer {number} was confirmed, but answer {first_unanswered} was not given yet")
+        for confirmed in range(self.confirmed + 1, number + 1):
+            del self._answers[confirmed]
+        self.confirmed = number
+
+    def keep(self, number: int, message: bytes) -> None:
+        """Keep the answer of an accepted send.
+
+        Raises:
+            ValueError: there is no such send, or it was answered before; that is a mistake of the caller
+
+        """
+        if number not in self._unanswered:
+            raise ValueError(f"send {number} of client {self.id!r} isn't waiting for an answer")
+        del self._unanswered[number]
+        self._answers[number] = message
+
+    def kept(self) -> tuple[bytes, ...]:
+        """All answers that are not confirmed, by number."""
+        return tuple(self._answers[number] for number in sorted(self._answers))

@@ -1,0 +1,160 @@
+"""A client's sends: their numbers, the window, and what becomes of them across reconnects. Pure.
+
+A send gets its number when it is first written. What was never written has none, so that under a new client
+id nothing needs renumbering: numbers just begin at 1 again. What *was* written under the old id may have been
+done or not; that can't be found out, and doing it twice would be worse than not knowing: it is refused as
+`unknown`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import final
+
+import attrs
+
+from supervisor.errors import MailboxFull, ProtocolError
+from supervisor.protocol.events import Refused
+from supervisor.protocol.records import WINDOW
+
+MAX_QUEUED = 1_000
+"""Sends that wait while attached, behind a full window; as many as a session's mailbox holds."""
+MAX_OFFLINE = WINDOW
+"""Unsettled sends while not attached, past which new ones are refused: after a reconnect they must fit the
+window."""
+
+
+@final
+@attrs.frozen
+class _Send:
+    ticket: int
+    name: bytes
+    """JSON."""
+    fields: bytes
+    """JSON."""
+
+
+@final
+class Sends:
+    """The sends of one client that have no answer yet."""
+
+    def __init__(self) -> None:
+        self._tickets = 0
+        # Never written, in order.
+        self._queue: deque[_Send] = deque()
+        # Written and not settled, by number. The numbers rise.
+        self._written: dict[int, _Send] = {}
+        # Numbers of _written that are to be written again on this connection, in order.
+        self._again: deque[int] = deque()
+        # The highest number given under this client id.
+        self._last = 0
+        # All answers up to this number have arrived …
+        self._confirmed = 0
+        # … and these beyond it.
+        self._settled_beyond: set[int] = set()
+
+    @property
+    def confirmed(self) -> int:
+        """The number up to which all answers have arrived."""
+        return self._confirmed
+
+    def add(self, name: bytes, fields: bytes, *, attached: bool) -> int:
+        """Queue a send; returns its ticket.
+
+        Raises:
+            MailboxFull: too many wait already
+
+        """
+        if attached:
+            full = len(self._queue) - self._free() >= MAX_QUEUED
+        else:
+            full = len(self) >= MAX_OFFLINE
+        if full:
+            raise MailboxFull(f"{len(self)} sends wait for the server already; this one was not sent")
+        self._tickets += 1
+        self._queue.append(_Send(self._tickets, name, fields))
+        return self._tickets
+
+    def attached(self, received: int, *, same_client: bool) -> list[Refused]:
+        """The server said what it has received; returns what can't be known any more.
+
+        Raises:
+            ProtocolError: it can't have received that
+
+        """
+        if same_client:
+            least = max(self._settled_beyond, default=self._confirmed)
+            if not least <= received <= self._last:
+                raise ProtocolError(f"the server received send {received} of {self._last}, and answered {least}")
+            self._again = deque(number for number in self._written if number > received)
+            return []
+        if received:
+            raise ProtocolError(f"the server received send {received} of a client that is new")
+        lost = [_unknown(send) for send in self._written.values()]
+        self._written.clear()
+        self._again.clear()
+        self._settled_beyond.clear()
+        self._last = self._confirmed = 0
+        return lost
+
+    def outgoing(self) -> list[str]:
+        """The frames to write now: first what is written again, then what the window lets through."""
+        frames = []
+        while self._again:
+            number = self._again.popleft()
+            frames.append(self._frame(number, self._written[number]))
+        for _ in range(min(self._free(), len(self._queue))):
+            self._last += 1
+            send = self._queue.popleft()
+            self._written[self._last] = send
+            frames.append(self._frame(self._last, send))
+        return frames
+
+    def settle(self, number: int) -> int | None:
+        """An answer arrived; returns the send's ticket, or None if it was settled before.
+
+        Raises:
+            ProtocolError: no send with that number was written
+
+        """
+        if number > self._last:
+            raise ProtocolError(f"an answer to send {number}, but {self._last} were written")
+        send = self._written.pop(number, None)
+        if send is None:
+            return None
+        if self._again and number in self._again:
+            # Answered though the server said that it had not received it: then it need not be written again.
+            self._again.remove(number)
+        self._settled_beyond.add(number)
+        while self._confirmed + 1 in self._settled_beyond:
+            self._confirmed += 1
+            self._settled_beyond.remove(self._confirmed)
+        return send.ticket
+
+    def abandon(self) -> tuple[Refused, ...]:
+        """The client has ended: what becomes of all that have no answer."""
+        refused = [_unknown(send) for send in self._written.values()]
+        refused += [
+            Refused(ticket=send.ticket, kind="unsent", text="The connection ended before this was sent.")
+            for send in self._queue
+        ]
+        self._written.clear()
+        self._again.clear()
+        self._queue.clear()
+        return tuple(refused)
+
+    def _free(self) -> int:
+        return WINDOW - (self._last - self._confirmed)
+
+    def _frame(self, number: int, send: _Send) -> str:
+        frame = b'{"type":"send","number":%d,"name":%b,"fields":%b,"confirmed":%d}'
+        return (frame % (number, send.name, send.fields, self._confirmed)).decode()
+
+    def __len__(self) -> int:
+        """How many have no answer."""
+        return len(self._queue) + len(self._written)
+
+
+def _unknown(send: _Send) -> Refused:
+    text = "The connection was lost before the answer came; it can't be known whether this was done."
+    return Refused(ticket=send.ticket, kind="unknown", text=text)

@@ -1,0 +1,360 @@
+"""The delivery laws, on a model: a Feed and three clients over links that keep order and can break at any moment.
+
+- A mirror is, at every moment, the document as it was at the mirror's revision; in the end all equal the document.
+- A client sees revisions rise, without a gap or a duplicate (otherwise it would raise a protocol error).
+- A send is done at most once. It is done exactly once and answered, or refused as `unknown`; that only if the server
+  forgot the client or began another epoch.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections import deque
+
+import attrs
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from supervisor.errors import MailboxFull
+from supervisor.protocol import events
+from supervisor.protocol.client import NO_REVISION, ClientConnection
+from supervisor.protocol.feed import Feed
+from supervisor.protocol.messages import Add, Attach, Remove, Replace
+from supervisor.protocol.mirror import apply
+from supervisor.protocol.records import Repeated
+from supervisor.protocol.server import ServerConnection
+
+LINGER = 10.0
+OPERATIONS = {"add": Add, "replace": Replace, "remove": Remove}
+
+
+@attrs.frozen
+class Patch:
+    base: int
+    revision: int
+    encoded: bytes
+
+
+@attrs.define(eq=False)
+class Link:
+    """One websocket: two queues of frames, and the server's end."""
+
+    up: deque[str] = attrs.Factory(deque)
+    down: deque[str] = attrs.Factory(deque)
+    server: ServerConnection = attrs.Factory(ServerConnection)
+    client_id: str | None = None
+
+
+class Server:
+    """A session, as small as it can be."""
+
+    def __init__(self):
+        self.epochs = itertools.count(1)
+        self.ids = (f"c-{number}" for number in itertools.count(1))
+        self.now = 0.0
+        self.links: list[Link] = []
+        self.applied: list[str] = []
+        # (epoch, revision) → the document then
+        self.past: dict[tuple[str, int], dict] = {}
+        self.begin_epoch()
+
+    def begin_epoch(self):
+        self.links.clear()
+        self.unanswered: deque[tuple[str, int, str]] = deque()
+        self.feed = Feed(
+            session="s",
+            epoch=f"e-{next(self.epochs)}",
+            key="k",
+            new_client_id=lambda: next(self.ids),
+            linger=LINGER,
+            max_revisions=5,
+            max_bytes=600,
+        )
+        self.data = {"list": [], "map": {}}
+        self.revision = 0
+        self.remember()
+
+    def remember(self):
+        self.past[self.feed.epoch, self.revision] = copy.deepcopy(self.data)
+
+    def commit(self, *operations, merged=1):
+        wire = [dict(zip(("op", "path", "value"), operation, strict=False)) for operation in operations]
+        copies = copy.deepcopy(wire)
+        self.data = apply(self.data, [OPERATIONS[one.pop("op")](**one) for one in copies])
+        base, self.revision = self.revision, self.revision + merged
+        self.remember()
+        self.broadcast(self.feed.committed(Patch(base, self.revision, json.dumps(wire).encode())))
+
+    def broadcast(self, message):
+        for link in self.links:
+            if link.client_id is not None:
+                link.down.append(message.decode())
+
+    def receive(self, link, frame):
+        message = link.server.receive(frame)
+        if link.client_id is None:
+            given = {"revision": self.revision, "snapshot": self.snapshot, "now": self.now}
+            if isinstance(message, Attach):
+                attachment = self.feed.attach(**given)
+            else:
+                assert self.feed.admits(message.key)
+                attachment = self.feed.resume(message, **given)
+                for older in [one for one in self.links if one.client_id == attachment.client]:
+                    self.lose(older)
+            link.client_id = attachment.client
+            link.down.extend(each.decode() for each in attachment.messages)
+        else:
+            decision = self.feed.accept(link.client_id, message, self.now)
+            if isinstance(decision, Repeated):
+                link.down.extend(each.decode() for each in decision.messages)
+            else:
+                work = json.loads(bytes(message.fields))["work"]
+                self.unanswered.append((link.client_id, message.number, work))
+
+    def snapshot(self):
+        return json.dumps(self.data).encode()
+
+    def handle(self, index):
+        client_id, number, work = self.unanswered[index]
+        del self.unanswered[index]
+        self.applied.append(work)
+        self.commit(("add", "/map/last", work))
+        answer = ServerConnection().answer(number, work)
+        if self.feed.answered(client_id, number, answer):
+            for link in self.links:
+                if link.client_id == client_id:
+                    link.down.append(answer.decode())
+
+    def lose(self, link):
+        if link in self.links:
+            self.links.remove(link)
+            if link.client_id is not None:
+                self.feed.detach(link.client_id, self.now)
+
+    def drop_backlog(self, link):
+        """As the outbox does: patches go, what else is queued stays, a snapshot takes the patches' place."""
+        patches = [frame for frame in link.down if frame.startswith('{"type":"patch"')]
+        if link.client_id is None or not patches:
+            return
+        link.down = deque(frame for frame in link.down if frame not in patches)
+        link.down.append(self.feed.snapshot(revision=self.revision, data=self.snapshot()).decode())
+
+
+class Page:
+    """One client, and what became of its sends."""
+
+    def __init__(self, name, server):
+        self.name = name
+        self.server = server
+        self.client = ClientConnection(token="t")
+        self.link: Link | None = None
+        self.count = 0
+        self.works: dict[int, str] = {}
+        self.outcomes: dict[str, str] = {}
+        self.ids: set[str] = set()
+
+    def connect(self):
+        self.link = Link()
+        self.server.links.append(self.link)
+        self.link.up.append(self.client.opened())
+
+    def flush(self):
+        frames = self.client.outgoing()
+        if frames:
+            self.link.up.extend(frames)
+
+    def send(self):
+        self.count += 1
+        work = f"{self.name}-{self.count}"
+        try:
+            self.works[self.client.send("Work", {"work": work})] = work
+        except MailboxFull:
+            self.outcomes[work] = "unsent"
+        self.flush()
+
+    def receive(self):
+        frame = self.link.down.popleft()
+        before = (self.client.epoch, self.client.revision)
+        for event in self.client.receive(frame):
+            if isinstance(event, events.Attached):
+                self.ids.add(json.loads(frame)["client"])
+            elif isinstance(event, events.Patched):
+                assert before[0] == self.client.epoch
+                assert before[1] < self.client.revision
+            elif isinstance(event, events.Answered):
+                work = self.works[event.ticket]
+                assert event.value == work
+                self.settle(work, "answered")
+            elif isinstance(event, events.Refused):
+                self.settle(self.works[event.ticket], event.kind)
+        self.flush()
+
+    def settle(self, work, outcome):
+        assert work not in self.outcomes
+        self.outcomes[work] = outcome
+
+    def lose(self):
+        self.link = None
+        assert isinstance(self.client.closed(1006, random=0.5), events.Reconnect)
+
+
+class Delivery(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.server = Server()
+        self.pages = [Page(name, self.server) for name in "abc"]
+
+    pages_ = st.integers(0, 2)
+
+    @rule(page=pages_)
+    def connect(self, page):
+        if self.pages[page].link is None:
+            self.pages[page].connect()
+
+    @rule(page=pages_, count=st.sampled_from([1, 1, 2, 5, 70]))
+    def send(self, page, count):
+        for _ in range(count):
+            self.pages[page].send()
+
+    @rule(page=pages_, count=st.integers(1, 80))
+    def carry_up(self, page, count):
+        link = self.pages[page].link
+        while link is not None and link in self.server.links and link.up and count:
+            self.server.receive(link, link.up.popleft())
+            count -= 1
+
+    @rule(page=pages_, count=st.integers(1, 80))
+    def carry_down(self, page, count):
+        link = self.pages[page].link
+        while link is not None and link.down and count:
+            self.pages[page].receive()
+            count -= 1
+
+    @rule(page=pages_, noticed=st.booleans())
+    def break_link(self, page, noticed):
+        """Frames on their way are lost; the server may notice only when the client takes over, or never."""
+        link = self.pages[page].link
+        if link is not None:
+            self.pages[page].lose()
+            if noticed:
+                self.server.lose(link)
+
+    @rule(page=pages_)
+    def catch_up(self, page):
+        """All that is under way arrives: without this rule, few runs would get as far as the others need."""
+        one = self.pages[page]
+        if one.link is not None and one.link not in self.server.links:
+            one.lose()
+        self.connect(page)
+        self.carry_up(page, 1_000)
+        self.carry_down(page, 1_000)
+        self.carry_up(page, 1_000)
+
+    @rule(
+        page=pages_,
+        sends=st.integers(1, 4),
+        received=st.integers(0, 4),
+        handled=st.integers(0, 4),
+        told=st.integers(0, 9),
+        seconds=st.sampled_from([0.0, 1.0, 11.0]),
+    )
+    def lose_in_the_middle(self, page, sends, received, handled, told, seconds):
+        """Some sends arrive, some of these are handled, some of the answers arrive, and the link breaks."""
+        self.catch_up(page)
+        for _ in range(sends):
+            self.pages[page].send()
+        self.carry_up(page, received)
+        for _ in range(min(handled, len(self.server.unanswered))):
+            self.server.handle(-1 if seconds else 0)
+        self.carry_down(page, told)
+        self.break_link(page, True)
+        self.server.now += seconds
+        self.catch_up(page)
+
+    @rule(key=st.sampled_from("xyz"), value=st.integers(0, 9), merged=st.sampled_from([1, 1, 1, 3]))
+    def commit_a_key(self, key, value, merged):
+        self.server.commit(("add", f"/map/{key}", value), merged=merged)
+
+    @rule(size=st.sampled_from([1, 50, 700]))
+    def commit_to_the_list(self, size):
+        self.server.commit(("add", "/list/-", "x" * size))
+        if len(self.server.data["list"]) > 3:
+            self.server.commit(("remove", "/list/0"), ("replace", "/list/0", {"inner": []}))
+
+    @rule()
+    def commit_the_root(self):
+        self.server.commit(("replace", "", {"list": [], "map": {}}))
+
+    @precondition(lambda self: self.server.unanswered)
+    @rule(data=st.data(), count=st.integers(1, 70))
+    def handle(self, data, count):
+        while self.server.unanswered and count:
+            self.server.handle(data.draw(st.sampled_from([0, -1])) if count == 1 else 0)
+            count -= 1
+
+    @rule(page=pages_)
+    def drop_backlog(self, page):
+        link = self.pages[page].link
+        if link in self.server.links:
+            self.server.drop_backlog(link)
+
+    @rule(seconds=st.sampled_from([1.0, 6.0, 11.0]))
+    def wait(self, seconds):
+        self.server.now += seconds
+
+    @rule(again=st.integers(0, 5))
+    def begin_another_epoch(self, again):
+        """Rarely, because it ends all that was going on."""
+        if again == 0:
+            for page in self.pages:
+                if page.link is not None:
+                    page.lose()
+            self.server.begin_epoch()
+
+    @invariant()
+    def mirrors_show_the_document_as_it_was(self):
+        for page in self.pages:
+            if page.client.revision != NO_REVISION:
+                past = self.server.past[page.client.epoch, page.client.revision]
+                assert page.client.data == past
+
+    @invariant()
+    def nothing_is_done_twice(self):
+        assert len(set(self.server.applied)) == len(self.server.applied)
+
+    def teardown(self):
+        for index, page in enumerate(self.pages):
+            if page.link is not None and page.link not in self.server.links:
+                page.lose()
+            if page.link is None:
+                page.connect()
+            # A queue behind the window needs several rounds.
+            while True:
+                self.carry_up(index, 10_000)
+                while self.server.unanswered:
+                    self.server.handle(0)
+                if not page.link.down:
+                    break
+                self.carry_down(index, 10_000)
+        for index, page in enumerate(self.pages):
+            self.carry_down(index, 10_000)
+            assert page.client.status is events.Status.LIVE
+            assert page.client.data == self.server.data
+            assert page.client.revision == self.server.revision
+            assert page.client.unsettled == 0
+            assert len(page.outcomes) == page.count
+            for work, outcome in page.outcomes.items():
+                if outcome == "answered":
+                    assert work in self.server.applied
+                elif outcome == "unsent":
+                    assert work not in self.server.applied
+                else:
+                    assert outcome == "unknown"
+                    assert len(page.ids) > 1
+
+
+Delivery.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestDelivery = Delivery.TestCase

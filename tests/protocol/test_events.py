@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from supervisor.protocol import events
+
+
+def test_the_states_have_the_words_of_the_vectors():
+    assert [status.value for status in events.Status] == ["connecting", "live", "reconnecting", "ended"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        events.Attached(resumed=True),
+        events.Snapshotted(),
+        events.Patched(paths=("/a",)),
+        events.Answered(ticket=1, value=None),
+        events.Refused(ticket=1, kind="unsent", text="x"),
+        events.Closing(code=1012, reason="x", retry_after=None),
+        events.Reconnect(after=1.0),
+        events.Reload(code=4404, reason="x", refused=()),
+        events.Ended(code=1000, reason="x", refused=()),
+    ],
+)
+def test_events_and_decisions_are_values(value):
+    assert attrs.evolve(value) == value

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import itertools
+import json
+
+import attrs
+import msgspec
+import pytest
+
+from supervisor.errors import ProtocolError
+from supervisor.protocol.feed import Feed
+from supervisor.protocol.messages import Resume, Send
+from supervisor.protocol.records import New, Repeated
+
+
+@attrs.frozen
+class Patch:
+    base: int
+    revision: int
+    encoded: bytes = b"[]"
+
+
+def new_feed(**options):
+    numbers = itertools.count(1)
+    return Feed(
+        session="s",
+        epoch="e-1",
+        key="secret",
+        new_client_id=lambda: f"c-{next(numbers)}",
+        linger=15.0,
+        **options,
+    )
+
+
+def resume(client="c-1", revision=0, confirmed=0, epoch="e-1"):
+    return Resume(session="s", key="secret", client=client, epoch=epoch, revision=revision, confirmed=confirmed)
+
+
+def send(number, confirmed=0):
+    return Send(number=number, name="Watch", fields=msgspec.Raw(b"{}"), confirmed=confirmed)
+
+
+def snapshot():
+    return b'{"a":1}'
+
+
+def never():
+    raise AssertionError("no snapshot is needed here")
+
+
+def decoded(attachment):
+    return [json.loads(message) for message in attachment.messages]
+
+
+def attached(client="c-1", revision=0, resumed=False, received=0):
+    return {
+        "type": "attached",
+        "session": "s",
+        "client": client,
+        "key": "secret",
+        "epoch": "e-1",
+        "revision": revision,
+        "resumed": resumed,
+        "received": received,
+    }
+
+
+def a_snapshot(revision=0):
+    return {"type": "snapshot", "epoch": "e-1", "revision": revision, "data": {"a": 1}}
+
+
+def test_a_patch_becomes_a_message():
+    operations = b'[{"op":"add","path":"/a","value":1}]'
+    message = new_feed().committed(Patch(3, 5, operations))
+    assert message == b'{"type":"patch","from":3,"to":5,"operations":' + operations + b"}"
+
+
+def test_a_new_client_gets_a_snapshot():
+    feed = new_feed()
+    first = feed.attach(revision=7, snapshot=snapshot, now=0)
+    assert (first.client, first.resumed) == ("c-1", False)
+    assert decoded(first) == [attached(revision=7), a_snapshot(7)]
+    assert feed.attach(revision=7, snapshot=snapshot, now=0).client == "c-2"
+
+
+def test_a_client_that_comes_back_gets_exactly_what_it_missed():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    patches = [feed.committed(Patch(n, n + 1)) for n in range(4)]
+    feed.detach("c-1", 0)
+    back = feed.resume(resume(revision=2), revision=4, snapshot=never, now=1)
+    assert (back.client, back.resumed) == ("c-1", True)
+    assert "1 attached, 0 detached" in repr(feed)
+    assert decoded(back)[0] == attached(revision=4, resumed=True)
+    assert list(back.messages[1:]) == patches[2:]
+
+
+def test_a_client_that_missed_too_much_gets_a_snapshot_and_keeps_its_id():
+    feed = new_feed(max_revisions=2)
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    for n in range(4):
+        feed.committed(Patch(n, n + 1))
+    back = feed.resume(resume(revision=1), revision=4, snapshot=snapshot, now=1)
+    assert (back.client, back.resumed) == ("c-1", False)
+    assert decoded(back) == [attached(revision=4), a_snapshot(4)]
+
+
+def test_the_log_is_bounded_by_bytes():
+    feed = new_feed(max_bytes=100)
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.committed(Patch(0, 1, b"[" + b" " * 100 + b"]"))
+    assert not feed.resume(resume(), revision=1, snapshot=snapshot, now=1).resumed
+
+
+def test_a_client_without_a_mirror_gets_a_snapshot():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.committed(Patch(0, 1))
+    back = feed.resume(resume(revision=-1), revision=1, snapshot=snapshot, now=1)
+    assert decoded(back) == [attached(revision=1), a_snapshot(1)]
+
+
+def test_another_epoch_means_another_client_and_a_snapshot():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    back = feed.resume(resume(epoch="e-0", confirmed=9), revision=0, snapshot=snapshot, now=1)
+    assert decoded(back) == [attached(client="c-2"), a_snapshot()]
+
+
+def test_an_unknown_client_gets_another_id_and_its_patches():
+    feed = new_feed()
+    patch = feed.committed(Patch(0, 1))
+    back = feed.resume(resume(client="c-0", confirmed=9), revision=1, snapshot=never, now=1)
+    assert (back.client, back.resumed) == ("c-1", True)
+    assert back.messages[1:] == (patch,)
+
+
+def test_kept_answers_come_last():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    for number in (1, 2, 3):
+        assert feed.accept("c-1", send(number), 0) == New()
+    assert feed.answered("c-1", 1, b"answer 1")
+    feed.detach("c-1", 0)
+    assert feed.answered("c-1", 3, b"answer 3")
+    assert feed.answered("c-1", 2, b"answer 2")
+    patch = feed.committed(Patch(0, 1))
+    back = feed.resume(resume(confirmed=1), revision=1, snapshot=never, now=1)
+    assert decoded(Wrapper(back.messages[:1])) == [attached(revision=1, resumed=True, received=3)]
+    assert back.messages[1:] == (patch, b"answer 2", b"answer 3")
+
+
+@attrs.frozen
+class Wrapper:
+    messages: tuple[bytes, ...]
+
+
+def test_a_repeat_is_answered_again():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.accept("c-1", send(1), 0)
+    assert feed.accept("c-1", send(1), 0) == Repeated(())
+    feed.answered("c-1", 1, b"answer 1")
+    assert feed.accept("c-1", send(1), 0) == Repeated((b"answer 1",))
+
+
+def test_a_false_confirmation_attaches_nothing():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.detach("c-1", 0)
+    with pytest.raises(ProtocolError):
+        feed.resume(resume(confirmed=1), revision=0, snapshot=snapshot, now=1)
+    assert "0 attached, 1 detached" in repr(feed)
+
+
+def test_a_client_is_remembered_for_linger_seconds():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.accept("c-1", send(1), 0)
+    feed.detach("c-1", 100)
+    back = feed.resume(resume(), revision=0, snapshot=never, now=114.9)
+    assert back.client == "c-1"
+    feed.detach("c-1", 200)
+    assert feed.resume(resume(), revision=0, snapshot=never, now=215).client == "c-2"
+    assert feed.answered("c-1", 1, b"late") is False
+
+
+def test_who_is_attached_is_never_forgotten():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    assert feed.accept("c-1", send(1), 1e6) == New()
+    assert feed.answered("c-1", 1, b"answer 1")
+
+
+def test_at_most_64_of_those_who_left_are_remembered():
+    feed = new_feed()
+    for _ in range(66):
+        client = feed.attach(revision=0, snapshot=snapshot, now=0).client
+        feed.detach(client, 0)
+    assert "0 attached, 64 detached" in repr(feed)
+    assert feed.resume(resume(client="c-2"), revision=0, snapshot=never, now=1).client == "c-67"
+    assert feed.resume(resume(client="c-3"), revision=0, snapshot=never, now=1).client == "c-3"
+
+
+def test_a_newer_connection_takes_over():
+    """The older connection's leaving doesn't detach the client that the newer one speaks for."""
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.accept("c-1", send(1), 0)
+    back = feed.resume(resume(), revision=0, snapshot=never, now=1)
+    assert decoded(back) == [attached(resumed=True, received=1)]
+    feed.detach("c-1", 2)
+    assert "1 attached, 0 detached" in repr(feed)
+    assert feed.accept("c-1", send(2), 100) == New()
+    feed.detach("c-1", 100)
+    assert "0 attached, 1 detached" in repr(feed)
+
+
+def test_only_the_key_admits():
+    feed = new_feed()
+    assert feed.admits("secret")
+    assert not feed.admits("Secret")
+    assert not feed.admits("")
+    assert not feed.admits("ä\ud800")
+
+
+def test_a_snapshot_in_between_is_a_message_of_its_own():
+    feed = new_feed()
+    assert json.loads(feed.snapshot(revision=9, data=b'{"a":1}')) == a_snapshot(9)
+    assert feed.epoch == "e-1"
+
+
+def test_no_secret_is_in_its_repr():
+    assert repr(new_feed()) == "<Feed <History empty, 0 bytes>, 0 attached, 0 detached>"
