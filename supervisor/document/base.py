@@ -1,0 +1,48 @@
+"""What every kind of document must do, and the patch it gives out. Pure."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class Patch:
+    """The difference that one kept transaction made. Whoever passes it on need not understand it."""
+
+    base: int
+    """The revision it starts from."""
+
+    revision: int
+    """The revision it leads to, greater than `base`."""
+
+    encoded: bytes
+    """The kind's own encoding; of a JSON document the array of operations:
+    `[{"op":"remove","path":"/a"}]`.
+    """
+
+
+class StoredDocument(Protocol):
+    """A document as its session keeps it: changed by transactions, told to others by patches.
+
+    An implementer guarantees that none of these waits, and that the patches given out, in order, lead from
+    one snapshot to each later one.
+    """
+
+    @property
+    def revision(self) -> int:
+        """Of the last committed state; 0 at the start, and higher after each commit that changed
+        something.
+        """
+
+    def commit(self) -> Patch | None:
+        """Keep what changed since the last commit or rollback, and give the difference; None if nothing
+        did.
+        """
+
+    def roll_back(self) -> None:
+        """Go back to the last commit. What changed since was seen by nobody."""
+
+    def snapshot(self) -> bytes:
+        """The last committed state in the kind's own encoding, also while uncommitted changes exist."""

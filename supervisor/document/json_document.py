@@ -1,0 +1,114 @@
+"""A JSON document: plain data to its author, observed and changed by transactions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+import msgspec
+
+from supervisor.document.base import Patch
+from supervisor.document.journal import Journal, swap_root
+from supervisor.document.observed_dict import ObservedDict
+from supervisor.document.observed_list import ObservedList
+from supervisor.document.values import Unfit, check_and_copy
+from supervisor.errors import InvalidValue
+
+_encode = msgspec.json.Encoder().encode
+
+
+def nothing() -> None:
+    """The guard that lets everyone in."""
+
+
+@final
+class JsonDocument:
+    """A `StoredDocument` of nested dicts and lists; see there for what the methods guarantee.
+
+    Mutate `root` and what is in it as plain Python. A mutation that JSON cannot carry raises `InvalidValue`
+    and changes nothing. Not for use by several threads.
+
+    Args:
+        guard: Called before each mutation of a container of this document, which it refuses by raising.
+            Containers that a kept transaction took out, or a rolled back one put in, are nobody's: mutating
+            them calls nothing.
+    """
+
+    __slots__ = ("_journal", "_revision")
+
+    def __init__(self, *, guard: Callable[[], None] = nothing) -> None:
+        self._journal = Journal(guard=guard, dict_type=ObservedDict, list_type=ObservedList)
+        self._journal.root = check_and_copy({}, self._journal, 1)
+        # The root was made fresh, that is, as if told: from the next transaction on, changes are recorded.
+        self._journal.keep()
+        self._revision = 0
+
+    def __repr__(self) -> str:
+        changed = ", changed" if self.changed else ""
+        return f"<JsonDocument at revision {self._revision}{changed}>"
+
+    @property
+    def root(self) -> ObservedDict:
+        """The live data. Asking for it calls no guard."""
+        root: ObservedDict = self._journal.root
+        return root
+
+    @property
+    def revision(self) -> int:
+        """Of the last committed state: the number of commits that changed something."""
+        return self._revision
+
+    @property
+    def changed(self) -> bool:
+        """Whether uncommitted changes exist."""
+        return bool(self._journal.operations)
+
+    def replace(self, value: Mapping[str, Any]) -> None:
+        """Put a copy of `value` in the place of the root; the root itself, given again, is no change.
+
+        Raises:
+            InvalidValue: It is no mapping, or has something that JSON cannot carry.
+        """
+        journal = self._journal
+        journal.guard()
+        if value is journal.root:  # what `data |= {...}` ends with
+            return
+        if not isinstance(value, Mapping):
+            raise InvalidValue(f'at "": the root is a dict, got {type(value).__qualname__}; put it under a key')
+        try:
+            root = check_and_copy(value if isinstance(value, dict) else dict(value), journal, 1)
+        except Unfit as unfit:
+            raise unfit.refusal("") from None
+        journal.added.append(root)
+        journal.detach(journal.root)
+        journal.entries.append(swap_root(journal, root))
+        # The new root is fresh, so nothing that follows in this transaction is told again.
+        journal.operations = [{"op": "replace", "path": "", "value": root}]
+
+    def commit(self) -> Patch | None:
+        """Keep what changed; see `StoredDocument.commit`. Containers that were taken out become free."""
+        journal = self._journal
+        if not journal.operations:
+            # Nothing was mutated. What may be there are copies that a refused mutation had made.
+            journal.take_back()
+            return None
+        encoded = _encode(journal.operations)
+        journal.keep()
+        base = self._revision
+        self._revision = base + 1
+        return Patch(base=base, revision=base + 1, encoded=encoded)
+
+    def roll_back(self) -> None:
+        """Go back to the last commit: the same container objects, contents and order of keys."""
+        self._journal.take_back()
+
+    def snapshot(self) -> bytes:
+        """The last committed state as JSON; a transaction that is open stays open, with all its changes."""
+        journal = self._journal
+        if not journal.entries:
+            return _encode(journal.root)
+        journal.swap_all()
+        try:
+            return _encode(journal.root)
+        finally:
+            journal.swap_all()
