@@ -30,7 +30,9 @@ def split_failure(error: BaseException) -> tuple[BaseException | None, BaseExcep
     """
     if isinstance(error, BaseExceptionGroup):
         rest, failure = error.split(_PASSING)
-        return (None if failure is None else unwrap(failure)), rest
+        if rest is None:  # the whole itself, not its copy, which may be of another class
+            return unwrap(error), None
+        return (None, error) if failure is None else (unwrap(failure), rest)
     if isinstance(error, _PASSING):
         return None, error
     return error, None

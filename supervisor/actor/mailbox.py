@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Protocol, final
 
 import attrs
-import trio
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 from supervisor.actor.entry import Entry
 
@@ -64,7 +64,7 @@ class Mailbox:
         # Those who wait for room, in order of arrival; not empty only while there is none.
         self._waiting: deque[tuple[Entry, RoomWaiter]] = deque()
         # The reader's task while it is parked in `wait`.
-        self._parked: trio.lowlevel.Task | None = None
+        self._parked: Task | None = None
         self.is_closed = False
 
     def put(self, entry: Entry) -> bool:
@@ -147,15 +147,14 @@ class Mailbox:
 
     async def wait(self) -> None:
         """Park the reader until there is an entry; returns at once if there is one. Safe to cancel."""
-        if not self.is_empty():
+        if self._entries or self._system:
             return
-        self._parked = trio.lowlevel.current_task()
+        self._parked = current_task()
+        await wait_task_rescheduled(self._abort)
 
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._parked = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
+    def _abort(self, _: object) -> Abort:
+        self._parked = None
+        return Abort.SUCCEEDED
 
     def statistics(self) -> MailboxStatistics:
         """The state of this mailbox now."""
@@ -171,7 +170,7 @@ class Mailbox:
         task = self._parked
         assert task is not None
         self._parked = None
-        trio.lowlevel.reschedule(task)
+        reschedule(task)
 
     def _free_room(self) -> None:
         if self._waiting:

@@ -18,6 +18,7 @@ from supervisor.actor.guard import unwrap
 from supervisor.application.handlers import Application
 from supervisor.application.loading import load_application
 from supervisor.application.options import ApplicationOptions
+from supervisor.cli.collector import tune_collector
 from supervisor.cli.logs import LogInstruments, make_logger
 from supervisor.errors import ApplicationError
 from supervisor.identity import KeyRing
@@ -174,6 +175,7 @@ async def _serve(server: Server, applications: Sequence[Application], host: str,
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             await nursery.start(server.serve, listeners)
+            tune_collector()
             actual = listeners[0].socket.getsockname()[1]
             shown = f"[{host}]" if ":" in host else host
             for application in applications:

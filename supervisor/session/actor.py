@@ -18,6 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, final
 
 import trio
+from trio.lowlevel import current_task
 
 from supervisor.actor.base import Actor, Runtime
 from supervisor.actor.callbacks import Callbacks
@@ -175,9 +176,9 @@ class SessionActor(Actor):
     async def _lend_to_the_last(self) -> None:
         """Give borrows that were waiting their turn; those for whom time is too short are told that it is over."""
         assert self.borrows_until is not None
-        while trio.current_time() < self.borrows_until and (borrow := self.mailbox.take()) is not None:
-            assert isinstance(borrow, Borrow)
-            await borrow.start(self)
+        while trio.current_time() < self.borrows_until and (entry := self.mailbox.take()) is not None:
+            if isinstance(entry, Borrow):  # else it is the stop that nobody needs any more
+                await entry.start(self)
         for entry in self.mailbox.close():
             entry.dropped()
 
@@ -206,11 +207,10 @@ class SessionActor(Actor):
         """
         if self.has_ended:
             return
-        if self.ending is None:
-            self.ending = ending
-            self.mailbox.put_system(Stop())
+        self.ending = self.ending or ending
         if not self.in_own_hand():
             self._begin_end()
+        self.mailbox.put_system(Stop())
 
     def _begin_end(self) -> None:
         """Do all of the end that needs no waiting; once."""
@@ -271,7 +271,7 @@ class SessionActor(Actor):
         holder = self.holder
         if holder is not None:
             try:
-                task = trio.lowlevel.current_task()
+                task = current_task()
             except RuntimeError:  # not trio's thread
                 pass
             else:
@@ -289,7 +289,7 @@ class SessionActor(Actor):
     def keep(self) -> None:
         """See `Actor.keep`: commit, and show it to the audience; once the end has begun it goes to nobody."""
         patch = self.stored.commit()
-        if patch is not None and not self.has_ended:
+        if patch is not None and not self.lifecycle.has_ended:
             self.audience.committed(patch)
 
     def undo(self) -> None:

@@ -76,6 +76,8 @@ class Lifecycle:
         """The last few events, oldest first: at most eight."""
         self.was_attached = False
         """Whether anybody ever attached."""
+        self.has_ended = False
+        """Whether the end has begun: no message is handled from then on. Asked with each transaction, so stored."""
 
     def handle(self, event: Event) -> tuple[Effect, ...]:
         """Go on; returns what must be done now."""
@@ -87,9 +89,5 @@ class Lifecycle:
             raise InvalidTransition(f"{event.value!r} in state {self.state.value!r} after: {told}") from None
         if event is Event.ATTACHED:
             self.was_attached = True
+        self.has_ended = self.state in {State.DRAINING, State.DESTROYED}
         return effects
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the end has begun: no message is handled from then on."""
-        return self.state in {State.DRAINING, State.DESTROYED}

@@ -25,6 +25,7 @@ import trio
 
 from supervisor import Application, ApplicationOptions, Server, ServerOptions, receives
 from supervisor.application.handlers import NamespaceHandler
+from supervisor.cli.collector import tune_collector
 from supervisor.transport.listener import open_listeners
 
 ROUNDS = 40
@@ -58,6 +59,7 @@ async def measure(sessions):
     port = listeners[0].socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve, listeners)
+        tune_collector()  # as `serve` does
         clients = await trio.to_thread.run_sync(start_clients, "websockets", port, sessions)
         try:
             while sum(len(one.connections) for one in context.sessions) < sessions:

@@ -1,0 +1,187 @@
+"""The head of an HTTP/1.1 request: limits, what is refused and how, the short answers. Pure.
+
+h11 parses heads; what it lets pass and we don't: a line that ends in a bare LF, folded lines, Content-Length
+beside Transfer-Encoding (each of them is read differently by some proxy, and then one request hides inside
+another: RFC 9112 §11.2), a whole head above the limit (h11 counts incomplete ones only), versions other than
+    1.x,
+CONNECT, and bytes outside of ASCII in the headers that wsproto decodes (it raises UnicodeDecodeError there).
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import formatdate
+from http import HTTPStatus
+
+import attrs
+import h11
+
+KIB = 1024
+
+
+@attrs.frozen(kw_only=True)
+class HttpLimits:
+    """What one connection may take: sizes in bytes, times in seconds."""
+
+    max_head: int = 16 * KIB
+    """The request line with all headers; beyond it 431. Apache allows 8 KiB per line, nginx 8 KiB in all."""
+    max_body: int = 1024 * KIB
+    """A request's body, as declared and as counted; beyond it 413."""
+    head_timeout: float = 10.0
+    """For a new connection's first byte (else it is closed), and from there to the head's end (else 408)."""
+    idle_timeout: float = 75.0
+    """For the next request on a kept connection; then it is closed. nginx's default."""
+    body_timeout: float = 30.0
+    """For the next bytes of a body that the app waits for; then 408."""
+    write_timeout: float = 30.0
+    """For the client to take the next 64 KiB of an answer; then the connection is lost."""
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """A short answer in place of the app's; the connection ends with it."""
+
+    status: int
+    """The HTTP status."""
+    text: str
+    """One sentence for the person who reads it."""
+
+
+@attrs.frozen(kw_only=True)
+class Head:
+    """A parsed request head. Untrusted: a client wrote it."""
+
+    method: str
+    """As it was sent; methods are case-sensitive."""
+    target: bytes
+    """The raw path with its query; it begins with a slash, unless the head is refused."""
+    headers: list[tuple[bytes, bytes]]
+    """(lower-case name, value) in the order of the wire."""
+    http_version: str
+    """"1.1" or "1.0"."""
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of that header (name in lower case), or None."""
+        for found, value in self.headers:
+            if found == name:
+                return value
+        return None
+
+    def tokens(self, name: bytes) -> list[bytes]:
+        """The lower-case members of a comma-separated header, all its lines together."""
+        values = [value for found, value in self.headers if found == name]
+        return [token.strip().lower() for token in b",".join(values).split(b",")]
+
+    @property
+    def asks_for_websocket(self) -> bool:
+        """Whether this is an opening handshake of a websocket (RFC 6455 §4.1), well-formed or not."""
+        return (
+            self.method == "GET"
+            and self.http_version == "1.1"
+            and b"upgrade" in self.tokens(b"connection")
+            and b"websocket" in self.tokens(b"upgrade")
+        )
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows the head (RFC 9112 §6.3)."""
+        return self.get(b"transfer-encoding") is not None or int(self.get(b"content-length") or 0) > 0
+
+    def serialise(self) -> bytes:
+        """The head's bytes, as another parser may read them."""
+        lines = [b"%s %s HTTP/%s" % (self.method.encode(), self.target, self.http_version.encode())]
+        lines += [b"%s: %s" % header for header in self.headers]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+_MALFORMED = Refusal(status=400, text="The request is malformed.")
+
+# A line feed without its carriage return, and a header line that goes on in the next (RFC 9112 §2.2, §5.2).
+_BAD_LINE = re.compile(rb"(?<!\r)\n|\n[ \t]")
+
+# wsproto decodes these as ASCII; nothing else belongs into them anyway.
+_ASCII_HEADERS = re.compile(rb"host|connection|upgrade|sec-websocket-.*")
+_ASCII_VALUE = re.compile(rb"[\x20-\x7e\t]*")
+
+
+def refuse_raw_head(received: bytes, limits: HttpLimits) -> Refusal | None:
+    """Judge the bytes of a head as they came, whole or not, with or without what follows them."""
+    ends = [end for end in (received.find(b"\n\r\n"), received.find(b"\n\n")) if end >= 0]
+    size = min(ends) + 3 if ends else len(received)
+    if size > limits.max_head:
+        return Refusal(status=431, text=f"The request's head is larger than {limits.max_head} bytes.")
+    if ends and _BAD_LINE.search(received[:size]):
+        return _MALFORMED
+    return None
+
+
+def refuse_error(error: h11.RemoteProtocolError) -> Refusal:
+    """The answer to what h11 can't parse: 501 for an unknown transfer coding, else 400."""
+    if error.error_status_hint == 501:
+        return Refusal(status=501, text="The request's transfer encoding is not supported.")
+    return _MALFORMED
+
+
+def read_head(request: h11.Request) -> Head:
+    """What h11 has parsed, as a Head."""
+    version = request.http_version.decode("ascii")
+    # RFC 9110 §2.5: a higher minor version of what we speak is treated as the highest that we speak.
+    if version.startswith("1.") and version != "1.0":
+        version = "1.1"
+    return Head(
+        method=request.method.decode("ascii"),
+        target=bytes(request.target),
+        headers=[(bytes(name), bytes(value)) for name, value in request.headers],
+        http_version=version,
+    )
+
+
+def refuse_head(head: Head, limits: HttpLimits) -> Refusal | None:
+    """Judge a parsed head."""
+    if not head.http_version.startswith("1."):
+        return Refusal(status=505, text="This server speaks HTTP/1.1.")
+    if head.method == "CONNECT":
+        return Refusal(status=501, text="This server is no proxy.")
+    if not head.target.startswith(b"/"):
+        return Refusal(status=400, text="The request's target must be a path.")
+    for name, value in head.headers:
+        if _ASCII_HEADERS.fullmatch(name) and not _ASCII_VALUE.fullmatch(value):
+            return Refusal(status=400, text=f"The header {name.decode('ascii')} must be ASCII.")
+    declared = head.get(b"content-length")
+    if head.get(b"transfer-encoding") is not None and (declared is not None or head.http_version == "1.0"):
+        return _MALFORMED
+    if declared is not None and int(declared) > limits.max_body:
+        return refuse_body(limits)
+    if head.asks_for_websocket and head.has_body:
+        return _MALFORMED
+    return None
+
+
+def refuse_body(limits: HttpLimits) -> Refusal:
+    """The answer to a body above the limit."""
+    return Refusal(status=413, text=f"The request's body is larger than {limits.max_body} bytes.")
+
+
+def http_date(now: float) -> bytes:
+    """That time (seconds of Unix), as the Date header has it."""
+    return formatdate(now, usegmt=True).encode("ascii")
+
+
+REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
+"""The reason phrase of each known status."""
+
+
+def encode_refusal(refusal: Refusal, *, now: float, with_body: bool = True) -> bytes:
+    """A refusal's whole answer. It needs no parser state, so it can be sent whatever the client did.
+
+    Args:
+        refusal: What to say.
+        now: For the Date header, in seconds of Unix.
+        with_body: False for an answer to HEAD.
+    """
+    text = f"{refusal.text}\n".encode()
+    head = (
+        b"HTTP/1.1 %d %s\r\ndate: %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
+        b"connection: close\r\n\r\n"
+    ) % (refusal.status, REASONS.get(refusal.status, b""), http_date(now), len(text))
+    return head + text if with_body else head
