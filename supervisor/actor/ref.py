@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol, final
 
 import attrs
@@ -218,11 +218,11 @@ class ActorRef:
             actor.dead_letter(message)
         elif not actor.mailbox.put(entry):
             room = Room()
-            with actor.holds.waiting_for((actor,), f"tell() to the full mailbox of {actor}"):
-                with trio.fail_after(timeout):
-                    actor.mailbox.put_when_room(entry, room)
-                    if not await room.parked.park(lambda: actor.mailbox.withdraw(entry)):
-                        actor.dead_letter(message)
+            doing = f"tell() to the full mailbox of {actor}"
+            with actor.holds.waiting_for((actor,), doing), in_time(timeout, doing):
+                actor.mailbox.put_when_room(entry, room)
+                if not await room.parked.park(lambda: actor.mailbox.withdraw(entry)):
+                    actor.dead_letter(message)
             return
         await trio.lowlevel.cancel_shielded_checkpoint()
 
@@ -267,17 +267,19 @@ async def post(actor: Recipient, entry: Answered, *, timeout: float, doing: str)
         actor.cancel_in_hand(entry)
         return False
 
-    with actor.holds.waiting_for((actor,), doing):
-        if timeout == math.inf:
-            return await _post(mailbox, entry, abort)
-        with trio.fail_after(timeout):
-            return await _post(mailbox, entry, abort)
+    with actor.holds.waiting_for((actor,), doing), in_time(timeout, doing):
+        if not mailbox.put(entry):
+            mailbox.put_when_room(entry, entry)
+        return await entry.parked.park(abort)
 
 
-async def _post(mailbox: Mailbox, entry: Answered, abort: Callable[[], bool]) -> Any:
-    if not mailbox.put(entry):
-        mailbox.put_when_room(entry, entry)
-    return await entry.parked.park(abort)
+@contextmanager
+def in_time(timeout: float, doing: str) -> Iterator[None]:
+    """As `trio.fail_after`, whose error doesn't say what took too long."""
+    with trio.move_on_after(timeout) as scope:
+        yield
+    if scope.cancelled_caught:
+        raise trio.TooSlowError(f"{doing} took longer than {timeout:g} s")
 
 
 def check_handled(actor: Recipient, message: object) -> None:

@@ -21,6 +21,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, final
 
 import attrs
@@ -33,6 +34,7 @@ from supervisor.errors import Unawaited
 _WARNING = re.compile(r"coroutine '(.*?)' was never awaited")
 
 Report = Callable[[Unawaited], object]
+Hook = Callable[[Any], object]
 
 
 @final
@@ -106,9 +108,9 @@ class _Process:
     def __init__(self) -> None:
         self._watches: list[_Watch] = []
         self._filters: warnings.catch_warnings[None] | None = None
-        # One bound method for all time, so that `is` can tell whether it is still in force.
-        self._our_hook: Callable[[Any], object] = self._hook
-        self._next_hook: Callable[[Any], object] = sys.unraisablehook
+        # The interpreter's hook while anybody watches, and the one that it stands before.
+        self._our_hook: Hook | None = None
+        self._next_hook: Hook | None = None
         # The thread in which the garbage collector runs now.
         self._collector: int | None = None
 
@@ -117,8 +119,8 @@ class _Process:
             self._filters = warnings.catch_warnings()
             self._filters.__enter__()
             warnings.filterwarnings("error", message=_WARNING.pattern, category=RuntimeWarning)
-            if sys.unraisablehook is not self._our_hook:
-                self._next_hook, sys.unraisablehook = sys.unraisablehook, self._our_hook
+            self._next_hook = sys.unraisablehook
+            self._our_hook = sys.unraisablehook = partial(self._hook, self._next_hook)
             gc.callbacks.append(self._note_collection)
         self._watches.append(watch)
 
@@ -127,20 +129,20 @@ class _Process:
         if self._watches:
             return
         gc.callbacks.remove(self._note_collection)
-        # Somebody may have put a hook of their own before ours; then ours stays behind it, and passes all on.
-        if sys.unraisablehook is self._our_hook:
-            sys.unraisablehook = self._next_hook
         assert self._filters is not None
         self._filters.__exit__(None, None, None)
-        self._filters = None
+        # Somebody may have put a hook of their own before ours; then ours stays behind it, and passes all on.
+        if sys.unraisablehook is self._our_hook and self._next_hook is not None:
+            sys.unraisablehook = self._next_hook
+        self._filters = self._our_hook = self._next_hook = None
 
     def _note_collection(self, phase: str, info: dict[str, int]) -> None:
         self._collector = threading.get_ident() if phase == "start" else None
 
-    def _hook(self, unraisable: Any) -> None:
+    def _hook(self, next_hook: Hook, unraisable: Any) -> None:
         found = _WARNING.match(str(unraisable.exc_value)) if unraisable.exc_type is RuntimeWarning else None
         if found is None or not self._watches:
-            self._next_hook(unraisable)
+            next_hook(unraisable)
             return
         name = found[1]
         names = None if self._collector == threading.get_ident() else _names_of_current_task()
