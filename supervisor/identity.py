@@ -60,6 +60,8 @@ class KeyRing:
         Raises:
             TokenRefused: it isn't one of ours for this purpose, or is older than `max_age` seconds.
         """
+        if not token.isascii():  # itsdangerous would encode it, and can't in every case
+            raise TokenRefused("the page's token is not one of ours")
         try:
             session_id = self._serializer(purpose, now).loads(token, max_age=math.floor(max_age))
         except SignatureExpired:

@@ -12,7 +12,29 @@ from supervisor.application.creation import Created
 from supervisor.application.handlers import Application, Handler, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
 from supervisor.instruments import Instruments
+from supervisor.session.connection import ConnectionContext
 from supervisor.session.request import Request
+
+pytest_plugins = ["supervisor.testing.plugin"]
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--require-programs",
+        action="store_true",
+        help="fail, instead of skipping, where a program is missing (a browser, node, ...)",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Turn skips into failures under --require-programs: CI must not pass for want of what it tests with."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--require-programs"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{reason} (and --require-programs makes that a failure)"
+    return report
 
 
 class Recorder(Instruments):
@@ -29,12 +51,32 @@ class Recorder(Instruments):
     def dead_letter(self, *, application, session, message):
         self.dead_letters.append(message)
 
+    def application_loaded(self, *, application):
+        self.events.append(("loaded", application))
+
+    def application_unloaded(self, *, application):
+        self.events.append(("unloaded", application))
+
+    def session_created(self, *, application, session):
+        self.events.append(("created", session))
+
+    def session_refused(self, *, application, session, reason):
+        self.events.append(("refused", session, reason))
+
     def session_destroyed(self, *, application, session, reason):
         self.events.append(("destroyed", session, reason))
+
+    def broadcast_lagged(self, *, application, session):
+        self.events.append(("lagged", session))
 
     @property
     def errors(self):
         return [incident.error for incident in self.incidents]
+
+    @property
+    def failed_parts(self):
+        """What failed, in words."""
+        return [incident.what for incident in self.incidents]
 
 
 class Running:
@@ -44,6 +86,8 @@ class Running:
         self.actor = actor
         self.context = actor.context
         self.recorder = recorder
+        self.ended = trio.Event()
+        """Set when all of the application is over."""
         self._ids = (f"s{number}" for number in itertools.count(1))
 
     async def open(self, id=None, **request):
@@ -54,6 +98,64 @@ class Running:
 
     async def outcome(self, id=None, **request):
         return await self.actor.open_session(id or next(self._ids), Request(**request))
+
+    async def stop(self, **options):
+        """Stop, and wait until all is over; returns how long that took."""
+        began = trio.current_time()
+        self.actor.stop(**options)
+        await self.ended.wait()
+        return trio.current_time() - began
+
+    async def run(self, task_status):
+        try:
+            await self.actor.run(task_status=task_status)
+        finally:
+            self.ended.set()
+
+    def check_nothing_is_left(self):
+        """What must be the case when all sessions have ended, whatever they went through."""
+        actor = self.actor
+        statistics = actor.statistics()
+        assert (statistics.sessions, statistics.unattached, statistics.draining) == (0, 0, 0)
+        for left in (actor._by_id, actor._creations, actor._hooked, actor._accepted, actor._awaited_hooks):
+            assert not left
+        assert actor._creating.borrowed_tokens == 0
+        assert len(actor.runtime.holds.graph) == 0
+        assert actor.runtime.holds._by_task == {}
+
+
+class FakeConnection:
+    """A connection to a session, whose one task belongs to the application's connection nursery.
+
+    Told to end it takes its time; cancelled it ends at once.
+    """
+
+    def __init__(self, app, session, *, id="c1", closing=0.0):
+        self.context = ConnectionContext(id=id, request=Request())
+        self.session = app.actor.find(session.id)
+        self.ending = None
+        self.was_cancelled = False
+        self._closing = closing
+        self._told = trio.Event()
+        self._scope = trio.CancelScope()
+        self.session.attach(self)
+        app.actor.connection_nursery.start_soon(self._run)
+
+    def end(self, ending):
+        self.ending = ending
+        self._told.set()
+
+    def cancel(self):
+        self.was_cancelled = True
+        self._scope.cancel()
+
+    async def _run(self):
+        try:
+            with self._scope:
+                await self._told.wait()
+                await trio.sleep(self._closing)
+        finally:
+            self.session.detach(self)
 
 
 @pytest.fixture
@@ -80,14 +182,39 @@ def run_app(recorder):
             make_epoch=lambda: next(epochs),
             show_id=lambda id: id,
         )
+        running = Running(actor, recorder)
         async with trio.open_nursery() as timers:
             timers.start_soon(runtime.timers.run)
             async with trio.open_nursery() as nursery:
-                await nursery.start(actor.run)
-                yield Running(actor, recorder)
+                await nursery.start(running.run)
+                yield running
                 actor.stop()
+            running.check_nothing_is_left()
+            assert len(runtime.timers) == 0
             timers.cancel_scope.cancel()
         if not expect_failures:
             assert recorder.incidents == []
 
     return run
+
+
+@pytest.fixture
+def connect():
+    """Attach a connection to a session: `connect(app, session)`."""
+    return FakeConnection
+
+
+@pytest.fixture
+def all_tasks():
+    """A function that returns every task of trio's tree but trio's own."""
+
+    def walk(task):
+        yield task
+        for nursery in task.child_nurseries:
+            for child in nursery.child_tasks:
+                yield from walk(child)
+
+    def tasks():
+        return {task for task in walk(trio.lowlevel.current_root_task()) if "trio._core" not in task.name}
+
+    return tasks

@@ -1,8 +1,13 @@
-"""What the server does, as structured lines on stderr: one instrument."""
+"""What the server does, as structured lines on stderr: one instrument.
+
+Every line says which application and session it is about, those of a traceback too: so `grep session=…` finds the whole
+story, and text that a visitor chose can't pass for a line of its own.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO, final
@@ -15,7 +20,7 @@ from supervisor.instruments import Incident, Instruments
 def make_logger(level: str, *, stream: TextIO | None = None) -> Any:
     """A structlog logger that writes lines of this level and above: time, level, event, and key=value pairs.
 
-    Every line has an application and a session, "-" where it concerns none.
+    Application and session are "-" where an event concerns none.
     """
     stream = stream or sys.stderr
     return structlog.wrap_logger(
@@ -24,11 +29,13 @@ def make_logger(level: str, *, stream: TextIO | None = None) -> Any:
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _complete,
-            structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(),
-                pad_event_to=0,
-                exception_formatter=structlog.dev.plain_traceback,
-                sort_keys=False,
+            _EveryLine(
+                structlog.dev.ConsoleRenderer(
+                    colors=stream.isatty(),
+                    pad_event_to=0,
+                    exception_formatter=structlog.dev.plain_traceback,
+                    sort_keys=False,
+                )
             ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -42,6 +49,65 @@ def _complete(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappin
     event.clear()
     event.update({**first, **rest})
     return event
+
+
+# What a terminal or a log reader would obey, a tab excepted.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+@final
+class _EveryLine:
+    """Renders an event, and begins each line of its traceback with application, session and incident."""
+
+    def __init__(self, render: structlog.dev.ConsoleRenderer) -> None:
+        self._render = render
+
+    def __call__(self, log: Any, method: str, event: MutableMapping[str, Any]) -> str:
+        about = " ".join(f"{key}={event[key]}" for key in ("application", "session", "incident") if key in event)
+        for key, value in event.items():
+            if isinstance(value, str) and _CONTROL.search(value):
+                event[key] = _Shown(value)
+        first, *rest = self._render(log, method, event).splitlines()
+        return "\n".join([first, *(f"{about} | {_CONTROL.sub(_escape, line)}" for line in rest)])
+
+
+@final
+class _Shown:
+    """A text that is always shown in quotes; the renderer does so only with those that have spaces in them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return repr(self._text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\x{ord(found[0]):02x}"
+
+
+@final
+class _Bridge(logging.Handler):
+    """Hands what apps and libraries log by Python's `logging` to our logger."""
+
+    def __init__(self, log: Any) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler.emit`."""
+        error = record.exc_info[1] if record.exc_info else None
+        self._log.log(record.levelno, record.getMessage(), logger=record.name, **({"exc_info": error} if error else {}))
+
+
+def adopt_logging(log: Any, level: str) -> None:
+    """From now on, records of Python's `logging`, of this level and above, become lines of `log` too.
+
+    For a process that only serves: it sets the root logger up, as `logging.basicConfig` would. Libraries' own chatter
+    below warnings is left out: it is about their insides.
+    """
+    least = max(logging.getLevelNamesMapping()[level.upper()], logging.WARNING)
+    logging.basicConfig(level=least, handlers=[_Bridge(log)], force=True)
 
 
 @final
@@ -102,3 +168,7 @@ class LogInstruments(Instruments):
     def connection_refused(self, *, application: str, reason: str) -> None:
         """See `Instruments.connection_refused`."""
         self._log.warning("connection refused", application=application, reason=reason)
+
+    def broadcast_lagged(self, *, application: str, session: str) -> None:
+        """See `Instruments.broadcast_lagged`; at the lowest level, since it may be many a second."""
+        self._log.debug("broadcast lagged", application=application, session=session)

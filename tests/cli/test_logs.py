@@ -1,0 +1,151 @@
+"""What a line of the log says."""
+
+import io
+import logging
+import re
+
+import pytest
+
+from supervisor.cli.logs import LogInstruments, adopt_logging, make_logger
+from supervisor.instruments import Incident, Instruments
+
+ABOUT = {"application": "shop", "session": "abcdefgh"}
+
+
+@pytest.fixture
+def stream():
+    return io.StringIO()
+
+
+@pytest.fixture
+def see(stream):
+    return LogInstruments(make_logger("debug", stream=stream))
+
+
+def caught(error):
+    try:
+        raise error
+    except type(error) as raised:
+        return raised
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "line"),
+    [
+        ("dead_letter", {**ABOUT, "message": 3}, "debug dead letter application=shop session=abcdefgh message=int"),
+        ("application_loaded", {"application": "shop"}, "info application loaded application=shop session=-"),
+        ("application_unloaded", {"application": "shop"}, "info application unloaded application=shop session=-"),
+        ("session_created", ABOUT, "info session created application=shop session=abcdefgh"),
+        (
+            "session_refused",
+            {**ABOUT, "reason": "not you"},
+            "info session refused application=shop session=abcdefgh reason='not you'",
+        ),
+        (
+            "session_destroyed",
+            {**ABOUT, "reason": "two\nlines"},
+            r"info session destroyed application=shop session=abcdefgh reason='two\nlines'",
+        ),
+        (
+            "connection_attached",
+            {**ABOUT, "connection": "0123456789", "resumed": True},
+            "debug connection attached application=shop session=abcdefgh connection=01234567 resumed=True",
+        ),
+        (
+            "connection_detached",
+            {**ABOUT, "connection": "0123456789", "code": 1000},
+            "debug connection detached application=shop session=abcdefgh connection=01234567 code=1000",
+        ),
+        (
+            "connection_refused",
+            {"application": "-", "reason": "why\x1b[2J"},
+            r"warning connection refused application=- session=- reason='why\x1b[2J'",
+        ),
+        ("broadcast_lagged", ABOUT, "debug broadcast lagged application=shop session=abcdefgh"),
+    ],
+)
+def test_each_event_is_one_line(see, stream, name, fields, line):
+    getattr(see, name)(**fields)
+    written = stream.getvalue()
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z \[", written)
+    assert written.endswith("\n")
+    _, _, rest = written.removesuffix("\n").partition(" [")
+    level, _, event = rest.partition("] ")
+    assert f"{level.strip()} {event}" == line
+
+
+def test_nothing_that_can_be_seen_is_left_out():
+    events = {name for name in vars(Instruments) if not name.startswith("_")}
+    assert events <= set(vars(LogInstruments))
+
+
+def test_a_dead_letter_shows_the_type_alone(see, stream):
+    """What a message says may be private."""
+    see.dead_letter(**ABOUT, message="my password")
+    see.dead_letter(**ABOUT, message=LogInstruments)
+    assert "message=str\n" in stream.getvalue()
+    assert "message=LogInstruments\n" in stream.getvalue()
+
+
+def test_every_line_of_a_traceback_says_whose_it_is(see, stream):
+    error = caught(ValueError("first\nsecond \x1b[31mé\x85third"))
+    see.failed(Incident(id="deadbeef", what="handler on_add", error=error, **ABOUT))
+    first, *rest = stream.getvalue().splitlines()
+    assert "[error    ] handler on_add failed application=shop session=abcdefgh incident=deadbeef error=" in first
+    start = "application=shop session=abcdefgh incident=deadbeef | "
+    assert rest[0] == f"{start}Traceback (most recent call last):"
+    assert all(line.startswith(start) for line in rest)
+    assert rest[-3:] == [f"{start}ValueError: first", f"{start}second \\x1b[31mé", f"{start}third"]
+
+
+def test_causes_and_groups_are_in_the_traceback(see, stream):
+    cause = caught(KeyError("inner"))
+    group = ExceptionGroup("several", [caught(OSError("one")), caught(OSError("two"))])
+    group.__cause__ = cause
+    see.failed(Incident(id="deadbeef", what="hook", error=caught(group), **ABOUT))
+    for text in ("KeyError: 'inner'", "OSError: one", "OSError: two"):
+        assert text in stream.getvalue()
+
+
+def test_a_level_leaves_out_what_is_below_it(stream):
+    see = LogInstruments(make_logger("warning", stream=stream))
+    see.session_created(**ABOUT)
+    assert stream.getvalue() == ""
+    see.connection_refused(application="-", reason="why")
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_logs_go_to_stderr(capsys):
+    make_logger("info").info("an event")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("] an event application=- session=-\n")
+
+
+def test_a_terminal_gets_colours(stream):
+    stream.isatty = lambda: True
+    make_logger("info", stream=stream).info("an event")
+    assert "\x1b[" in stream.getvalue()
+
+
+def test_what_apps_and_libraries_log_becomes_a_line_with_application_and_session():
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        adopt_logging(make_logger("info", stream=stream), "info")
+        logging.getLogger("somewhere").warning("disk %s is full", "sda")
+        logging.getLogger("somewhere").info("chatter")
+        try:
+            raise OSError("broken")
+        except OSError:
+            logging.getLogger("somewhere").exception("no luck")
+    finally:
+        root.handlers[:], root.level = before, level
+    lines = stream.getvalue().splitlines()
+    assert "disk sda is full" in lines[0]
+    assert "logger=somewhere" in lines[0]
+    assert "chatter" not in stream.getvalue()
+    assert "no luck" in lines[1]
+    assert lines[-1].endswith("OSError: broken")
+    assert all("application=- session=-" in line for line in lines)

@@ -1,0 +1,659 @@
+"""`serve`: its lines on stdout, its URLs, its errors and its end, by real processes where that matters."""
+
+import functools
+import html
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import trio
+
+from supervisor.cli import serve
+from supervisor.errors import ApplicationError
+from supervisor.identity import KeyRing
+from supervisor.protocol.client import ClientConnection
+from supervisor.testing.client import Client
+
+COUNTER = """
+    import attrs
+
+    from supervisor import receives
+
+
+    @attrs.frozen
+    class Add:
+        number: int
+
+
+    @receives(Add, from_client=True)
+    def on_add(doc, message):
+        doc.data["sum"] += message.number
+        return doc.data["sum"]
+
+
+    def modify_document(doc):
+        doc.data["sum"] = 0
+"""
+
+
+def read_page(answer):
+    """What the page tells the browser client."""
+    return json.loads(html.unescape(re.search(r'<meta name="supervisor" content="([^"]*)">', answer.text)[1]))
+
+
+def assert_served(fetch, url):
+    for asked in (url, f"{url}?", f"{url}?a=b&session_no=1"):
+        answer = fetch(asked)
+        assert answer.status == 200, asked
+        assert answer.headers["content-type"].startswith("text/html")
+    assert fetch(url, method="HEAD").status == 200
+
+
+def assert_structured(stderr):
+    for line in stderr.splitlines():
+        assert re.search(r"\bapplication=\S+ session=\S+", line), line
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, write_files):
+    folder = tmp_path_factory.mktemp("apps")
+    write_files(folder, {"counter.py": COUNTER, "other.py": "def make(doc): ...\n"})
+    write_files(folder / "shop", {"main.py": COUNTER, "lifecycle.py": "def on_sesion_created(context): ...\n"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one(start_shared, folder):
+    """A server of one app that the tests below leave as they found it."""
+    return start_shared("serve", "counter.py", "--port", 0, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def three(start_shared, folder):
+    """A server of three apps, behind a prefix, on a name that has several addresses."""
+    arguments = ("counter.py", "shop/", "other:make", "--port", 0, "--prefix", "tools/live/", "--host", "localhost")
+    return start_shared("serve", *arguments, cwd=folder)
+
+
+# What is printed, and where it leads.
+
+
+def test_the_app_is_one_line_on_stdout_with_its_url(one):
+    (url,) = one.until_served()
+    assert re.fullmatch(r"http://127\.0\.0\.1:[1-9]\d*/counter", url)
+    (line,) = one.stdout.splitlines()
+    assert re.search(rf"{re.escape(url)}( |$)", line)
+    assert line.isascii()
+    assert line.isprintable()
+
+
+def test_the_url_answers_at_once_without_a_redirect(one, fetch):
+    (url,) = one.until_served()
+    assert_served(fetch, url)
+
+
+def test_one_app_alone_is_found_at_the_root(one, fetch):
+    (url,) = one.until_served()
+    answer = fetch(url.removesuffix("counter"))
+    assert answer.status in (302, 303, 307)
+    assert answer.headers["location"] == "/counter"
+
+
+def test_each_of_several_apps_is_one_line_in_their_order(three, fetch):
+    urls = three.until_served(3)
+    assert [url.rpartition("/")[2] for url in urls] == ["counter", "shop", "make"]
+    for url in urls:
+        assert re.fullmatch(r"http://localhost:[1-9]\d*/tools/live/\w+", url)
+        assert_served(fetch, url)
+
+
+def test_several_apps_have_an_index(three, fetch):
+    urls = three.until_served(3)
+    answer = fetch(urls[0].removesuffix("counter"))
+    assert answer.status == 200
+    for name in ("counter", "shop", "make"):
+        assert f'"/tools/live/{name}"' in answer.text
+
+
+def test_nothing_is_served_beside_the_prefix(three, fetch):
+    urls = three.until_served(3)
+    assert fetch(urls[0].replace("/tools/live", "")).status == 404
+
+
+def test_the_browser_client_is_served_behind_the_prefix(three, fetch):
+    urls = three.until_served(3)
+    answer = fetch(urls[0].replace("/counter", "/-/client/supervisor.js"))
+    assert answer.status == 200
+    assert "javascript" in answer.headers["content-type"]
+
+
+def addresses_of(host):
+    return {info[4][0] for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+
+
+def has_address(address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def test_port_0_is_one_port_on_all_addresses_of_a_name(three, fetch):
+    url = three.until_served(3)[0]
+    addresses = [address for address in addresses_of("localhost") if has_address(address)]
+    assert addresses
+    for address in addresses:
+        shown = f"[{address}]" if ":" in address else address
+        assert fetch(url.replace("localhost", shown)).status == 200
+
+
+def test_a_misspelt_hook_is_warned_of(three):
+    three.until_served(3)
+    (line,) = [line for line in three.stderr.splitlines() if "on_sesion_created" in line]
+    assert "warning" in line
+    assert "did you mean on_session_created?" in line
+    assert "application=shop" in line
+
+
+def test_an_ipv6_address_stands_in_brackets(start, folder, fetch):
+    server = start("serve", "counter.py", "--port", 0, "--host", "::1", cwd=folder)
+    if not has_address("::1"):
+        assert server.end() == 1
+        assert "Error: '::1' is not an address of this machine" in server.stderr
+        return
+    (url,) = server.until_served()
+    assert re.fullmatch(r"http://\[::1\]:[1-9]\d*/counter", url)
+    assert_served(fetch, url)
+
+
+def test_lines_are_printed_when_connections_are_accepted_and_not_before(start, write_files, tmp_path, fetch):
+    """The load hook waits for a file that the test makes once it has seen that nothing was printed."""
+    write_files(
+        tmp_path / "slow",
+        {
+            "main.py": """
+                import trio
+                from pathlib import Path
+
+                async def on_application_load(app_context):
+                    print("the hook waits", flush=True)
+                    while not Path("go").exists():
+                        await trio.sleep(0.01)
+
+                def modify_document(doc): ...
+            """
+        },
+    )
+    server = start("serve", "slow", "--port", 0, cwd=tmp_path)
+    server.until_printed("the hook waits\n")
+    assert "http://" not in server.stdout
+    (tmp_path / "go").touch()
+    server.until_printed("/slow \n")
+    assert_served(fetch, re.search(r"http://\S+", server.stdout)[0])
+
+
+# What options do.
+
+
+@pytest.fixture
+def make_server(cli, app, monkeypatch):
+    """The server that a command line makes; it isn't run."""
+
+    def make(*options):
+        made = []
+        monkeypatch.setattr(serve.trio, "run", lambda func, server, *rest: made.append(server))
+        previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            result = cli("serve", app(COUNTER), *options)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        assert result.code == 0, result.stderr
+        (server,) = made
+        return server
+
+    return make
+
+
+def test_every_option_reaches_the_server(make_server):
+    options = make_server(
+        *("--prefix", "/tools", "--session-ids", "any", "--linger", "0", "--max-age", "60", "--max-sessions", "7"),
+        *("--max-creating", "3", "--max-message-size", "2048", "--hook-timeout", "1.5", "--shutdown-timeout", "4"),
+        *("--allow-origin", "example.org", "--allow-origin", "https://example.com:8443"),
+    ).options
+    assert (options.prefix, options.session_ids, options.shutdown_timeout) == ("/tools", "any", 4)
+    assert options.allow_origins == ("example.org", "https://example.com:8443")
+    application = options.application
+    assert (application.linger, application.max_age, application.hook_timeout) == (0, 60, 1.5)
+    assert (application.max_sessions, application.max_creating) == (7, 3)
+    assert options.websocket.max_message_size == 2048
+
+
+def test_defaults_are_those_of_the_server(make_server):
+    options = make_server().options
+    assert options == type(options)()
+
+
+@pytest.mark.parametrize(
+    ("host", "answers_to"),
+    [("app.example.org", ("app.example.org",)), ("Example.ORG.", ("example.org",)), ("[::1]", ()), ("10.0.0.1", ())],
+)
+def test_the_name_to_listen_on_is_one_that_the_server_answers_to(make_server, host, answers_to):
+    """The printed URL has it; addresses are answered to anyway."""
+    assert make_server("--host", host).options.allow_origins == answers_to
+
+
+def test_the_key_file_signs_tokens(start, folder, fetch, tmp_path):
+    key = secrets.token_hex(16)
+    file = tmp_path / "key"
+    file.write_text(f"{key}\n")
+    file.chmod(0o600)
+    server = start("serve", "counter.py", "--port", 0, "--secret-key-file", file, cwd=folder)
+    (url,) = server.until_served()
+    page = read_page(fetch(url))
+    ring = KeyRing((key.encode(),))
+    signed = ring.check(page["token"], purpose="attach to counter", now=time.time(), max_age=60)
+    assert signed == page["session"]
+    assert server.stop() == 0
+    assert key not in server.stdout + server.stderr
+    assert "--secret-key-file" not in server.stderr
+
+
+def test_without_a_key_file_it_is_said_that_the_key_is_new(one):
+    one.until_served()
+    assert "no --secret-key-file" in one.stderr
+
+
+def test_a_name_that_is_not_ours_is_refused_and_the_log_names_the_option(one, fetch):
+    (url,) = one.until_served()
+    assert fetch(url, headers={"Host": "evil.example"}).status == 421
+    one.until_logged("--allow-origin evil.example")
+
+
+def test_a_level_leaves_out_what_is_below_it(start, folder):
+    server = start("serve", "counter.py", "--port", 0, "--log-level", "warning", cwd=folder)
+    server.until_served()
+    assert server.stop() == 0
+    assert server.stderr == ""
+
+
+# What is logged.
+
+
+async def test_logs_show_eight_characters_of_an_id_and_no_token_or_key(start, folder, fetch):
+    server = start("serve", "counter.py", "--port", 0, "--log-level", "debug", cwd=folder)
+    (url,) = await trio.to_thread.run_sync(server.until_served)
+    port = int(re.search(r":(\d+)/", url)[1])
+    page = read_page(await trio.to_thread.run_sync(fetch, url))
+    protocol = ClientConnection(token=page["token"], session=page["session"])
+    open_stream = functools.partial(trio.open_tcp_stream, "127.0.0.1", port)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            client = Client(open_stream, page["websocket"], protocol)
+            nursery.start_soon(client.run)
+            await client.until(lambda data: True)
+            assert await client.send("Add", number=2) == 2
+            nursery.cancel_scope.cancel()
+    await trio.to_thread.run_sync(server.until_logged, "connection detached")
+    assert await trio.to_thread.run_sync(server.stop) == 0
+    assert_structured(server.stderr)
+    log = server.stderr
+    for event in ("session created", "connection attached", "connection detached", "session destroyed"):
+        (line,) = [line for line in log.splitlines() if f"] {event} " in line]
+        assert f"application=counter session={page['session'][:8]}" in line
+    for secret in (page["session"][:9], page["token"], protocol._key, page["token"].rpartition(".")[2]):
+        assert secret
+        assert secret not in log
+
+
+def test_a_producer_that_fails_is_logged_and_goes_on(start, app, tmp_path):
+    app("""
+        attempts = 0
+
+        def on_application_load(app_context):
+            app_context.add_callback(produce)
+
+        def produce():
+            global attempts
+            attempts += 1
+            raise RuntimeError(f"attempt {attempts}\\nof many")
+    """)
+    server = start("serve", "app.py", "--port", 0, cwd=tmp_path)
+    server.until_served()
+    server.until_logged("RuntimeError: attempt 2\n")  # the last line but one of the second traceback
+    assert server.stop() == 0
+    assert_structured(server.stderr)
+    assert "Traceback (most recent call last):" in server.stderr
+    assert re.search(r"\] .*produce.* failed application=app session=- incident=[0-9a-f]{8} ", server.stderr)
+    assert re.search(r"^application=app session=- incident=[0-9a-f]{8} \| of many$", server.stderr, re.MULTILINE)
+
+
+# How it ends.
+
+HANGING = """
+    import trio
+
+    async def on_application_load(app_context):
+        app_context.add_callback(hang)
+
+    async def hang():
+        try:
+            await trio.sleep_forever()
+        finally:
+            print("the producer was cancelled", flush=True)
+
+    async def on_session_destroyed(session_context):
+        print("destroyed hook", flush=True)
+        await trio.sleep_forever()
+
+    async def on_application_unload(app_context):
+        print("unload hook", flush=True)
+        await trio.sleep_forever()
+
+    def modify_document(doc): ...
+"""
+FAILING = """
+    def on_session_destroyed(session_context):
+        print("destroyed hook", flush=True)
+        raise RuntimeError("destroyed")
+
+    def on_application_unload(app_context):
+        print("unload hook", flush=True)
+        raise SystemExit(5)
+
+    def modify_document(doc): ...
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_well(start, folder, fetch, number):
+    server = start("serve", "counter.py", "--port", 0, cwd=folder)
+    (url,) = server.until_served()
+    assert fetch(url).status == 200
+    assert server.stop(number) == 0
+    assert f"signal={number.name}" in server.stderr
+    assert "application unloaded" in server.stderr
+    assert_structured(server.stderr)
+
+
+def test_failing_hooks_leave_the_exit_code_alone(start, app, tmp_path, fetch):
+    app(FAILING)
+    server = start("serve", "app.py", "--port", 0, cwd=tmp_path)
+    (url,) = server.until_served()
+    assert fetch(url).status == 200
+    assert server.stop() == 0
+    assert server.stdout.endswith("destroyed hook\nunload hook\n")
+    assert "RuntimeError: destroyed" in server.stderr
+    assert "SystemExit: 5" in server.stderr
+    assert_structured(server.stderr)
+
+
+def test_hanging_hooks_are_cut_off_and_a_second_signal_changes_nothing(start, app, tmp_path, fetch):
+    app(HANGING)
+    server = start("serve", "app.py", "--port", 0, "--shutdown-timeout", 2.2, cwd=tmp_path)
+    (url,) = server.until_served()
+    assert fetch(url).status == 200
+    began = time.monotonic()
+    server.send(signal.SIGTERM)
+    server.until_printed("unload hook\n")
+    assert server.stop() == 0
+    assert time.monotonic() - began < 10
+    assert server.stdout.endswith("the producer was cancelled\ndestroyed hook\nunload hook\n")
+    assert server.stderr.count("TooSlowError") >= 2
+    assert server.stderr.count("stopping") == 2
+
+
+def test_signals_end_it_well_whenever_they_come(start, folder):
+    """Some of them come when the server is over and the process isn't."""
+    server = start("serve", "counter.py", "--port", 0, cwd=folder)
+    server.until_served()
+    assert server.end_under(signal.SIGTERM) == 0
+
+
+def test_a_signal_while_apps_load_ends_it_well(start, write_files, tmp_path):
+    """The load hook is cancelled; what had loaded before is unloaded; nothing was served."""
+    write_files(
+        tmp_path,
+        {
+            "first.py": """
+                def on_application_load(app_context): ...
+
+                def on_application_unload(app_context):
+                    print("first unloaded", flush=True)
+            """,
+            "second.py": """
+                import trio
+
+                async def on_application_load(app_context):
+                    print("loading", flush=True)
+                    await trio.sleep_forever()
+            """,
+        },
+    )
+    server = start("serve", "first.py", "second.py", "--port", 0, cwd=tmp_path)
+    server.until_printed("loading\n")
+    assert server.stop() == 0
+    assert server.stdout == "loading\nfirst unloaded\n"
+    assert_structured(server.stderr)
+
+
+def test_a_signal_before_the_server_listens_to_signals_is_not_lost(app, cli, monkeypatch):
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    run = trio.run
+
+    def signal_first(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return run(*arguments)
+
+    monkeypatch.setattr(serve.trio, "run", signal_first)
+    try:
+        result = cli("serve", app(COUNTER), "--port", 0)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    assert (result.code, result.stdout) == (0, "")
+
+
+def test_signal_handlers_are_put_back_after_an_error(cli, app):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    failing = app("def on_application_load(app_context): 1 / 0")
+    assert cli("serve", failing, "--port", 0).code == 1
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+# Errors of apps and of the system: one sentence, exit code 1.
+
+
+def fails(result, *texts):
+    assert (result.code, result.stdout) == (1, "")
+    if "incident" not in texts:  # what a hook raised has its traceback in the log
+        assert result.stderr.count("\n") == 1
+    for text in texts:
+        assert text in result.error
+    return True
+
+
+def test_a_missing_app(cli, tmp_path):
+    assert fails(cli("serve", tmp_path / "none.py"), "there is no app at", "none.py")
+    assert fails(cli("serve", tmp_path / "none"), "there is no app at", "give a directory, a file x.py, a module")
+    assert fails(cli("serve", "no_such_module_of_ours"), "no_such_module_of_ours")
+    assert fails(cli("serve", "json:no_such_function"), "json", "no_such_function")
+    assert fails(cli("serve", tmp_path), "main.py")
+
+
+def test_an_app_without_anything_of_an_app(cli, app):
+    assert fails(cli("serve", app("x = 1")), "app.py", "modify_document(doc)")
+
+
+def test_a_syntax_error_names_file_and_line(cli, app, write_files, tmp_path):
+    file = app("x = 1\ndef modify_document(doc:\n    ...\n")
+    assert fails(cli("serve", file), f"{file}, line 2: syntax error: ")
+    write_files(tmp_path / "dir", {"main.py": "from .part import x\n", "part.py": "\n\nif\n"})
+    assert fails(cli("serve", tmp_path / "dir"), f"{tmp_path / 'dir' / 'part.py'}, line 3: syntax error: ")
+
+
+def test_an_app_that_raises_while_it_is_imported(cli, app):
+    file = app("def f():\n    raise RuntimeError('two\\nlines')\n\nf()\n")
+    assert fails(cli("serve", file), f"{file}, line 2: RuntimeError", "two lines")
+    assert fails(cli("serve", app("import no_such_module_of_ours")), "line 1: ModuleNotFoundError")
+    assert fails(cli("serve", app("import sys\nsys.exit(0)")), "line 2: SystemExit")
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "def on_application_load(): ...",
+        "async def on_session_created(a, b): ...",
+        "def on_session_destroyed(*, session_context): ...",
+        "def modify_document(): ...",
+        "on_application_unload = 3",
+    ],
+)
+def test_a_hook_with_a_wrong_signature(cli, app, hook):
+    name = re.search(r"on_\w+|modify_document", hook)[0]
+    assert fails(cli("serve", app(f"{hook}\n")), "app.py", name, "write `def")
+
+
+def test_two_handlers_of_one_message(cli, app):
+    text = COUNTER + "\n    @receives(Add)\n    def again(doc, message): ...\n"
+    assert fails(cli("serve", app(text)), "on_add", "again", "Add")
+
+
+def test_two_apps_of_one_name(cli, app, write_files, tmp_path):
+    app(COUNTER)
+    write_files(tmp_path / "app", {"main.py": COUNTER})
+    assert fails(cli("serve", tmp_path / "app.py", tmp_path / "app"), "two", "'app'")
+
+
+def test_two_files_of_hooks(cli, write_files, tmp_path):
+    write_files(tmp_path / "app", {"main.py": "", "lifecycle.py": "", "app_hooks.py": ""})
+    assert fails(cli("serve", tmp_path / "app"), "lifecycle.py", "app_hooks.py")
+
+
+def test_a_message_that_a_browser_could_not_send(cli, app):
+    text = COUNTER.replace("number: int", "number: object()")
+    assert cli("serve", app(text)).error
+
+
+@pytest.mark.parametrize(
+    "raising", ["raise RuntimeError('no data')", "raise SystemExit('no data')", "raise PermissionError('no data')"]
+)
+def test_a_load_hook_that_raises(cli, write_files, tmp_path, raising):
+    """Another app had loaded, and is unloaded again; nobody was served."""
+    write_files(
+        tmp_path,
+        {
+            "good.py": """
+                import sys
+
+                def on_application_unload(app_context):
+                    sys.stderr.write("application=good unloaded again")
+            """,
+            "bad.py": f"def on_application_load(app_context):\n    {raising}\n",
+        },
+    )
+    result = cli("serve", tmp_path / "good.py", tmp_path / "bad.py", "--port", 0)
+    assert fails(result, "'bad'", "on_application_load", "no data", "incident")
+    assert "good unloaded again" in result.stderr
+    assert "ExceptionGroup" not in result.stderr
+
+
+def test_a_load_hook_whose_tasks_raise_together(cli, app):
+    """A group of two is still one sentence."""
+    file = app("""
+        import trio
+
+        async def fail():
+            raise RuntimeError("no data")
+
+        async def on_application_load(app_context):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fail)
+                nursery.start_soon(fail)
+    """)
+    assert fails(cli("serve", file, "--port", 0), "'app'", "on_application_load", "incident")
+
+
+def test_a_late_load_hook(cli, app, monkeypatch):
+    """Its deadline has no option: 60 s."""
+    make = serve.ApplicationOptions
+    monkeypatch.setattr(serve, "ApplicationOptions", lambda **options: make(load_timeout=0.05, **options))
+    file = app("import trio\nasync def on_application_load(app_context):\n    await trio.sleep_forever()\n")
+    assert fails(cli("serve", file, "--port", 0), "'app'", "on_application_load", "TooSlowError", "0.05 s", "incident")
+
+
+def test_a_failing_app_ends_the_process(start, tmp_path, app):
+    app("def on_application_load(app_context): 1 / 0")
+    server = start("serve", "app.py", "--port", 0, cwd=tmp_path)
+    assert server.end() == 1
+    assert server.stdout == ""
+    assert server.stderr.splitlines()[-1].startswith("Error: application 'app' can't be served: ")
+    assert "ExceptionGroup" not in server.stderr
+    assert_structured(server.stderr.rpartition("\nError: ")[0])
+
+
+def test_a_port_that_is_taken(cli, app):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert fails(cli("serve", app(COUNTER), "--port", port), f"port {port}", "--port")
+
+
+def test_a_host_that_is_not_ours(cli, app):
+    assert fails(cli("serve", app(COUNTER), "--port", 0, "--host", "192.0.2.1"), "192.0.2.1", "--host")
+    assert fails(cli("serve", app(COUNTER), "--port", 0, "--host", "nowhere.invalid"), "nowhere.invalid", "--host")
+
+
+def test_a_key_file_must_be_there_and_be_a_file(cli, app, tmp_path):
+    file = app(COUNTER)
+    result = cli("serve", file, "--secret-key-file", tmp_path / "none")
+    assert fails(result, str(tmp_path / "none"), "No such file or directory")
+    assert fails(cli("serve", file, "--secret-key-file", tmp_path), str(tmp_path), "s a directory")
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o602, 0o620, 0o644])
+def test_a_key_file_must_be_its_owners_alone(cli, app, tmp_path, mode):
+    key = tmp_path / "the key"
+    key.write_text(secrets.token_hex(16))
+    key.chmod(mode)
+    assert fails(cli("serve", app(COUNTER), "--secret-key-file", key), "others may", f"chmod 600 '{key}'")
+
+
+def test_a_key_must_be_long_enough(cli, app, tmp_path):
+    key = tmp_path / "key"
+    key.write_text("  fifteen bytes..\n")
+    key.chmod(0o600)
+    result = cli("serve", app(COUNTER), "--secret-key-file", key)
+    assert fails(result, "15 of at least 16 bytes", "secrets.token_hex(32)")
+    assert "fifteen" not in result.stderr
+
+
+def test_a_key_is_read_without_the_space_around_it(tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(b"\n 0123456789abcdef\r\n")
+    key.chmod(0o400)
+    assert serve.read_key(key) == b"0123456789abcdef"
+    with pytest.raises(ApplicationError):
+        serve.read_key(tmp_path / "none")
+
+
+def test_a_key_may_come_through_a_pipe(tmp_path):
+    """As `--secret-key-file <(pass show key)` does it, so that it is never on a disk."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    writing = subprocess.Popen([sys.executable, "-c", f"open({str(pipe)!r}, 'w').write('0123456789abcdef')"])
+    try:
+        assert serve.read_key(pipe) == b"0123456789abcdef"
+    finally:
+        writing.wait(30)

@@ -1,0 +1,91 @@
+"""The shape of the code: what stands where, and what each file says of itself."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "supervisor"
+TESTS = ROOT / "tests"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MAX_LINES = 500
+
+# Tests mirror modules: supervisor/room/noun.py is tested by tests/room/test_noun.py. Where that would be worse, the
+# module is named here with the file that tests it, and the reason.
+TESTED_ELSEWHERE = {
+    "errors.py": ("codebase/test_exports.py", "classes without behaviour"),
+    "instruments.py": ("cli/test_logs.py", "methods that do nothing: who overrides them is tested"),
+}
+
+# No file is so long that it must hold two nouns, these excepted, each with the reason.
+LONG = {
+    "application/actor.py": "one actor's whole life; hooks and creation are to move out when they grow",
+}
+
+WITHOUT_TESTS = {"__init__.py", "__main__.py", "_version.py"}
+"""Re-exports, a call and a constant: every test runs them."""
+
+
+def name_of(file):
+    return file.relative_to(PACKAGE).as_posix()
+
+
+def docstring_of(file):
+    return ast.get_docstring(ast.parse(file.read_text())) or ""
+
+
+def dotted(file):
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.mark.parametrize("file", MODULES, ids=name_of)
+def test_a_module_opens_with_a_sentence(file):
+    first = docstring_of(file).partition("\n\n")[0]
+    assert first, "no docstring"
+    assert first.rstrip()[-1] in ".:…", first
+    assert first[0].isupper() or first[0] in "`@", first
+
+
+@pytest.mark.parametrize("file", MODULES, ids=name_of)
+def test_a_module_holds_one_noun(file):
+    lines = len(file.read_text().splitlines())
+    if name_of(file) in LONG:
+        assert lines > MAX_LINES, "it is short again: take it out of LONG"
+    else:
+        assert lines <= MAX_LINES
+
+
+@pytest.mark.parametrize("file", [file for file in MODULES if file.name not in WITHOUT_TESTS], ids=name_of)
+def test_a_module_has_its_tests(file):
+    name = name_of(file)
+    own = TESTS / Path(name).parent / f"test_{file.name}"
+    if name in TESTED_ELSEWHERE:
+        assert not own.exists(), "it has a test file of its own: take it out of TESTED_ELSEWHERE"
+        own = TESTS / TESTED_ELSEWHERE[name][0]
+    assert own.is_file(), f"{own.relative_to(ROOT)} is missing"
+
+
+def test_the_tables_name_modules_that_exist():
+    names = {name_of(file) for file in MODULES}
+    assert set(TESTED_ELSEWHERE) <= names
+    assert set(LONG) <= names
+
+
+@pytest.mark.parametrize("file", MODULES, ids=name_of)
+def test_only_pure_modules_call_themselves_pure_and_all_of_them_do(file):
+    """ "Pure" is a promise that the import contract "pure" keeps; so its list and the docstrings must agree."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (contract,) = [each for each in settings["tool"]["importlinter"]["contracts"] if each["id"] == "pure"]
+    module = dotted(file)
+    listed = any(module == pure or module.startswith(f"{pure}.") for pure in contract["source_modules"])
+    says_so = "Pure" in docstring_of(file).partition("\n\n")[0]
+    assert says_so == listed
+
+
+def test_every_package_has_an_init_file():
+    """A directory of modules without one is a namespace package, which is not what anybody means."""
+    for folder in {file.parent for file in MODULES}:
+        assert (folder / "__init__.py").is_file(), folder
