@@ -144,7 +144,7 @@ def test_what_apps_and_libraries_log_becomes_a_line_with_application_and_session
         root.handlers[:], root.level = before, level
     lines = stream.getvalue().splitlines()
     assert "disk sda is full" in lines[0]
-    assert "logger=somewhere" in lines[0]
+    assert "[somewhere]" in lines[0]
     assert "chatter" not in stream.getvalue()
     assert "no luck" in lines[1]
     assert lines[-1].endswith("OSError: broken")
