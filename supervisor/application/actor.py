@@ -21,7 +21,7 @@ import trio
 
 from supervisor.actor.base import Actor, Runtime
 from supervisor.actor.callbacks import Callbacks
-from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
+from supervisor.actor.guard import Report, new_incident_id, pass_on, split_failure, unwrap
 from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
 from supervisor.application.context import ApplicationContext
 from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused
@@ -158,7 +158,7 @@ class ApplicationActor:
             self.runtime.instruments.application_loaded(application=self.application)
             async with trio.open_nursery() as background:
                 self._background = background
-                self._door = ThreadDoor(background, f"application {self.application}", self.report)
+                self._door = ThreadDoor(background, f"application {self.application!r}", self.report)
                 try:
                     await self._serve(background, task_status)
                 finally:
@@ -251,20 +251,20 @@ class ApplicationActor:
 
     async def _unload(self, loaded: list[Handler]) -> None:
         for handler in reversed(loaded):
-            await self._call_last_hook(handler.on_application_unload, self.context, reserve=0.0, report=self.report)
+            await self._call_last_hook("on_application_unload", handler, self.context, reserve=0.0, report=self.report)
         self.runtime.instruments.application_unloaded(application=self.application)
 
     async def _call_last_hook(
-        self, hook: Callable[[Any], Any], context: Any, *, reserve: float, report: Callable[[str, BaseException], str]
+        self, name: str, handler: Handler, context: Any, *, reserve: float, report: Report
     ) -> None:
         """Call a destroyed or unload hook, whose failure stops nobody: it is reported."""
         try:
             with self._awaited_hook(reserve) as scope:
-                await call_author(hook, context, timeout=self.options.hook_timeout, scope=scope)
+                await call_author(getattr(handler, name), context, timeout=self.options.hook_timeout, scope=scope)
         except BaseException as error:
             failure, rest = split_failure(error)
             if failure is not None:
-                report(hook.__name__, failure)
+                report(name, failure)
             if rest is not None:
                 pass_on(error, rest)
 
@@ -352,7 +352,15 @@ class ApplicationActor:
 
     async def create(self, session: SessionActor) -> None:
         """See `Household.create`: settles the creation, and begins the session's end unless it was created."""
-        outcome = await self._make_in_turn(session)
+        outcome: Outcome
+        try:
+            outcome = await self._make_in_turn(session)
+        except BaseException as error:  # a cancellation, or ours: what hooks raise was dealt with where they are called
+            session.undo()
+            failure, rest = split_failure(error)
+            if failure is None or rest is not None:
+                pass_on(error, rest or error)
+            outcome = Failed(session.report("creation of the session", failure))
         self._creations[session].settle(outcome)
         if not isinstance(outcome, Created):
             session.end(Ending(kind="destroyed"))
@@ -421,7 +429,7 @@ class ApplicationActor:
         """See `Household.take_leave`."""
         for handler in reversed(self._hooked[session]):
             await self._call_last_hook(
-                handler.on_session_destroyed, session.context, reserve=UNLOAD_RESERVE, report=session.report
+                "on_session_destroyed", handler, session.context, reserve=UNLOAD_RESERVE, report=session.report
             )
             session.undo()
         if isinstance(self._creations[session].outcome, Created):

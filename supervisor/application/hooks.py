@@ -19,6 +19,11 @@ ALIASES = {"on_server_loaded": "on_application_load", "on_server_unloaded": "on_
 Hook = Callable[[Any], Any]
 
 
+def is_hook(name: str) -> bool:
+    """Whether a function of this name is a hook."""
+    return name in HOOKS or name in ALIASES
+
+
 def find_hooks(namespace: Mapping[str, object], where: str) -> tuple[dict[str, Hook], list[str]]:
     """The hooks of a module by our names, and warnings of names that are nearly a hook's.
 
@@ -27,9 +32,9 @@ def find_hooks(namespace: Mapping[str, object], where: str) -> tuple[dict[str, H
     """
     hooks: dict[str, Hook] = {}
     for name, value in namespace.items():
-        hook = ALIASES.get(name, name)
-        if hook not in HOOKS:
+        if not is_hook(name):
             continue
+        hook = ALIASES.get(name, name)
         if hook in hooks and hooks[hook] is not value:
             raise ApplicationError(f"{where} has {hook} under two names; keep one of them")
         if not callable(value):
@@ -61,7 +66,7 @@ def _near_misses(namespace: Mapping[str, object], where: str) -> list[str]:
     known = [*HOOKS, *ALIASES]
     warnings = []
     for name, value in namespace.items():
-        if name in known or name.startswith("_") or not callable(value):
+        if is_hook(name) or name.startswith("_") or not callable(value):
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
         if near:
@@ -74,9 +79,7 @@ async def call_author(
 ) -> Any:
     """Call an author's function, await what it returns if that can be awaited, under a deadline.
 
-    Args:
-        timeout: seconds that it may take.
-        scope: a new scope to call it in, by which others can end it sooner; it may have a nearer deadline already.
+    `scope` is a new one to call it in, by which others can end it sooner; it may have a nearer deadline already.
 
     Raises:
         trio.TooSlowError: it took longer than that and was cancelled.

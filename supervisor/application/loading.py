@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
+import os
 import re
 import secrets
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from supervisor.application.handlers import Application, Handler, NamespaceHandler
+from supervisor.application.hooks import is_hook
 from supervisor.errors import ApplicationError
 
 HOOK_FILES = ("lifecycle.py", "app_hooks.py", "server_lifecycle.py")
@@ -62,11 +64,13 @@ def load_directory(directory: Path) -> list[Handler]:
         raise ApplicationError(f"there is no app in {directory}: it has neither main.py nor {HOOK_FILES[0]}")
     package = _make_package(directory)
     handlers: list[Handler] = []
+    hooks: dict[str, object] = {}
     if hook_files:
         module = _execute(f"{package}.{hook_files[0].removesuffix('.py')}", directory / hook_files[0])
+        hooks = vars(module)
         handlers.append(
             NamespaceHandler(
-                vars(module),
+                hooks,
                 where=str(directory / hook_files[0]),
                 hooks_only=True,
                 directory=directory.resolve(),
@@ -74,7 +78,9 @@ def load_directory(directory: Path) -> list[Handler]:
         )
     if has_main:
         module = _execute(f"{package}.main", directory / "main.py")
-        handlers.append(NamespaceHandler(vars(module), where=str(directory / "main.py"), directory=directory.resolve()))
+        # A hook that one file imports from the other is still one hook.
+        own = {name: value for name, value in vars(module).items() if not (is_hook(name) and hooks.get(name) is value)}
+        handlers.append(NamespaceHandler(own, where=str(directory / "main.py"), directory=directory.resolve()))
     return handlers
 
 
@@ -92,7 +98,8 @@ def _make_package(directory: Path) -> str:
         spec.submodule_search_locations = [str(directory.resolve())]
     package = importlib.util.module_from_spec(spec)
     sys.modules[name] = package
-    if spec.loader is not None:
+    if init.is_file():
+        assert spec.loader is not None
         with _translated(init):
             spec.loader.exec_module(package)
     return name
@@ -117,15 +124,16 @@ def _load_script(file: Path) -> Handler:
 
 def _load_from_module(app: str, name: str | None) -> Application:
     module_name, _, attribute = app.partition(":")
-    try:
-        known = importlib.util.find_spec(module_name) is not None
-    except (ModuleNotFoundError, ValueError):
-        known = False
-    except Exception as error:  # a parent package's own code raised
-        raise ApplicationError(f"{app} can't be loaded: {type(error).__name__}: {error}") from error
-    if not known:
+    spec = _find_module(module_name)
+    if spec is None:
+        # A program that was installed doesn't look where it is called; what the module itself imports may be there too.
+        sys.path.append(os.getcwd())
+        importlib.invalidate_caches()
+        spec = _find_module(module_name)
+    if spec is None:
+        sys.path.pop()
         raise ApplicationError(f"there is no app at {app}: neither a directory nor a module of that name")
-    with _translated(Path(module_name)):
+    with _translated(Path(spec.origin or module_name)):
         module = importlib.import_module(module_name)
     if not attribute:
         handler = _not_empty(NamespaceHandler(vars(module), where=module_name), module_name)
@@ -138,6 +146,18 @@ def _load_from_module(app: str, name: str | None) -> Application:
         return found
     handler = NamespaceHandler(vars(module), where=module_name, modify_document=found)
     return _named(app, name or attribute, [handler])
+
+
+def _find_module(name: str) -> importlib.machinery.ModuleSpec | None:
+    with _translated(Path(name)):  # a parent package is executed to look into it
+        try:
+            return importlib.util.find_spec(name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+                return None
+            raise  # it is there, and imports what isn't
+        except ValueError:  # a module that was made by hand, as `__main__` is
+            return None
 
 
 def _not_empty(handler: NamespaceHandler, where: str) -> Handler:
@@ -162,7 +182,8 @@ def _translated(file: Path) -> Iterator[None]:
     try:
         yield
     except SyntaxError as error:
-        raise ApplicationError(f"{error.filename or file}, line {error.lineno}: syntax error: {error.msg}") from error
+        line = "" if error.lineno is None else f", line {error.lineno}"
+        raise ApplicationError(f"{error.filename or file}{line}: syntax error: {error.msg}") from error
     except ApplicationError:
         raise
     except (Exception, SystemExit) as error:

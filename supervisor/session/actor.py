@@ -226,12 +226,14 @@ class SessionActor(Actor):
                     self._linger,
                     lambda: self.end(Ending(kind="destroyed", reason="nobody was attached any more")),
                 )
-            elif effect is Effect.STOP_LINGER and self._linger_alarm is not None:
+            elif effect is Effect.STOP_LINGER:
+                assert self._linger_alarm is not None
                 self._linger_alarm.cancel()
                 self._linger_alarm = None
             elif effect is Effect.LEAVE:
                 self._leave()
-            elif effect is Effect.ANNOUNCE_END:
+            else:
+                assert effect is Effect.ANNOUNCE_END
                 self._ended.set()
 
     def _leave(self) -> None:

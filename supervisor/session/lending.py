@@ -5,8 +5,8 @@ the order. When its turn comes the actor wakes the borrower and parks; the *hold
 nurseries that it opens inside). Returning is synchronous: the borrower keeps or undoes the changes itself, in the same
 step in which it leaves, and reschedules the actor. So nobody can come between the end of the borrow and its commit.
 
-The actor's wait for the return is shielded from the session's own end, because a borrow that was waiting or in hand
-then still gets its turn; what bounds it is the borrower's scope, whose deadline the end moves nearer.
+The session's own end doesn't cancel the actor's wait for the return, because a borrow that was waiting or in hand then
+still gets its turn; what bounds it is the borrower's scope, whose deadline the end moves nearer.
 """
 
 from __future__ import annotations
@@ -70,9 +70,8 @@ class Borrow(Answered):
         return "borrow"
 
     async def _lend(self) -> None:
-        with trio.CancelScope(shield=True):
-            self.parked.wake(outcome.Value(None))
-            await self.returned.park(lambda: False)
+        self.parked.wake(outcome.Value(None))
+        await self.returned.park(lambda: False)  # no cancellation ends this wait
 
 
 @contextlib.asynccontextmanager

@@ -148,8 +148,7 @@ async def test_a_hook_asks_a_session_and_uses_the_answer(run_app, autojump_clock
         application.append(app_context)
 
     async def on_session_created(session_context):
-        for other in application[0].sessions:
-            answers.append(await other.ask(HowMany()))
+        answers.extend([await other.ask(HowMany()) for other in application[0].sessions])
 
     async with run_app(locals() | {"modify_document": modify_document}) as app:
         await app.open()

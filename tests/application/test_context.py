@@ -1,0 +1,121 @@
+"""What authors hold of an application, and the sequence of its sessions."""
+
+import collections.abc
+
+import pytest
+import trio
+
+from supervisor.application.context import Sessions
+
+
+def modify_document(doc):
+    doc.data["n"] = 0
+
+
+APP = {"modify_document": modify_document}
+
+
+async def test_sessions_are_a_sequence(run_app, autojump_clock):
+    async with run_app(APP) as app:
+        assert list(app.context.sessions) == []
+        opened = [await app.open() for _ in range(4)]
+        sessions = app.context.sessions
+        assert isinstance(sessions, collections.abc.Sequence)
+        assert list(sessions) == opened
+        assert list(reversed(sessions)) == opened[::-1]
+        assert len(sessions) == 4
+        assert (sessions[0], sessions[-1]) == (opened[0], opened[3])
+        assert isinstance(sessions[1:3], Sessions)
+        assert list(sessions[1:3]) == opened[1:3]
+        assert opened[2] in sessions
+        assert "s1" not in sessions
+        assert sessions.index(opened[2]) == 2
+        with pytest.raises(IndexError):
+            sessions[4]
+        assert repr(sessions) == "<Sessions: 4>"
+
+
+async def test_a_snapshot_does_not_change_but_iterating_it_skips_those_that_ended(run_app, autojump_clock):
+    async with run_app(APP) as app:
+        opened = [await app.open() for _ in range(4)]
+        sessions = app.context.sessions
+        opened[1].destroy()
+        await app.open()
+        left = [opened[0], opened[2], opened[3]]
+        assert list(sessions) == left
+        assert list(reversed(sessions)) == left[::-1]
+        assert list(sessions[:2]) == [opened[0]]
+        assert (len(sessions), sessions[1], opened[1] in sessions) == (4, opened[1], True)
+        assert len(app.context.sessions) == 4
+        iterator = iter(sessions)
+        assert next(iterator) is opened[0]
+        opened[2].destroy()  # while it is iterated
+        assert list(iterator) == [opened[3]]
+
+
+async def test_a_session_joins_when_it_was_accepted_and_before_its_document_is_built(run_app, autojump_clock):
+    seen = []
+
+    def on_session_created(session_context):
+        seen.append(list(app.context.sessions))
+
+    def modify_document(doc):
+        seen.append(list(app.context.sessions))
+
+    def on_session_destroyed(session_context):
+        seen.append(list(app.context.sessions))
+
+    def on_application_unload(app_context):
+        seen.append(list(app_context.sessions))
+
+    async with run_app(locals() | {"app": None}) as app:
+        session = await app.open()
+        session.destroy()
+        await session.wait_destroyed()
+    assert seen == [[], [session], [], []]
+
+
+async def test_sessions_of_refused_visitors_never_join(run_app, autojump_clock):
+    def on_session_created(session_context):
+        session_context.destroy()
+
+    async with run_app(locals()) as app:
+        await app.outcome()
+        assert len(app.context.sessions) == 0
+
+
+async def test_state_is_a_namespace_of_the_apps_own(run_app, autojump_clock):
+    def on_application_load(app_context):
+        app_context.state.feed = "feed"
+
+    async with run_app(locals()) as app:
+        assert app.context.state.feed == "feed"
+        assert app.context.name == "app"
+        assert repr(app.context) == "<ApplicationContext app sessions=0>"
+
+
+async def test_destroy_session_ends_the_one_with_this_id(run_app, autojump_clock):
+    async with run_app(APP) as app:
+        session = await app.open("a")
+        assert app.context.destroy_session("a") is True
+        assert session.destroyed
+        assert app.context.destroy_session("a") is False
+        await session.wait_destroyed()
+        assert app.context.destroy_session("a") is False
+
+
+async def test_each_kind_of_callback_can_be_removed(run_app, autojump_clock):
+    calls = []
+    async with run_app(APP) as app:
+        context = app.context
+        for handle in (
+            context.add_callback(calls.append, 1),
+            context.add_next_tick_callback(calls.append, 2),
+            context.add_timeout_callback(calls.append, 3, seconds=1),
+            context.add_periodic_callback(calls.append, 4, seconds=1),
+        ):
+            context.remove_callback(handle)
+            with pytest.raises(ValueError, match="was removed already"):
+                context.remove_callback(handle)
+        await trio.sleep(5)
+    assert calls == []

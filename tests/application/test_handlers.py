@@ -1,0 +1,114 @@
+import pytest
+
+from supervisor.application.handlers import Application, FunctionHandler, Handler, NamespaceHandler
+from supervisor.errors import ApplicationError
+from supervisor.session.receivers import receivers_in, receives
+
+
+class Quote:
+    pass
+
+
+@receives(Quote)
+def on_quote(doc, message):
+    return "answer"
+
+
+async def test_a_handler_that_overrides_nothing_does_nothing(run_app, autojump_clock):
+    async with run_app([Handler()]) as app:
+        session = await app.open()
+        async with session.locked_document() as doc:
+            assert doc.data == {}
+
+
+async def test_one_handler_makes_an_application(run_app, autojump_clock):
+    def modify_document(doc):
+        doc.data["n"] = 1
+
+    handler = FunctionHandler(modify_document, receivers=receivers_in({"on_quote": on_quote}))
+    application = Application(handler, name="app")
+    assert application.handlers == (handler,)
+    assert application.directory is None
+    assert application.warnings == []
+    async with run_app(application) as app:
+        session = await app.open()
+        assert await session.ask(Quote()) == "answer"
+        async with session.locked_document() as doc:
+            assert doc.data == {"n": 1}
+    assert "modify_document" in repr(application)
+    assert "name='app'" in repr(application)
+
+
+def test_an_application_is_made_of_handlers():
+    with pytest.raises(TypeError, match="an application is made of Handler objects, not 5"):
+        Application([5], name="app")
+
+
+def test_a_function_handler_looks_at_the_signature():
+    with pytest.raises(ApplicationError, match=r"write `def .*\(doc\): \.\.\.`"):
+        FunctionHandler(lambda: None)
+
+
+def test_receivers_of_all_handlers_are_one_set():
+    handlers = [NamespaceHandler({"on_quote": on_quote}, where="a"), NamespaceHandler({"x": on_quote}, where="b")]
+    assert Application(handlers[:1], name="app").receivers.by_type == {Quote: on_quote}
+    with pytest.raises(ApplicationError, match="two functions receive Quote"):
+        Application(handlers, name="app")
+
+
+async def test_a_namespace_is_searched_for_all_that_an_app_has(run_app, autojump_clock):
+    log = []
+    names = ("on_application_load", "on_application_unload", "on_session_created", "on_session_destroyed")
+    namespace = {name: lambda context, name=name: log.append(name) for name in (*names, "modify_document")}
+    namespace["on_quote"] = on_quote
+    handler = NamespaceHandler(namespace, where="the app")
+    assert not handler.is_empty
+    assert repr(handler) == "NamespaceHandler('the app')"
+    async with run_app([handler]) as app:
+        session = await app.open()
+        assert await session.ask(Quote()) == "answer"
+    assert log == [names[0], names[2], "modify_document", names[3], names[1]]
+
+
+@pytest.mark.parametrize("name", ["on_session_created", "modify_document"])
+def test_a_namespace_with_one_of_them_is_an_app(name):
+    assert not NamespaceHandler({name: lambda context: None}, where="app").is_empty
+
+
+def test_a_namespace_without_any_is_empty():
+    assert NamespaceHandler({"x": 1, "print": print}, where="app").is_empty
+
+
+def test_a_file_of_hooks_has_hooks_only():
+    namespace = {"on_quote": on_quote, "modify_document": "not even looked at", "on_session_created": print}
+    handler = NamespaceHandler(namespace, where="app", hooks_only=True)
+    assert list(handler.receivers) == []
+    assert handler.modify_document(None) is None
+
+
+def test_modify_document_must_be_a_function_of_one_argument():
+    with pytest.raises(ApplicationError, match="app: modify_document is no function; write `def modify_document"):
+        NamespaceHandler({"modify_document": 5}, where="app")
+    with pytest.raises(ApplicationError, match=r"app: .* must take one argument; write `def .*\(doc\): \.\.\.`"):
+        NamespaceHandler({"modify_document": lambda: None}, where="app")
+
+
+def test_its_warnings_are_the_applications():
+    handler = NamespaceHandler({"on_sesion_created": print}, where="app")
+    (warning,) = Application([handler], name="app").warnings
+    assert "did you mean on_session_created?" in warning
+
+
+async def test_a_hook_may_be_any_callable_of_a_handler(run_app, autojump_clock):
+    """One without a `__name__` too, when it fails."""
+
+    class Failing:
+        def __call__(self, context):
+            raise ValueError("mine")
+
+    handler = Handler()
+    handler.on_session_destroyed = Failing()
+    async with run_app([handler], expect_failures=True) as app:
+        await app.open()
+        await app.stop()
+        assert app.recorder.failed_parts == ["on_session_destroyed"]

@@ -1,0 +1,133 @@
+import functools
+
+import pytest
+import trio
+
+from supervisor.application.hooks import ALIASES, HOOKS, call_author, check_signature, find_hooks, is_hook
+from supervisor.errors import ApplicationError
+
+
+def hook(context):
+    """A function of one argument."""
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_hook_is_found_by_its_name(name):
+    assert find_hooks({name: hook, "other": 1, "helper": print}, "app") == ({name: hook}, [])
+
+
+@pytest.mark.parametrize(("alias", "name"), ALIASES.items())
+def test_bokehs_names_are_other_names_of_ours(alias, name):
+    assert find_hooks({alias: hook}, "app") == ({name: hook}, [])
+    assert find_hooks({alias: hook, name: hook}, "app") == ({name: hook}, [])
+    with pytest.raises(ApplicationError, match=f"app has {name} under two names; keep one of them"):
+        find_hooks({alias: hook, name: lambda context: None}, "app")
+
+
+def test_what_is_a_hooks_name():
+    assert is_hook("on_session_created")
+    assert is_hook("on_server_loaded")
+    assert not is_hook("on_session")
+
+
+def no_argument(): ...
+
+
+def two_arguments(context, other): ...
+
+
+async def keyword_only(*, context): ...
+
+
+@pytest.mark.parametrize("wrong", [no_argument, two_arguments, keyword_only])
+def test_a_hook_that_takes_other_than_one_argument_is_refused_in_one_sentence(wrong):
+    with pytest.raises(
+        ApplicationError,
+        match=r"^app/lifecycle.py: on_session_created\(.*\) must take one argument; "
+        r"write `def on_session_created\(session_context\): \.\.\.`$",
+    ):
+        find_hooks({"on_session_created": wrong}, "app/lifecycle.py")
+    with pytest.raises(ApplicationError, match=r"write `def on_server_loaded\(app_context\): \.\.\.`") as raised:
+        find_hooks({"on_server_loaded": wrong}, "app")
+    assert "\n" not in str(raised.value)
+
+
+def default(context, other=1): ...
+
+
+def any_arguments(*args, **kwargs): ...
+
+
+class Method:
+    def hook(self, context): ...
+
+    async def __call__(self, context): ...
+
+
+@pytest.mark.parametrize(
+    "right", [default, any_arguments, Method().hook, Method(), functools.partial(two_arguments, 1), int, lambda _: None]
+)
+def test_whatever_can_be_called_with_one_argument_is_a_hook(right):
+    hooks, _ = find_hooks({"on_session_created": right}, "app")
+    assert hooks == {"on_session_created": right}
+
+
+def test_what_cannot_be_inspected_is_left_to_the_call():
+    class Odd:
+        __signature__ = "odd"
+
+        def __call__(self, context): ...
+
+    check_signature(Odd(), "doc", where="app", name="odd")
+
+
+def test_a_hook_that_is_no_function_is_refused():
+    with pytest.raises(ApplicationError, match="app: on_session_created is no function; write `def on_session_created"):
+        find_hooks({"on_session_created": 5}, "app")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("on_sesion_created", "on_session_created"),
+        ("on_session_create", "on_session_created"),
+        ("on_session_destroy", "on_session_destroyed"),
+        ("on_application_loaded", "on_application_load"),
+        ("on_server_load", "on_server_loaded"),
+    ],
+)
+def test_a_name_that_is_nearly_a_hooks_is_warned_of(name, meant):
+    hooks, warnings = find_hooks({name: hook}, "app")
+    assert hooks == {}
+    assert warnings == [f"app: {name} is no hook and is never called; did you mean {meant}?"]
+
+
+def test_other_names_are_not():
+    namespace = {"on_quote": hook, "_on_sesion_created": hook, "on_sesion_created": "text", "session": hook}
+    assert find_hooks(namespace, "app") == ({}, [])
+
+
+async def test_what_a_call_returns_decides_what_is_awaited(autojump_clock):
+    async def add(a, b):
+        await trio.sleep(1)
+        return a + b
+
+    assert await call_author(add, 1, 2, timeout=2) == 3
+    assert await call_author(lambda a, b: add(a, b), 1, 2, timeout=2) == 3
+    assert await call_author(lambda a, b: a + b, 1, 2, timeout=2) == 3
+
+
+async def test_what_is_late_is_cancelled_and_says_how_much_time_it_had(autojump_clock):
+    with pytest.raises(trio.TooSlowError, match="sleep_forever took longer than 2 s and was cancelled"):
+        await call_author(trio.sleep_forever, timeout=2)
+    scope = trio.CancelScope(deadline=trio.current_time() + 1)
+    with pytest.raises(trio.TooSlowError, match="took longer than 1 s"):
+        await call_author(trio.sleep_forever, timeout=2, scope=scope)
+    scope = trio.CancelScope(deadline=trio.current_time() - 1)
+    with pytest.raises(trio.TooSlowError, match="took longer than 0 s"):
+        await call_author(trio.sleep_forever, timeout=2, scope=scope)
+    assert trio.current_time() == 3
+
+
+async def test_a_plain_function_is_called_even_without_time(autojump_clock):
+    assert await call_author(lambda: "called", timeout=0) == "called"

@@ -1,0 +1,175 @@
+"""Random programs of asks, borrows, tells and ends over a few sessions: none hangs, nobody is accused falsely."""
+
+import attrs
+import trio
+import trio.testing
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from supervisor.errors import DeadlockError, SessionGone
+from supervisor.session.receivers import receives
+
+SESSIONS = 4
+
+
+@attrs.frozen
+class Step:
+    """One thing that a task does: to session `target`; `inside` is what is done while it is asked, or held."""
+
+    kind: str
+    target: int
+    inside: tuple = ()
+    side_by_side: bool = False
+    seconds: float = 0.0
+
+
+def steps(inside, kinds):
+    return st.builds(
+        Step,
+        kind=st.sampled_from(kinds),
+        target=st.integers(0, SESSIONS - 1),
+        inside=inside,
+        side_by_side=st.booleans(),
+        seconds=st.sampled_from([0.0, 0.25, 0.5]),
+    )
+
+
+def programs(kinds):
+    leaf = st.lists(steps(st.just(()), kinds), max_size=2).map(tuple)
+    middle = st.lists(steps(leaf, kinds), max_size=2).map(tuple)
+    return st.lists(st.lists(steps(middle, kinds), min_size=1, max_size=2), min_size=1, max_size=4)
+
+
+def in_order(step, floor=0):
+    """The same step, but reaching only from lower to higher sessions, which closes no circle; None if it can't."""
+    if floor >= SESSIONS:
+        return None
+    target = floor + step.target % (SESSIONS - floor)
+    inside = [in_order(inner, target + 1) for inner in step.inside]
+    return attrs.evolve(step, target=target, inside=tuple(inner for inner in inside if inner is not None))
+
+
+@attrs.frozen
+class Do:
+    """A message whose handler does steps."""
+
+    step: Step
+    world: object
+
+
+class World:
+    """Runs a program, and notes what was refused."""
+
+    def __init__(self, app, sessions):
+        self.app, self.sessions = app, sessions
+        self.deadlocks = []
+
+    async def do(self, step):
+        session = self.sessions[step.target]
+        try:
+            await self.perform(step, session)
+        except DeadlockError as error:
+            self.deadlocks.append(error)
+        except SessionGone:
+            pass
+
+    async def perform(self, step, session):
+        if step.kind == "ask":
+            await session.ask(Do(step, self))
+        elif step.kind == "borrow":
+            async with session.locked_document() as doc:
+                await self.within(step, doc)
+        elif step.kind == "tell":
+            await session.tell(Do(step, self))
+        elif step.kind == "background":
+            session.start_soon(self.do_all, step.inside, step.side_by_side)
+        elif step.kind == "broadcast":
+            await self.app.context.broadcast(Do(step, self))
+        elif step.kind == "update":
+            await self.app.context.update_sessions(lambda doc: self.within(step, doc))
+        elif step.kind == "destroy":
+            session.destroy()
+        else:
+            session.destroy()
+            await session.wait_destroyed()
+
+    async def within(self, step, doc):
+        doc.data["n"] = doc.data.get("n", 0) + 1
+        await trio.sleep(step.seconds)
+        await self.do_all(step.inside, step.side_by_side)
+        doc.data["n"] += 1
+
+    async def do_all(self, steps, side_by_side=False):
+        if side_by_side:
+            async with trio.open_nursery() as nursery:
+                for step in steps:
+                    nursery.start_soon(self.do, step)
+        else:
+            for step in steps:
+                await self.do(step)
+
+
+@receives(Do)
+async def on_do(doc, message):
+    await message.world.within(message.step, doc)
+
+
+def run_program(run_app, program, *, capacity):
+    """Run it in a world of its own; returns what was refused, and how long it took."""
+    result = []
+
+    async def main():
+        async with run_app({"on_do": on_do}, linger=1000, mailbox_capacity=capacity) as app:
+            world = World(app, [await app.open() for _ in range(SESSIONS)])
+            began = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                for steps in program:
+                    nursery.start_soon(world.do_all, steps)
+            for session in world.sessions:
+                session.destroy()
+                await session.wait_destroyed()
+            result.extend([world.deadlocks, trio.current_time() - began])
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    return result
+
+
+SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+
+
+@SETTINGS
+@given(
+    program=programs(["ask", "borrow", "tell", "background", "broadcast", "update", "destroy", "wait_destroyed"]),
+    capacity=st.sampled_from([1, 2, 100]),
+)
+def test_no_program_hangs(run_app, program, capacity):
+    """Every wait ends before its deadline of 30 s, since whoever would wait for ever is refused at once."""
+    _, took = run_program(run_app, program, capacity=capacity)
+    assert took < 29
+
+
+@SETTINGS
+@given(program=programs(["ask", "borrow", "tell"]), capacity=st.sampled_from([1, 2, 100]))
+def test_a_program_without_circles_is_never_accused_of_one(run_app, program, capacity):
+    """Whoever only reaches for higher sessions than those that wait for him closes no circle."""
+    ordered = [[in_order(step) for step in steps] for steps in program]
+    deadlocks, took = run_program(run_app, ordered, capacity=capacity)
+    assert deadlocks == []
+    assert took < 29
+
+
+@SETTINGS
+@given(program=programs(["background"]).map(lambda program: program[:2]), target=st.integers(0, SESSIONS - 1))
+def test_background_tasks_are_never_accused(run_app, program, target):
+    """What a session's background tasks ask and borrow of the session itself is no circle."""
+
+    def of_oneself(step):
+        inside = tuple(
+            Step(kind=["ask", "borrow", "tell"][number % 3], target=step.target, seconds=step.seconds)
+            for number in range(len(step.inside) + 1)
+        )
+        return attrs.evolve(step, inside=inside)
+
+    own = [[Step(kind="ask", target=target, inside=tuple(map(of_oneself, steps)))] for steps in program]
+    deadlocks, _ = run_program(run_app, own, capacity=100)
+    assert deadlocks == []
