@@ -115,11 +115,17 @@ class Running:
     def check_nothing_is_left(self):
         """What must be the case when all sessions have ended, whatever they went through."""
         actor = self.actor
-        statistics = actor.statistics()
+        statistics = actor.statistics().sessions
         assert (statistics.sessions, statistics.unattached, statistics.draining) == (0, 0, 0)
-        for left in (actor._by_id, actor._creations, actor._hooked, actor._accepted, actor._awaited_hooks):
+        for left in (
+            actor._registry._by_id,
+            actor._registry._creations,
+            actor._registry._hooked,
+            actor._registry._accepted,
+            actor._deadline._hooks,
+        ):
             assert not left
-        assert actor._creating.borrowed_tokens == 0
+        assert actor._registry._creating.borrowed_tokens == 0
         assert len(actor.runtime.holds.graph) == 0
         assert actor.runtime.holds._by_task == {}
 

@@ -165,6 +165,10 @@ class _Part(Entry):
         """See `Entry.start`."""
         return actor.call(self.record.func, *self.record.args)
 
+    def check(self, result: object) -> object:
+        """See `Entry.check`, and `Tell.check`."""
+        return None
+
     def succeeded(self, result: object) -> None:
         """See `Entry.succeeded`."""
         self.record.over(self, self.record.done)

@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from supervisor.actor.unawaited import catch_unawaited, unawaited
 from supervisor.errors import ApplicationError
 
 HOOKS = ("on_application_load", "on_application_unload", "on_session_created", "on_session_destroyed")
@@ -53,8 +54,10 @@ def check_signature(func: Callable[..., Any], argument: str, *, where: str, name
     try:
         signature.bind(object())
     except TypeError:
+        code = getattr(func, "__code__", None)
+        line = "" if code is None else f", line {code.co_firstlineno}"
         raise ApplicationError(
-            f"{where}: {name}{signature} must take one argument; write `def {name}({argument}): ...`"
+            f"{where}{line}: {name}{signature} must take one argument; write `def {name}({argument}): ...`"
         ) from None
 
 
@@ -83,16 +86,19 @@ async def call_author(
 
     Raises:
         trio.TooSlowError: it took longer than that and was cancelled.
+        Unawaited: it made a coroutine and dropped it.
     """
     scope = scope or trio.CancelScope()
     began = trio.current_time()
     scope.deadline = min(scope.deadline, began + timeout)
-    with scope:
+    with scope, catch_unawaited() as dropped:
         result = func(*args)
         if hasattr(result, "__await__"):
             result = await result
+        if dropped:
+            raise unawaited(dropped)
         return result
     assert scope.cancelled_caught
-    name = getattr(func, "__qualname__", repr(func))
+    name = getattr(func, "__name__", repr(func))
     allowed = max(0.0, scope.deadline - began)
     raise trio.TooSlowError(f"{name} took longer than {allowed:g} s and was cancelled")

@@ -43,7 +43,10 @@ def compile_reader(cls: type) -> Reader:
 
     """
     if not isinstance(cls, type) or not (_is_called(cls) or issubclass(cls, msgspec.Struct)):
-        raise TypeError(f"clients can't send {_show(cls)}: it is no attrs class, dataclass or msgspec Struct")
+        raise TypeError(
+            f"clients can't send {_show(cls)}: it is no attrs class, dataclass or msgspec Struct; "
+            "write @attrs.frozen above it, or leave from_client=True out"
+        )
     try:
         return _Compiler().reader(cls)
     except (NameError, AttributeError, KeyError) as error:

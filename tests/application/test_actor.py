@@ -445,12 +445,12 @@ async def test_it_shows_its_state(step, run_app, autojump_clock):
         assert app.actor.find("a").context is session
         assert app.actor.find("b") is None
         assert "sessions=1" in repr(app.actor)
-        statistics = app.actor.statistics()
+        statistics = app.actor.statistics().sessions
         assert (statistics.sessions, statistics.unattached, statistics.draining) == (1, 1, 0)
         assert app.context.destroy_session("b") is False
         session.destroy()
         assert app.actor.find("a") is None
-        statistics = app.actor.statistics()
+        statistics = app.actor.statistics().sessions
         assert (statistics.sessions, statistics.unattached, statistics.draining) == (0, 0, 1)
 
 

@@ -161,12 +161,12 @@ async def test_sessions_that_end_between_snapshot_and_sending_are_gone(run_app, 
     async with run_app(APP) as app:
         session = await app.open()
         actor = app.actor.find("s1")
-        app.actor._accepted[actor] = None
+        app.actor._registry._accepted[actor] = None
         session.destroy()
-        app.actor._accepted[actor] = None  # as a snapshot taken just before would have it
+        app.actor._registry._accepted[actor] = None  # as a snapshot taken just before would have it
         assert (await app.context.broadcast(Note(1))).gone == (session,)
         assert (await app.context.update_sessions(note, 1)).gone == (session,)
-        del app.actor._accepted[actor]
+        del app.actor._registry._accepted[actor]
 
 
 @pytest.mark.parametrize("how", ["broadcast", "update_sessions"])

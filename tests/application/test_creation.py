@@ -131,10 +131,10 @@ async def test_the_id_can_be_tried_again_while_the_hooks_of_the_refused_one_stil
     ]
     async with run_app(handlers) as app:
         assert await app.outcome("a") == Refused("")
-        assert app.actor.statistics().draining == 1
+        assert app.actor.statistics().sessions.draining == 1
         assert isinstance(await app.outcome("a"), Created)
         assert trio.current_time() == 0
-        assert app.actor.statistics().sessions == 1
+        assert app.actor.statistics().sessions.sessions == 1
 
 
 @pytest.mark.parametrize(
@@ -356,12 +356,12 @@ async def test_destroyed_before_its_task_has_begun(step, run_app, autojump_clock
     """No hook runs: nothing has happened yet that one would have to end."""
     log = []
     async with run_app([step(log)]) as app:
-        creation = app.actor._create("a", Request())
+        creation = app.actor._registry._create("a", Request())
         app.context.destroy_session("a")
         assert await creation.wait() == Refused("")
         await trio.testing.wait_all_tasks_blocked()
         assert log == ["load"]
-        assert app.actor.statistics().draining == 0
+        assert app.actor.statistics().sessions.draining == 0
 
 
 async def test_a_hook_that_finishes_though_its_session_was_destroyed_has_accepted(step, run_app, autojump_clock):
@@ -452,7 +452,7 @@ async def test_a_failure_of_ours_while_a_session_is_created_ends_that_session(st
         assert incident.what == "creation of the session"
         assert app.actor.find("a") is None
         await trio.testing.wait_all_tasks_blocked()
-        assert app.actor.statistics().draining == 0
+        assert app.actor.statistics().sessions.draining == 0
 
 
 # Limits.
@@ -465,7 +465,7 @@ async def test_the_limit_of_sessions(step, run_app, autojump_clock, connect):
             sessions.append(await app.open())
             connect(app, sessions[-1])
         assert await app.outcome() == Busy(15)
-        assert app.actor.statistics().sessions == 4
+        assert app.actor.statistics().sessions.sessions == 4
         sessions[0].destroy()
         await app.open()
 
@@ -478,7 +478,7 @@ async def test_sessions_that_nobody_attached_to_are_a_quarter_at_most_and_the_ol
         connection = connect(app, attached)
         connection.cancel()  # it was attached: it lingers, but a crawler's session it is not
         crawlers = [await app.open(f"c{number}") for number in range(2)]
-        assert app.actor.statistics().unattached == 2
+        assert app.actor.statistics().sessions.unattached == 2
         visitor = await app.open("visitor")
         assert [session.destroyed for session in (attached, *crawlers, visitor)] == [False, True, False, False]
         await trio.testing.wait_all_tasks_blocked()
@@ -486,7 +486,7 @@ async def test_sessions_that_nobody_attached_to_are_a_quarter_at_most_and_the_ol
         for number in range(20):
             await app.open(f"d{number}")
         assert not attached.destroyed
-        assert app.actor.statistics().unattached == 2
+        assert app.actor.statistics().sessions.unattached == 2
 
 
 async def test_one_that_goes_while_it_is_created_is_told_that_there_was_no_room(step, run_app, autojump_clock):
@@ -527,7 +527,7 @@ async def test_a_refused_creation_gives_its_turn_to_the_next(step, run_app, auto
     async with run_app([step([], created=destroying())], max_creating=1) as app:
         for _ in range(3):
             assert await app.outcome("a") == Refused("")
-        assert app.actor._creating.borrowed_tokens == 0
+        assert app.actor._registry._creating.borrowed_tokens == 0
 
 
 async def test_the_first_result_counts():

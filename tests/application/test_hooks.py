@@ -3,8 +3,10 @@ import functools
 import pytest
 import trio
 
+from supervisor.actor.unawaited import watch_unawaited
+from supervisor.application.creation import Failed
 from supervisor.application.hooks import ALIASES, HOOKS, call_author, check_signature, find_hooks, is_hook
-from supervisor.errors import ApplicationError
+from supervisor.errors import ApplicationError, Unawaited
 
 
 def hook(context):
@@ -43,7 +45,7 @@ async def keyword_only(*, context): ...
 def test_a_hook_that_takes_other_than_one_argument_is_refused_in_one_sentence(wrong):
     with pytest.raises(
         ApplicationError,
-        match=r"^app/lifecycle.py: on_session_created\(.*\) must take one argument; "
+        match=r"^app/lifecycle.py(, line \d+)?: on_session_created\(.*\) must take one argument; "
         r"write `def on_session_created\(session_context\): \.\.\.`$",
     ):
         find_hooks({"on_session_created": wrong}, "app/lifecycle.py")
@@ -131,3 +133,19 @@ async def test_what_is_late_is_cancelled_and_says_how_much_time_it_had(autojump_
 
 async def test_a_plain_function_is_called_even_without_time(autojump_clock):
     assert await call_author(lambda: "called", timeout=0) == "called"
+
+
+async def test_a_hook_that_forgets_an_await_has_failed(run_app, recorder, autojump_clock):
+    async def notify():
+        raise AssertionError("never runs")
+
+    def on_session_created(session_context):
+        notify()
+
+    with watch_unawaited(lambda error: None):
+        async with run_app(locals(), expect_failures=True) as app:
+            outcome = await app.outcome()
+            assert isinstance(outcome, Failed)
+    (error,) = recorder.errors
+    assert isinstance(error, Unawaited)
+    assert "notify" in str(error)

@@ -191,7 +191,7 @@ def test_what_the_function_must_be(write):
         load_application("my_module:missing")
     with pytest.raises(ApplicationError, match="my_module: modify_document is no function"):
         load_application("my_module:number")
-    with pytest.raises(ApplicationError, match=r"my_module: wrong\(\) must take one argument"):
+    with pytest.raises(ApplicationError, match=r"my_module, line \d+: wrong\(\) must take one argument"):
         load_application("my_module:wrong")
 
 
@@ -321,7 +321,9 @@ def test_a_hook_with_a_wrong_signature(write):
     path = write("app/lifecycle.py", "def on_session_created(): ...")
     with pytest.raises(ApplicationError) as raised:
         load_application("app")
-    assert f"{path.relative_to(pathlib.Path.cwd())}: on_session_created() must take one argument" in str(raised.value)
+    assert f"{path.relative_to(pathlib.Path.cwd())}, line 1: on_session_created() must take one argument" in str(
+        raised.value
+    )
 
 
 @pytest.mark.parametrize("name", ["a b", "-a", "ü", "a/b", ""])

@@ -126,7 +126,7 @@ async def test_destroyed_by_its_own_handler_it_keeps_what_the_handler_changed(ru
         assert namespace.last == [["before", "after"]]
         assert heard == [2]
         assert len(app.recorder.dead_letters) == 100
-        assert app.actor.statistics().dead_letters == 100
+        assert app.actor.statistics().sessions.dead_letters == 100
         assert app.recorder.events[-1] == ("destroyed", "s1", "done")
 
 
@@ -355,10 +355,10 @@ async def test_a_failure_of_ours_at_the_end_is_reported_and_the_end_is_announced
         async def fail(session):
             raise RuntimeError("ours")
 
-        app.actor.take_leave = fail
+        app.actor._registry.take_leave = fail
         session.destroy()
         await session.wait_destroyed()
-        del app.actor.take_leave
+        del app.actor._registry.take_leave
         assert app.recorder.failed_parts == ["end of the session"]
 
 
@@ -422,7 +422,7 @@ async def test_what_comes_for_a_session_that_has_ended_is_a_dead_letter(run_app,
             await session.ask(Log(3))
         session.document.add_callback(print)
         session.start_soon(print, "never")
-        assert app.actor.statistics().dead_letters == 5
+        assert app.actor.statistics().sessions.dead_letters == 5
         assert len(app.recorder.dead_letters) == 5
 
 

@@ -113,7 +113,7 @@ async def test_when_the_application_is_cancelled_they_are_told_to_come_back_too(
         connection = connect(app, session)
         connection.end = endings.append
         # Only the sessions, so that the connection's own task doesn't end first.
-        app.actor._session_nursery.cancel_scope.cancel()
+        app.actor._registry._nursery.cancel_scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
         assert [ending.kind for ending in endings] == ["restarting"]
 

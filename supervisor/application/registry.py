@@ -1,0 +1,320 @@
+"""An application's sessions: created within limits, found by id, and forgotten when they have ended.
+
+Essay: creation belongs to the application. A session's task starts in the application's nursery and runs its own
+created hooks; whoever asks for the id waits for one shared result. So a visitor who leaves ends only a wait, and two
+visitors of one id can't make two sessions. Limits are looked at before a task is started. Crawlers open pages and never
+attach: they get a quarter of the sessions, and the oldest of those that nobody attached to makes room for the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import final
+
+import attrs
+import trio
+
+from supervisor.actor.base import Runtime
+from supervisor.actor.guard import pass_on, split_failure
+from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused
+from supervisor.application.deadline import UNLOAD_RESERVE, EndDeadline
+from supervisor.application.handlers import Application, Handler
+from supervisor.application.hooks import call_author
+from supervisor.application.options import ApplicationOptions
+from supervisor.errors import SessionRefused
+from supervisor.session.actor import RESTARTING, SessionActor
+from supervisor.session.connection import Ending
+from supervisor.session.context import SessionContext
+from supervisor.session.request import Request
+
+
+@final
+@attrs.frozen(kw_only=True)
+class RegistryStatistics:
+    """The state of an application's sessions at one moment."""
+
+    sessions: int
+    """Live sessions, those being created included."""
+    unattached: int
+    """Those of them that nobody ever attached to."""
+    draining: int
+    """Sessions whose end has begun and is not over."""
+    dead_letters: int
+    """Messages that came for sessions that had ended."""
+
+
+@final
+class SessionRegistry:
+    """The sessions of one application; the household that each of them knows."""
+
+    def __init__(
+        self,
+        definition: Application,
+        *,
+        runtime: Runtime,
+        options: ApplicationOptions,
+        deadline: EndDeadline,
+        make_epoch: Callable[[], str],
+        show_id: Callable[[str], str],
+        on_session: Callable[[SessionActor], None],
+    ) -> None:
+        self.application = definition.name
+        """See `Household.application`."""
+        self.dead_letters = 0
+        """Messages that came for sessions that had ended."""
+        self._definition = definition
+        self._runtime = runtime
+        self._options = options
+        self._deadline = deadline
+        self._make_epoch = make_epoch
+        self._show_id = show_id
+        # Called with each new session before its task starts: the wire gives it its audience.
+        self._on_session = on_session
+        # Where sessions' tasks belong while new ones may be created, else None.
+        self._nursery: trio.Nursery | None = None
+        # Every session whose task has not ended, by id; at most one of each id that has not begun to end.
+        self._by_id: dict[str, SessionActor] = {}
+        self._creations: dict[SessionActor, Creation] = {}
+        # The sessions that authors see, in order of their acceptance.
+        self._accepted: dict[SessionActor, None] = {}
+        # Those that nobody ever attached to, the oldest first.
+        self._unattached: dict[SessionActor, None] = {}
+        # The handlers whose created hooks accepted a session: their destroyed hooks are due.
+        self._hooked: dict[SessionActor, list[Handler]] = {}
+        self._live = 0
+        self._draining = 0
+        self._creating = trio.CapacityLimiter(options.max_creating)
+
+    def open(self, nursery: trio.Nursery) -> None:
+        """From now on sessions can be created; their tasks belong to this nursery."""
+        self._nursery = nursery
+
+    def stop_creating(self) -> None:
+        """Create no more sessions; those that there are go on."""
+        self._nursery = None
+
+    def end_all(self) -> None:
+        """Create no more, and begin the end of all there are."""
+        self.stop_creating()
+        for session in list(self._creations):
+            session.end(RESTARTING)
+
+    @property
+    def accepted(self) -> Iterable[SessionActor]:
+        """The sessions that authors see, in order of their acceptance."""
+        return self._accepted.keys()
+
+    def contexts(self) -> tuple[SessionContext, ...]:
+        """Their contexts, as a snapshot."""
+        return tuple(session.context for session in self._accepted)
+
+    @property
+    def sessions_until(self) -> float:
+        """See `Household.sessions_until`."""
+        return self._deadline.of_sessions
+
+    async def open_session(self, id: str, request: Request) -> Outcome:
+        """The session with this id, created if there is none. Safe to cancel: a creation goes on without its visitor.
+
+        All who ask for one id while it is being created get the same result. Waits for the creation, which its
+        deadlines bound; and for the end of a session of the same id that is just ending.
+        """
+        while True:
+            if self._nursery is None:
+                return Busy(self._options.linger)
+            session = self._by_id.get(id)
+            if session is None:
+                return await self._create(id, request).wait()
+            if not session.has_ended:
+                return await self._creations[session].wait()
+            with trio.move_on_after(self._options.creating_timeout) as scope:
+                await session.wait_ended()
+            if scope.cancelled_caught:
+                return Busy(self._options.creating_timeout)
+
+    def destroy(self, id: str) -> bool:
+        """See `ApplicationContext.destroy_session`."""
+        session = self._by_id.get(id)
+        if session is None or session.has_ended:
+            return False
+        session.end(Ending(kind="destroyed"))
+        return True
+
+    def find(self, id: str) -> SessionActor | None:
+        """The live, built session with this id, or None."""
+        session = self._by_id.get(id)
+        if session is None or session.has_ended:
+            return None
+        return session if isinstance(self._creations[session].outcome, Created) else None
+
+    def _create(self, id: str, request: Request) -> Creation:
+        creation = Creation()
+        if len(self._unattached) >= self._options.max_unattached:
+            oldest = next(iter(self._unattached))
+            self._creations[oldest].settle(Busy(self._options.linger))  # if it is not even built
+            oldest.end(Ending(kind="destroyed", reason="nobody had attached when others needed the room"))
+        if self._live >= self._options.max_sessions:
+            creation.settle(Busy(self._options.linger))
+            return creation
+        session = SessionActor(
+            id=id,
+            shown_id=self._show_id(id),
+            epoch=self._make_epoch(),
+            request=request,
+            household=self,
+            receivers=self._definition.receivers,
+            runtime=self._runtime,
+            linger=self._options.linger,
+            max_age=self._options.max_age,
+            capacity=self._options.mailbox_capacity,
+        )
+        self._on_session(session)
+        self._by_id[id] = session
+        self._creations[session] = creation
+        self._unattached[session] = None
+        self._hooked[session] = []
+        self._live += 1
+        assert self._nursery is not None
+        self._nursery.start_soon(self._run_session, session, name=str(session))
+        return creation
+
+    async def _run_session(self, session: SessionActor) -> None:
+        try:
+            await session.live()
+        finally:
+            self._draining -= 1
+            del self._creations[session]
+            del self._hooked[session]
+            self._forget_id(session)
+
+    def _forget_id(self, session: SessionActor) -> None:
+        if self._by_id.get(session.id) is session:
+            del self._by_id[session.id]
+
+    async def create(self, session: SessionActor) -> None:
+        """See `Household.create`: settles the creation, and begins the session's end unless it was created."""
+        outcome: Outcome
+        try:
+            outcome = await self._make_in_turn(session)
+        except BaseException as error:  # a cancellation, or ours: what hooks raise was dealt with where they are called
+            session.undo()
+            failure, rest = split_failure(error)
+            if failure is None or rest is not None:
+                pass_on(error, rest or error)
+            outcome = Failed(session.report("creation of the session", failure))
+        self._creations[session].settle(outcome)
+        if not isinstance(outcome, Created):
+            session.end(Ending(kind="destroyed"))
+
+    async def _make_in_turn(self, session: SessionActor) -> Outcome:
+        with trio.move_on_after(self._options.creating_timeout) as scope:
+            await self._creating.acquire_on_behalf_of(session)
+        if scope.cancelled_caught:
+            return Busy(self._options.creating_timeout)
+        try:
+            return await self._make(session)
+        finally:
+            self._creating.release_on_behalf_of(session)
+
+    async def _make(self, session: SessionActor) -> Outcome:
+        """Run the created hooks and build the document.
+
+        A hook that destroyed its session said no. One during which somebody else destroyed it, and which returned all
+        the same, had accepted it: so its destroyed hook runs.
+        """
+        for handler in self._definition.handlers:
+            try:
+                await call_author(handler.on_session_created, session.context, timeout=self._options.hook_timeout)
+            except BaseException as error:
+                return self._not_created(session, error, "on_session_created", may_refuse=True)
+            session.keep()
+            if session.has_ended or session.ending is None:
+                self._hooked[session].append(handler)
+            if session.ending is not None:
+                return self._refused(session, session.ending.reason)
+        self._accepted[session] = None
+        for handler in self._definition.handlers:
+            try:
+                await call_author(handler.modify_document, session.document, timeout=self._options.build_timeout)
+            except BaseException as error:
+                return self._not_created(session, error, "modify_document", may_refuse=False)
+            session.keep()
+            if session.ending is not None:
+                return self._refused(session, session.ending.reason)
+        self._runtime.instruments.session_created(application=self.application, session=session.shown_id)
+        return Created(session)
+
+    def _not_created(self, session: SessionActor, error: BaseException, what: str, *, may_refuse: bool) -> Outcome:
+        session.undo()
+        failure, rest = split_failure(error)
+        if rest is not None:
+            if failure is not None:
+                session.report(what, failure)
+            pass_on(error, rest)
+        assert failure is not None
+        if may_refuse and isinstance(failure, SessionRefused):
+            return self._refused(session, str(failure))
+        # An operating system's "permission denied" has an errno; a hook's own PermissionError has none.
+        if may_refuse and isinstance(failure, PermissionError) and failure.errno is None:
+            return self._refused(session, "")
+        return Failed(session.report(what, failure))
+
+    def _refused(self, session: SessionActor, reason: str) -> Refused:
+        if self._creations[session].outcome is None:
+            self._runtime.instruments.session_refused(
+                application=self.application, session=session.shown_id, reason=reason
+            )
+        return Refused(reason)
+
+    async def take_leave(self, session: SessionActor) -> None:
+        """See `Household.take_leave`."""
+        for handler in reversed(self._hooked[session]):
+            await self._deadline.call_last_hook(
+                "on_session_destroyed",
+                handler,
+                session.context,
+                timeout=self._options.hook_timeout,
+                reserve=UNLOAD_RESERVE,
+                report=session.report,
+            )
+            session.undo()
+        if isinstance(self._creations[session].outcome, Created):
+            assert session.ending is not None
+            self._runtime.instruments.session_destroyed(
+                application=self.application, session=session.shown_id, reason=session.ending.reason
+            )
+
+    def attached(self, session: SessionActor) -> None:
+        """See `Household.attached`."""
+        self._unattached.pop(session, None)
+
+    def left(self, session: SessionActor) -> None:
+        """See `Household.left`. What was not built gives its id free, so that it can be tried again at once."""
+        creation = self._creations[session]
+        if creation.outcome is None:  # somebody destroyed it while it was being created, or everything ends
+            assert session.ending is not None
+            gone = session.ending.kind == "destroyed"
+            creation.settle(self._refused(session, session.ending.reason) if gone else Busy(self._options.linger))
+        if not isinstance(creation.outcome, Created):
+            self._forget_id(session)
+        self._accepted.pop(session, None)
+        self._unattached.pop(session, None)
+        self._live -= 1
+        self._draining += 1
+
+    def dead_letter(self, session: SessionActor, message: object) -> None:
+        """See `Household.dead_letter`."""
+        self.dead_letters += 1
+        self._runtime.instruments.dead_letter(application=self.application, session=session.shown_id, message=message)
+
+    def statistics(self) -> RegistryStatistics:
+        """The state of the sessions now."""
+        return RegistryStatistics(
+            sessions=self._live,
+            unattached=len(self._unattached),
+            draining=self._draining,
+            dead_letters=self.dead_letters,
+        )
+
+    def __repr__(self) -> str:
+        return f"<SessionRegistry of {self.application} {self.statistics()}>"
