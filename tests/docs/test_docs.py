@@ -1,0 +1,385 @@
+"""The documentation: its links lead somewhere, its examples run, and its tables say what the code says."""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import re
+import textwrap
+import tomllib
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+import supervisor
+import supervisor.testing
+from supervisor.cli.main import commands
+from supervisor.protocol.codes import CloseCode
+from supervisor.session.lifecycle import _TABLE, State
+from supervisor.testing import supervise as open_app
+from supervisor.transport.pages import Pages
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(r"^<!-- (file|part of): (\S+) -->\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def name_of(value):
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else None
+
+
+def prose(page):
+    """The page without its code blocks."""
+    return _FENCE.sub("", page.read_text())
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def table(page, *header):
+    """The rows of the table with this header: a list of cells each, as they are written."""
+    lines = iter((DOCS / page).read_text().splitlines())
+    for line in lines:
+        if cells(line) == list(header):
+            break
+    else:
+        raise AssertionError(f"{page} has no table with the columns {header}")
+    next(lines)
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append(cells(line))
+    return rows
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
+
+
+def code(cell):
+    """What a cell has in backticks."""
+    return re.findall(r"`([^`]*)`", cell)
+
+
+# The pages
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_leads_to_a_file_and_a_heading(page):
+    broken = []
+    for target in _LINK.findall(prose(page)):
+        path, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        found = (page.parent / path).resolve() if path else page
+        if not found.exists() or (anchor and anchor not in anchors(found)):
+            broken.append(target)
+    assert not broken
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    reached, unseen = set(), [ROOT / "README.md"]
+    while unseen:
+        page = unseen.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        files = [target.partition("#")[0] for target in _LINK.findall(prose(page)) if ":" not in target]
+        unseen += [(page.parent / file).resolve() for file in files if file.endswith(".md")]
+    assert [page for page in PAGES if page not in reached] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_has_one_title_one_sentence_per_line_and_no_address_of_a_machine(page):
+    text = page.read_text()
+    assert len(re.findall(r"^# ", prose(page), re.MULTILINE)) == 1
+    assert not re.search(r"(?<![\w./])/(work|home|root|tmp)/", text)
+    paragraphs = [line for line in prose(page).splitlines() if re.match(r"[A-Z`*]", line)]
+    assert [line for line in paragraphs if re.search(r"[a-z`)]\. [A-Z]", line)] == []
+
+
+def test_the_readme_has_the_commands_that_ci_runs():
+    readme = (ROOT / "README.md").read_text()
+    assert (
+        "\npython3 -m venv .venv && .venv/bin/pip install '.[demos]' && .venv/bin/python -m supervisor serve " in readme
+    )
+    assert "\n.venv/bin/pip install -e '.[test]' && .venv/bin/pytest\n" in readme
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert re.search(r"pip install (-q )?-e '\.\[test\]'(\n| && )pytest --require-programs\n", ci)
+
+
+def test_every_public_name_is_documented():
+    words = set()
+    for page in PAGES:
+        for span in re.findall(r"`([^`]*)`", prose(page)) + [body for _, body in _FENCE.findall(page.read_text())]:
+            words.update(re.findall(r"\w+", span))
+    public = [*vars(supervisor), *vars(supervisor.testing)]
+    missing = [
+        name
+        for name in public
+        if not name.startswith("_")
+        and not inspect.ismodule(getattr(supervisor, name, getattr(supervisor.testing, name, None)))
+        and name not in words
+    ]
+    assert missing == []
+
+
+# Its examples
+
+
+def examples():
+    return [
+        pytest.param(page, *found, id=f"{name_of(page)}: {found[1]}")
+        for page in PAGES
+        for found in _EXAMPLE.findall(page.read_text())
+    ]
+
+
+@pytest.mark.parametrize(("page", "how", "path", "text"), examples())
+def test_an_example_is_what_the_file_says(page, how, path, text):
+    source = (ROOT / path).read_text()
+    if how == "file":
+        assert text == source
+    else:
+        assert text in source
+
+
+def test_the_first_app_has_twenty_lines():
+    lines = (EXAMPLES / "clock.py").read_text().splitlines()
+    assert len([line for line in lines if line]) == 20
+    assert "<!-- file: docs/examples/clock.py -->" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_python_in_a_page_is_python(page):
+    for language, text in _FENCE.findall(page.read_text()):
+        if language == "python":
+            ast.parse("async def example():\n" + textwrap.indent(text, "    "))
+
+
+APPS = [
+    *sorted(EXAMPLES.glob("[!t]*.py")),
+    *(path for path in sorted(EXAMPLES.iterdir()) if (path / "main.py").exists()),
+]
+
+
+@pytest.mark.parametrize("app", APPS, ids=name_of)
+async def test_an_example_runs(app, autojump_clock):
+    async with open_app(app) as running:
+        client = await (await running.new_session()).connect()
+        assert client.data
+        await trio.sleep(10)
+
+
+async def test_the_clock_of_the_readme_ticks_in_each_session(autojump_clock):
+    async with open_app(EXAMPLES / "clock.py") as app:
+        early = await (await app.new_session()).connect()
+        await early.until(lambda data: data["ticks"] == 5)
+        late = await (await app.new_session()).connect()
+        await late.until(lambda data: data["ticks"] == 3)
+        await early.until(lambda data: data["ticks"] == 8)
+        assert re.fullmatch(r"\d\d:\d\d:\d\d", late.data["now"])
+
+
+async def test_the_static_files_of_an_example_are_served(autojump_clock):
+    async with open_app(EXAMPLES / "ticker") as app:
+        page = await app.get("/ticker")
+        (path,) = re.findall(r'<link rel="stylesheet" href="([^"]*)">', page.text)
+        assert (await app.get(path)).status == 200
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(f"docs_examples_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# The tests that "Test your app" shows are tests of this file too.
+globals().update(
+    {name: value for name, value in vars(load(EXAMPLES / "test_ticker.py")).items() if name.startswith("test_")}
+)
+
+
+# Its tables
+
+
+def number(text):
+    """The value that a cell stands for: "30 s", "1 ms", "1 MiB", "1,000", "none"."""
+    if text == "none":
+        return None
+    amount, _, unit = text.replace(",", "").partition(" ")
+    return float(amount) * {"": 1, "s": 1, "ms": 0.001, "KiB": 1024, "MiB": 1024**2}[unit]
+
+
+def look_up(dotted):
+    """What `module.NAME`, `module.Class.field` (its default) or `module.Class.method(argument)` stands for."""
+    dotted, _, argument = dotted.rstrip(")").partition("(")
+    parts = dotted.split(".")
+    split = next(index for index, part in enumerate(parts) if not part.islower())
+    value = importlib.import_module(".".join(parts[:split]))
+    for part in parts[split:]:
+        value = (
+            getattr(value() if attrs.has(value) else value, part) if inspect.isclass(value) else getattr(value, part)
+        )
+    return inspect.signature(value).parameters[argument].default if argument else value
+
+
+def constants():
+    rows = table("explanation/delivery.md", "wait", "default", "constant")
+    rows += table("explanation/delivery.md", "queue or size", "default", "constant")
+    return rows
+
+
+@pytest.mark.parametrize(("what", "default", "constant"), constants(), ids=lambda cell: cell)
+def test_deadlines_and_bounds_are_those_of_the_code(what, default, constant):
+    (dotted,) = code(constant)
+    assert look_up(dotted) == number(default)
+
+
+def test_no_limit_of_an_option_class_is_left_out():
+    listed = {code(constant)[0].rpartition(".")[2] for _, _, constant in constants()}
+    modules = [
+        "application.options.ApplicationOptions",
+        "transport.websocket.WebSocketOptions",
+        "transport.head.HttpLimits",
+    ]
+    fields = [field.name for name in modules for field in attrs.fields(look_up(f"supervisor.{name}"))]
+    assert [field for field in fields if field not in listed] == ["mailbox_capacity"]  # listed by its constant
+
+
+def test_the_life_of_a_session_is_that_of_the_code():
+    rows = table("explanation/architecture.md", "state", "event", "next state", "effects")
+    expected = [
+        [
+            f"`{state.value}`",
+            event.value,
+            f"`{following.value}`",
+            "; ".join(effect.value for effect in effects) or "none",
+        ]
+        for (state, event), (following, effects) in _TABLE.items()
+    ]
+    assert rows == expected
+    states = table("explanation/architecture.md", "state", "meaning")
+    assert [code(state)[0] for state, _ in states] == [state.value for state in State]
+
+
+def test_the_floors_are_those_of_the_contracts():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (contract,) = [found for found in project["tool"]["importlinter"]["contracts"] if found["id"] == "floors"]
+    floors = []
+    for layer in contract["layers"]:
+        rooms = [room for room in layer.split(" | ") if not room.startswith("(")]  # in brackets: not there yet
+        if rooms:
+            floors.append(rooms)
+    expected = [(str(len(floors) - index), room) for index, rooms in enumerate(floors) for room in rooms]
+    rows = table("explanation/architecture.md", "floor", "room", "what it is", "what it may not do")
+    assert [(floor, code(room)[0]) for floor, room, _, _ in rows] == expected
+
+
+def test_files_that_the_architecture_names_are_there():
+    page = DOCS / "explanation" / "architecture.md"
+    named = re.findall(r"`((?:supervisor|tests)/[\w/.]+)`", page.read_text())
+    assert len(named) > 30
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_each_invariant_but_the_last_has_a_place_and_a_proof():
+    rows = table("explanation/architecture.md", "", "rule", "enforced in", "proved by")
+    assert [row[0] for row in rows] == [str(number) for number in range(1, 10)]
+    assert all(code(place) and code(proof) for _, _, place, proof in rows[:-1])
+    assert rows[-1][2].startswith("nowhere yet")
+
+
+def test_the_seams_are_where_the_architecture_says():
+    for seam, place, *_ in table("explanation/architecture.md", "seam", "defined in", "who asks", "who answers", "why"):
+        module = ".".join(Path(code(place)[0]).with_suffix("").parts)
+        assert inspect.isclass(getattr(importlib.import_module(module), code(seam)[0]))
+
+
+def test_options_are_those_of_serve():
+    serve = commands.commands["serve"]
+    options = {parameter.opts[0]: parameter for parameter in serve.params if parameter.opts[0].startswith("-")}
+    rows = table("reference/command-line.md", "option", "default", "what it means")
+    listed = {code(option)[0]: code(default) for option, default, _ in rows}
+    assert listed.pop("--help") == []
+    assert list(listed) == list(options)
+    for name, shown in listed.items():
+        default = options[name].default
+        empty = default is None or default in ("", ()) or "UNSET" in repr(default).upper()
+        assert shown == ([] if empty else [f"{default:g}" if isinstance(default, float) else str(default)])
+
+
+def test_dependencies_are_those_of_the_project():
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = pyproject["project"]
+    expected = [
+        project["dependencies"],
+        project["optional-dependencies"]["demos"],
+        project["optional-dependencies"]["test"],
+        pyproject["build-system"]["requires"],
+    ]
+    page = (DOCS / "explanation" / "dependencies.md").read_text()
+    for section, requirements in zip(page.split("\n## ")[1:], expected, strict=True):
+        rows = [cells(line) for line in section.splitlines() if line.startswith("| ")][2:]
+        assert all(why for _, why in rows)
+        names = [re.match(r"[\w-]+", requirement)[0] for requirement in requirements]
+        assert [name for name, _ in rows] == names
+
+
+def test_close_codes_are_those_of_the_code():
+    rows = table("reference/wire.md", "code", "meaning", "the client")
+    assert [int(row[0]) for row in rows[:-1]] == [code.value for code in CloseCode]
+
+
+def test_template_variables_are_those_of_the_code():
+    passed = re.findall(r'^ +"(\w+)": ', inspect.getsource(Pages.live_page), re.MULTILINE)
+    rows = table("how-to/write-an-app.md", "variable", "what it is")
+    assert [code(name)[0] for name, _ in rows] == passed
+
+
+@pytest.mark.parametrize("subject", ["app_context", "session_context", "doc"])
+def test_the_reference_of_contexts_is_complete(subject):
+    cls = {
+        "app_context": supervisor.ApplicationContext,
+        "session_context": supervisor.SessionContext,
+        "doc": supervisor.Document,
+    }[subject]
+    page = (DOCS / "reference" / "hooks-and-contexts.md").read_text()
+    section = page.partition(f"\n## `{subject}`\n")[2].partition("\n## ")[0]
+    listed = {
+        re.search(r"\w+(?=\(|$| as )", span.removeprefix("async with "))[0]
+        for line in section.splitlines()
+        if line.startswith("| ")
+        for span in code(cells(line)[0])
+    }
+    public = {name for name in dir(cls) if not name.startswith("_")} | (
+        {"state"} if subject == "app_context" else set()
+    )
+    assert listed == public
+
+
+def test_hooks_are_those_of_the_code():
+    rows = table("reference/hooks-and-contexts.md", "hook", "called", "runs in", "deadline", "if it raises or is late")
+    listed = {re.match(r"\w+", code(hook)[0])[0] for hook, *_ in rows}
+    handler = {name for name in vars(supervisor.Handler) if name.startswith(("on_", "modify_"))}
+    assert listed == handler
+
+
+def test_words_of_the_glossary_are_in_use_and_in_order():
+    rows = table("glossary.md", "term", "meaning", "in the code")
+    sources = "\n".join(path.read_text() for path in (ROOT / "supervisor").rglob("*.py"))
+    assert [word for _, _, cell in rows for word in code(cell) if not re.search(rf"\b{word}\b", sources)] == []
+    terms = [term.replace(",", "") for term, *_ in rows]
+    assert terms == sorted(terms)
