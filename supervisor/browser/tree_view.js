@@ -188,7 +188,7 @@ class Node {
     if (this.branch !== null || this.item.firstChild === null) {
       this.branch = null
       this.#details = null
-      this.item.replaceChildren(this.#key, this.#text)
+      this.item.replaceChildren(this.#key, " ", this.#text)
     }
     this.#text.textContent = typeof value === "string" ? readable(value) : String(value)
     this.item.className = "leaf"
@@ -202,7 +202,7 @@ class Node {
       this.#details = element("details")
       const summary = element("summary")
       this.#text.className = "size"
-      summary.append(this.#key, this.#text)
+      summary.append(this.#key, " ", this.#text)
       this.branch = new Branch(this.#details, this.#depth + 1)
       this.#details.append(summary, this.branch.list)
       this.item.className = ""

@@ -158,9 +158,8 @@ def attach(one, port):
     while b"\r\n\r\n" not in answer:
         answer += one.recv(65536)
     payload = json.dumps({"type": "attach", "token": meta["token"]}).encode()
-    assert 125 < len(payload) < 65536
-    head = bytes((0x81, 0x80 | 126)) + len(payload).to_bytes(2, "big")
-    one.sendall(head + b"\0\0\0\0" + payload)
+    assert len(payload) <= 125
+    one.sendall(bytes((0x81, 0x80 | len(payload))) + b"\0\0\0\0" + payload)  # masked with zeros
     snapshot = b""
     while b'"type":"snapshot"' not in snapshot:
         snapshot += one.recv(65536)

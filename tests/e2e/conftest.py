@@ -1,0 +1,223 @@
+"""Real servers in processes of their own, a real browser, and a network that can be cut."""
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+DEADLINE = 15.0
+"""Seconds that anything here may take: far more than it does on a slow machine."""
+
+
+class Server:
+    """`python -m supervisor serve …`, from its first line on stdout until its exit code."""
+
+    def __init__(self, *arguments):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "supervisor", "serve", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        self._log = []
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        self._watchdog = threading.Timer(DEADLINE, self._process.kill)
+        self._watchdog.start()
+        line = self._process.stdout.readline()
+        self._watchdog.cancel()
+        found = re.search(r"http://[^:]+:(\d+)\S*", line)
+        if found is None:
+            self._process.kill()
+            self._process.wait()
+            self._reader.join()
+            raise AssertionError(f"no URL on stdout: {line!r}\n{self.log}")
+        self.url, self.port = found.group(), int(found.group(1))
+        """The address of its first app, and its port."""
+
+    @property
+    def log(self):
+        """All that it wrote to stderr so far."""
+        with self._changed:
+            return "".join(self._log)
+
+    def wait_for_log(self, pattern):
+        """Wait until a part of the log matches; returns the match."""
+        deadline = time.monotonic() + DEADLINE
+        with self._changed:
+            while not (found := re.search(pattern, "".join(self._log))):
+                if not self._changed.wait(deadline - time.monotonic()):
+                    raise AssertionError(f"nothing like {pattern!r} in the log:\n{''.join(self._log)}")
+        return found
+
+    def stop(self, *, expect_failures=False):
+        """End it by SIGTERM, and look at how it went."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"it did not end within {DEADLINE:g} s\n{self.log}") from None
+        self._reader.join(DEADLINE)
+        self._process.stdout.close()
+        assert code == 0, self.log
+        if not expect_failures:
+            assert "Traceback" not in self.log, self.log
+            assert "[error" not in self.log, self.log
+
+    def kill(self):
+        """End it without a word."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._reader.join(DEADLINE)
+        self._process.stdout.close()
+
+    def _read_log(self):
+        with self._process.stderr as lines:
+            for line in lines:
+                with self._changed:
+                    self._log.append(line)
+                    self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+
+@pytest.fixture
+def apps():
+    """The folder of the apps that these tests serve."""
+    return pathlib.Path(__file__).parent / "apps"
+
+
+@pytest.fixture
+def hostwatch(request):
+    """The demo."""
+    return request.config.rootpath / "demos" / "hostwatch"
+
+
+@pytest.fixture
+def windows():
+    """The windows that are open: contexts of the browser, which share nothing."""
+    windows = []
+    yield windows
+    close_all(windows)
+
+
+def close_all(windows):
+    while windows:
+        windows.pop().close()
+
+
+@pytest.fixture
+def serve(windows):
+    """Run a server: `with serve(app, "--linger", "1") as server`.
+
+    At the end windows are closed, unless they are to see it, and the server is stopped; how that went is looked at.
+    """
+
+    @contextlib.contextmanager
+    def run(*arguments, port=0, expect_failures=False, keep_windows=False):
+        server = Server(*arguments, "--port", port)
+        try:
+            yield server
+        except BaseException:
+            server.kill()
+            sys.stderr.write(server.log)  # pytest shows it beside the failure
+            raise
+        if not keep_windows:
+            close_all(windows)
+        server.stop(expect_failures=expect_failures)
+
+    return run
+
+
+# Not for the whole session: while Playwright's synchronous half runs, an asyncio loop does, and trio's tests come next.
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, headless. Skips the test where it is missing."""
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("the program chromium is missing")
+    playwright_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is missing")
+    with playwright_api.sync_playwright() as playwright:
+        # A context of this browser has no profile of its own on disk, and none is left.
+        browser = playwright.chromium.launch(
+            executable_path=program,
+            args=[
+                "--no-sandbox",  # CI runs as root, in containers
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+class Console:
+    """What pages complained of: errors, warnings, exceptions, violations of the policy. Empty unless told otherwise."""
+
+    def __init__(self):
+        self.complaints = []
+
+    def listen(self, page):
+        page.on("console", self._on_message)
+        page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+
+    def forgive(self, pattern):
+        """Take away the complaints that match."""
+        self.complaints = [complaint for complaint in self.complaints if not re.search(pattern, complaint)]
+
+    def _on_message(self, message):
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
+
+
+@pytest.fixture
+def console():
+    """See `Console`; looked at when the test is over."""
+    console = Console()
+    yield console
+    assert console.complaints == []
+
+
+@pytest.fixture
+def open_page(browser, windows, console):
+    """Open a page in a window of its own: `open_page(url, color_scheme="dark")`."""
+
+    def open_page(url, **options):
+        context = browser.new_context(**options)
+        windows.append(context)
+        context.set_default_timeout(DEADLINE * 1000)
+        page = context.new_page()
+        console.listen(page)
+        page.goto(url)
+        return page
+
+    return open_page
+
+
+@pytest.fixture
+def look(tmp_path):
+    """Keep a picture of a page for people to look at: `look(page, "name")`. Set E2E_PICTURES to choose the folder."""
+    folder = pathlib.Path(os.environ.get("E2E_PICTURES") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def look(page, name, **options):
+        page.screenshot(path=folder / f"{name}.png", **options)
+
+    return look
