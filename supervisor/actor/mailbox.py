@@ -73,8 +73,10 @@ class Mailbox:
             return False
         self._room -= 1
         self._entries.append(entry)
-        if self._parked is not None:
-            self._wake()
+        task = self._parked  # as `_wake`, written out: a broadcast comes here for each session
+        if task is not None:
+            self._parked = None
+            reschedule(task)
         return True
 
     def put_tick(self, entry: Entry) -> None:
@@ -101,7 +103,10 @@ class Mailbox:
             return None
         entry = self._entries.popleft()
         if entry.counted:
-            self._free_room()
+            if self._waiting:
+                self._free_room()
+            else:
+                self._room += 1
         return entry
 
     def is_empty(self) -> bool:

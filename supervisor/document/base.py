@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import attrs
+import msgspec
 
 
-@attrs.frozen(kw_only=True)
-class Patch:
-    """The difference that one kept transaction made. Whoever passes it on need not understand it."""
+class Patch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The difference that one kept transaction made. Whoever passes it on need not understand it.
+
+    A Struct and not an attrs class, because one is made per transaction: a frozen attrs class takes seven times as long.
+    """
 
     base: int
     """The revision it starts from."""

@@ -148,8 +148,8 @@ class Journal:
 
     def keep(self) -> None:
         """End the transaction with its changes kept."""
-        # A sort detaches what it puts back at once; only what has no place is free.
-        free([node for node in self.detached if node._parent is None])
+        if self.detached:  # a sort detaches what it puts back at once; only what has no place is free
+            free([node for node in self.detached if node._parent is None])
         self._begin()
 
     def take_back(self) -> None:
@@ -162,9 +162,13 @@ class Journal:
         self.transaction += 1
         self.entries = []
         self.operations = []
-        self.added = []
-        self.detached = []
-        self.ordered.clear()
+        # Most transactions put in no container and take out none.
+        if self.added:
+            self.added = []
+        if self.detached:
+            self.detached = []
+        if self.ordered:
+            self.ordered.clear()
 
 
 def free(nodes: Iterable[Node]) -> None:
