@@ -7,6 +7,7 @@ sessions with their hooks, unload); last go the timers, which all of them use. O
 
 from __future__ import annotations
 
+import math
 import random
 import secrets
 import socket
@@ -31,7 +32,7 @@ from supervisor.transport.bridge import Upgrade, serve_http
 from supervisor.transport.draining import Draining
 from supervisor.transport.head import Head, HttpLimits, Refusal
 from supervisor.transport.listener import accept_connections
-from supervisor.transport.origin import Origins
+from supervisor.transport.origin import Origins, parse_allowed
 from supervisor.transport.pages import Pages
 from supervisor.transport.requests import read_request
 from supervisor.transport.web import SessionIds, Site, make_web_app
@@ -40,6 +41,8 @@ from supervisor.transport.wire import SessionWire
 
 SHOWN_CHARACTERS = 8
 """How much of a generated session id logs show: enough to tell sessions apart, far too little to attach with."""
+SHOWN_NAME = 300
+"""How much of a refused Host or Origin logs show; a name has at most 253 characters (RFC 1035, 2.3.4)."""
 
 
 @final
@@ -85,6 +88,8 @@ class Server:
         self._draining = Draining()
         self._stop = trio.Event()
         self._stopped = trio.Event()
+        # When all must be over, by `trio.current_time()`; set when the end begins.
+        self._end_by = math.inf
         self.applications: dict[str, ApplicationActor] = {}
         """The applications by their names, in the order in which they were given."""
         self._doors: dict[bytes, Door] = {}
@@ -144,6 +149,7 @@ class Server:
         Raises:
             ApplicationError: an application can't be loaded; the others were unloaded again.
         """
+        failure: BaseException | None = None
         try:
             async with trio.open_nursery() as services:
                 services.start_soon(self.runtime.timers.run)
@@ -152,18 +158,17 @@ class Server:
                         await self._serve(applications, listeners, task_status)
                     finally:
                         self._begin_end()
-                        applications.cancel_scope.deadline = min(
-                            applications.cancel_scope.deadline,
-                            trio.current_time() + self.options.shutdown_timeout,
-                        )
+                        applications.cancel_scope.deadline = self._end_by
                 services.cancel_scope.cancel()
         except BaseExceptionGroup as group:
-            raise unwrap(group) from None
+            failure = unwrap(group)
         finally:
             with trio.CancelScope(shield=True):
                 for listener in listeners:
                     await listener.aclose()
             self._stopped.set()
+        if failure is not None:  # raised here and not above, where it would lose its own cause
+            raise failure
 
     async def _serve(
         self,
@@ -183,13 +188,13 @@ class Server:
             for listener in listeners:
                 await listener.aclose()
             self._begin_end()
-            connections.cancel_scope.deadline = trio.current_time() + self.options.shutdown_timeout
+            connections.cancel_scope.deadline = self._end_by
 
     def _begin_end(self) -> None:
         self._draining.begin()
-        deadline = trio.current_time() + self.options.shutdown_timeout
+        self._end_by = min(self._end_by, trio.current_time() + self.options.shutdown_timeout)
         for application in self.applications.values():
-            application.stop(deadline=deadline)
+            application.stop(deadline=self._end_by)
 
     def stop(self) -> None:
         """Begin a graceful shutdown; returns at once, and may be called again."""
@@ -230,11 +235,7 @@ class Server:
         nursery = door.application.connection_nursery
         if nursery is None or self._draining.begun:
             return False
-        remote = None
-        if isinstance(stream, trio.SocketStream):
-            peer = stream.socket.getpeername()
-            remote = peer[0] if isinstance(peer, tuple) else None
-        request = read_request(upgrade.head.target, upgrade.head.headers, remote_address=remote)
+        request = read_request(upgrade.head.target, upgrade.head.headers, remote_address=_remote_address(stream))
         connection = WebSocketConnection(upgrade.stream, request, door, self.options.websocket)
         nursery.start_soon(connection.run, name=f"websocket of {door.application.application}")
         return True
@@ -243,7 +244,7 @@ class Server:
         """Turn away what doesn't belong here; see `transport.origin`."""
         host = (head.get(b"host") or b"").decode("latin-1")
         if not self._origins.accepts_host(host):
-            self._refused(f"the host {host!r} is none of ours; --allow-origin {host or 'NAME'} would allow it")
+            self._refused(f"the host {_shown(host)} is none of ours{_advice(host)}")
             return Refusal(status=421, text="This server does not answer to the name that you called it by.")
         if not head.asks_for_websocket:
             return None
@@ -253,7 +254,7 @@ class Server:
         if origin is not None:
             shown = origin.decode("latin-1")
             if not self._origins.accepts_origin(shown, host=host):
-                self._refused(f"the origin {shown!r} is not {host!r}; --allow-origin {shown} would allow it")
+                self._refused(f"the origin {_shown(shown)} is not {_shown(host)}{_advice(shown)}")
                 return Refusal(status=403, text="Pages of this origin may not connect to this server.")
         return None
 
@@ -292,3 +293,28 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {', '.join(self.applications)}>"
+
+
+def _remote_address(stream: trio.abc.Stream) -> str | None:
+    """The peer's IP address; None where there is none, and once the peer is gone."""
+    if not isinstance(stream, trio.SocketStream):
+        return None
+    try:
+        peer = stream.socket.getpeername()
+    except OSError:
+        return None
+    return peer[0] if isinstance(peer, tuple) else None
+
+
+def _shown(text: str) -> str:
+    """A header's value for a log line: quoted, and no longer than a name can be."""
+    return repr(text if len(text) <= SHOWN_NAME else text[: SHOWN_NAME - 1] + "…")
+
+
+def _advice(name: str) -> str:
+    """The option that would allow a name, if one can."""
+    try:
+        parse_allowed(name)
+    except ValueError:
+        return ""
+    return f"; --allow-origin {name} would allow it"

@@ -175,17 +175,8 @@ class SessionRegistry:
         self._hooked[session] = []
         self._live += 1
         assert self._nursery is not None
-        self._nursery.start_soon(self._run_session, session, name=str(session))
+        self._nursery.start_soon(session.live, name=str(session))
         return creation
-
-    async def _run_session(self, session: SessionActor) -> None:
-        try:
-            await session.live()
-        finally:
-            self._draining -= 1
-            del self._creations[session]
-            del self._hooked[session]
-            self._forget_id(session)
 
     def _forget_id(self, session: SessionActor) -> None:
         if self._by_id.get(session.id) is session:
@@ -301,6 +292,13 @@ class SessionRegistry:
         self._unattached.pop(session, None)
         self._live -= 1
         self._draining += 1
+
+    def over(self, session: SessionActor) -> None:
+        """See `Household.over`."""
+        self._draining -= 1
+        del self._creations[session]
+        del self._hooked[session]
+        self._forget_id(session)
 
     def dead_letter(self, session: SessionActor, message: object) -> None:
         """See `Household.dead_letter`."""

@@ -67,6 +67,9 @@ class Household(Protocol):
     def left(self, session: SessionActor) -> None:
         """The end has begun: the session is none of the application's sessions any more."""
 
+    def over(self, session: SessionActor) -> None:
+        """Nothing of the session runs any more: it can be forgotten."""
+
     def dead_letter(self, session: SessionActor, message: object) -> None:
         """Count a message that came too late."""
 
@@ -144,6 +147,7 @@ class SessionActor(Actor):
         except BaseException as error:  # ours: whatever hooks and borrowers raise is reported where they are called
             passing = self._report_failure("end of the session", error) or passing
         self._nursery = None
+        self._household.over(self)
         self._perform(Event.CLOSED)
         if passing is not None:
             pass_on(passing, passing)
@@ -153,13 +157,16 @@ class SessionActor(Actor):
             self._nursery = nursery
             try:
                 with self._at_work():
-                    await self._work()
+                    await self._be_made()
+                    if self.ending is None:
+                        await self.handle_mail()
             finally:
                 self._begin_end()
                 with trio.CancelScope(shield=True), self._at_work():
                     await self._lend_to_the_last()
 
-    async def _work(self) -> None:
+    async def _be_made(self) -> None:
+        """Be created by the application; afterwards there is an ending if it is not to be."""
         if self.ending is None:
             self._handling = True  # so that a hook which destroys the session is let finish
             await self._household.create(self)
@@ -171,7 +178,6 @@ class SessionActor(Actor):
                     self._max_age,
                     lambda: self.end(Ending(kind="destroyed", reason="the session reached its greatest age")),
                 )
-            await self.handle_mail()
 
     async def _lend_to_the_last(self) -> None:
         """Give borrows that were waiting their turn; those for whom time is too short are told that it is over."""

@@ -13,9 +13,16 @@ from supervisor.errors import ProtocolError, SupervisorError
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.codes import CloseCode
+from supervisor.protocol.events import Status
 
 UNTIL = 60.0
 """Seconds, usually virtual, that `until` waits: far beyond every deadline that a test's answer could wait for."""
+
+ANSWER = 600.0
+"""Seconds that `send` waits for an answer: a handler may take longer than all deadlines together, but not for ever."""
+
+HANDSHAKE = 10.0
+"""Seconds that a connection's opening may take; a server that goes down closes without an answer."""
 
 LOST = (1006, "")
 """Code and reason of a connection that ended without a close frame (RFC 6455, 7.4.1)."""
@@ -42,7 +49,11 @@ class Client:
         self._path = path
         self._protocol = protocol
         self._random = random.Random(0)  # noqa: S311 (jitter of delays, the same in every run)
-        self._left = False
+        # Set by `close`.
+        self._left = trio.Event()
+        # Around what waits for the server; cancelled in order to say goodbye. Each connection has a new one.
+        self._talking = trio.CancelScope()
+        self._over = trio.Event()
         self._changed = trio.Event()
         self._outcomes: dict[int, events.Answered | events.Refused] = {}
         self._stream: trio.abc.Stream | None = None
@@ -67,7 +78,7 @@ class Client:
     @property
     def status(self) -> str:
         """`connecting`, `live`, `reconnecting` or `ended`."""
-        return self._protocol.status.value
+        return Status.ENDED.value if self.ended is not None else self._protocol.status.value
 
     async def until(self, predicate: Callable[[dict[str, Any]], object], *, timeout: float = UNTIL) -> None:
         """Wait until `predicate(data)` is true.
@@ -95,13 +106,17 @@ class Client:
 
         Raises:
             SendFailed: it was rejected, invalid, or failed; or its fate can't be known.
+            AssertionError: no answer came within 600 seconds.
         """
         ticket = self._protocol.send(name, fields)
         await self._write_out()
-        while ticket not in self._outcomes:
-            if self.ended is not None and ticket not in self._outcomes:
-                raise AssertionError(f"the client ended before the answer: {self.ended}")
-            await self._changed.wait()
+        with trio.move_on_after(ANSWER):
+            while ticket not in self._outcomes:
+                if self.ended is not None:
+                    raise AssertionError(f"the client ended before the answer: {self.ended}")
+                await self._changed.wait()
+        if ticket not in self._outcomes:
+            raise AssertionError(f"no answer to {name} within {ANSWER:g} s; {self!r}")
         outcome = self._outcomes.pop(ticket)
         if isinstance(outcome, events.Refused):
             raise SendFailed(outcome)
@@ -119,28 +134,36 @@ class Client:
 
     async def close(self) -> None:
         """Leave for good, politely."""
-        self._left = True
-        self.ended = events.Ended(code=CloseCode.DONE, reason="closed by the test", refused=())
-        if self._socket is not None:
-            await self._socket.aclose()
+        if self.ended is None:
+            self.ended = events.Ended(code=CloseCode.DONE, reason="closed by the test", refused=())
+        self._left.set()
+        self._online.set()
+        self._talking.cancel()
         self._notify()
+        await self._over.wait()
 
     async def run(self) -> None:
         """Connect, and connect again, until the client is to stay away; `TestSession.connect` starts this."""
-        while self.ended is None:
-            await self._online.wait()
-            code, reason = await self._talk()
-            if self._left:
-                break
-            decision = self._protocol.closed(code, reason, random=self._random.random())
-            if isinstance(decision, events.Reconnect):
-                self._notify()
-                await trio.sleep(decision.after)
-            else:
-                for refused in decision.refused:
-                    self._outcomes[refused.ticket] = refused
-                self.ended = decision
-        self._notify()
+        try:
+            while self.ended is None:
+                await self._online.wait()
+                if self._left.is_set():
+                    break
+                code, reason = await self._talk()
+                if self._left.is_set():
+                    break
+                decision = self._protocol.closed(code, reason, random=self._random.random())
+                if isinstance(decision, events.Reconnect):
+                    self._notify()
+                    with trio.move_on_after(decision.after):
+                        await self._left.wait()
+                else:
+                    for refused in decision.refused:
+                        self._outcomes[refused.ticket] = refused
+                    self.ended = decision
+        finally:
+            self._over.set()
+            self._notify()
 
     async def _talk(self) -> tuple[int, str]:
         """One connection from its beginning to its end; returns close code and reason."""
@@ -164,25 +187,37 @@ class Client:
     async def _converse(self, nursery: trio.Nursery, stream: trio.abc.Stream) -> tuple[int, str]:
         # trio-websocket's annotation asks for a socket's stream, but its code takes any.
         any_stream: Any = stream
-        socket = await trio_websocket.wrap_client_stream(nursery, any_stream, "localhost", self._path)
+        socket: trio_websocket.WebSocketConnection | None = None
+        with trio.move_on_after(HANDSHAKE):
+            socket = await trio_websocket.wrap_client_stream(nursery, any_stream, "localhost", self._path)
+        if socket is None:
+            return LOST
         self._socket = socket
         try:
-            await socket.send_message(self._protocol.opened())
-            while True:
-                frame = await socket.get_message()
-                for event in self._protocol.receive(frame):
-                    self.received.append(event)
-                    if isinstance(event, (events.Answered, events.Refused)):
-                        self._outcomes[event.ticket] = event
-                await self._write_out()
-                self._notify()
+            with trio.CancelScope() as self._talking:
+                await self._follow(socket)
+            with trio.move_on_after(HANDSHAKE):
+                await socket.aclose()
+            return CloseCode.DONE, ""
         except ProtocolError as error:
             await socket.aclose(CloseCode.PROTOCOL_ERROR, str(error)[:100])
             return CloseCode.PROTOCOL_ERROR, str(error)
         except trio_websocket.ConnectionClosed as closed:
-            if closed.reason is None:
-                return LOST
-            return closed.reason.code, closed.reason.reason or ""
+            return LOST if closed.reason is None else (closed.reason.code, closed.reason.reason or "")
+
+    async def _follow(self, socket: trio_websocket.WebSocketConnection) -> None:
+        """Take what the server sends, until this is cancelled or the connection ends."""
+        if self._left.is_set():
+            return
+        await socket.send_message(self._protocol.opened())
+        while True:
+            frame = await socket.get_message()
+            for event in self._protocol.receive(frame):
+                self.received.append(event)
+                if isinstance(event, (events.Answered, events.Refused)):
+                    self._outcomes[event.ticket] = event
+            await self._write_out()
+            self._notify()
 
     async def _write_out(self) -> None:
         if self._socket is not None and self._socket.closed is None:

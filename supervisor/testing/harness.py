@@ -174,6 +174,7 @@ async def supervise(app: App, *, options: ServerOptions | None = None) -> AsyncI
         ExceptionGroup: something failed in the app, and the test didn't clear it from `incidents`.
     """
     seen = Incidents()
+    failure: BaseException | None = None
     server = Server([_application(app)], options=options, instruments=seen, wall_clock=trio.current_time)
     listener = MemoryListener()
     try:
@@ -185,15 +186,23 @@ async def supervise(app: App, *, options: ServerOptions | None = None) -> AsyncI
                 clients.cancel_scope.cancel()
             server.stop()
     except BaseExceptionGroup as group:  # a test reads its own exception, not the nurseries around it
-        raise unwrap(group) from None
+        failure = unwrap(group)
+    if failure is not None:  # raised here and not above, where it would lose its own cause
+        for incident in seen.incidents:
+            failure.add_note(f"{_where(incident)} failed meanwhile: {incident.error!r}")
+        raise failure
     if seen.incidents:
         errors = [_with_note(incident) for incident in seen.incidents]
         raise BaseExceptionGroup("the app failed while the test ran", errors)
 
 
 def _with_note(incident: Incident) -> BaseException:
-    incident.error.add_note(f"in {incident.what}, session {incident.session}, incident {incident.id}")
+    incident.error.add_note(f"in {_where(incident)}")
     return incident.error
+
+
+def _where(incident: Incident) -> str:
+    return f"{incident.what}, session {incident.session}, incident {incident.id}"
 
 
 def _application(app: App) -> Application:

@@ -18,13 +18,22 @@ class Answer:
     status: int
     headers: dict[str, str]
     """By lower-case name; of several of one name the last."""
-    text: str
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text; what isn't UTF-8 is replaced."""
+        return self.body.decode(errors="replace")
 
 
 async def get(
     stream: trio.abc.Stream, target: str, *, headers: Iterable[tuple[str, str]] = (), method: str = "GET"
 ) -> Answer:
-    """Ask for one page and close the stream."""
+    """Ask for one page and close the stream.
+
+    Raises:
+        trio.BrokenResourceError: the server closed the connection without an answer.
+    """
     connection = h11.Connection(our_role=h11.CLIENT)
     request = h11.Request(
         method=method, target=target, headers=[("Host", "localhost"), *headers, ("Connection", "close")]
@@ -43,9 +52,10 @@ async def get(
                 body += event.data
             else:
                 break
-    assert head is not None
+    if head is None:
+        raise trio.BrokenResourceError("the server closed the connection without an answer")
     return Answer(
         status=head.status_code,
         headers={name.decode(): value.decode("latin-1") for name, value in head.headers},
-        text=body.decode(),
+        body=body,
     )

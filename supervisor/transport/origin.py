@@ -10,10 +10,15 @@ one. A client that is no browser sends no Origin; it has no cookies of a visitor
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import final
 from urllib.parse import urlsplit
+
+# No wildcards: a name that stands for many is a name that others can get.
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -38,15 +43,14 @@ class Origins:
         name = split[0]
         if name in self._hosts:
             return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        return _is_address(name)
 
     def accepts_origin(self, origin: str, *, host: str) -> bool:
         """Whether a page of this Origin may open a websocket to this Host; both are untrusted."""
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         split = _split_authority(parts.netloc)
         own = _split_authority(host)
         if split is None or own is None or parts.scheme not in _DEFAULT_PORTS:
@@ -67,21 +71,33 @@ def parse_allowed(name: str) -> tuple[str | None, str, int | None]:
     Raises:
         ValueError: it is none of these.
     """
-    scheme, _, authority = name.rpartition("://")
-    split = _split_authority(authority.rstrip("/"))
-    if split is None or (scheme and scheme not in _DEFAULT_PORTS) or "/" in authority.rstrip("/"):
+    scheme, separator, authority = name.lower().rpartition("://")
+    split = _split_authority(authority.removesuffix("/"))
+    host, port = split or ("", None)
+    if not host.isascii():  # browsers send names in this form
+        with contextlib.suppress(UnicodeError):
+            host = host.encode("idna").decode()
+    if not (_NAME.fullmatch(host) or _is_address(host)) or (separator and scheme not in _DEFAULT_PORTS):
         raise ValueError(f"{name!r} is no origin: write a name such as example.org, or https://example.org:8443")
-    host, port = split
     return scheme or None, host, port or (_DEFAULT_PORTS[scheme] if scheme else None)
 
 
 def _split_authority(authority: str) -> tuple[str, int | None] | None:
     """Host (lower case, without brackets or a final dot) and port of `host:port`; None if it is malformed."""
-    if not authority or any(character in authority for character in "@/\\ ,"):
+    if not authority or any(character in authority for character in "@/\\ ,?#"):
         return None
     try:
         parts = urlsplit(f"//{authority}")
         name, port = parts.hostname, parts.port
     except ValueError:
         return None
-    return (name.rstrip("."), port) if name else None
+    name = (name or "").removesuffix(".")
+    return (name, port) if name else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

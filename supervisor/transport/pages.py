@@ -13,8 +13,11 @@ import jinja2
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
-_HEAD = re.compile(r"<head\b[^>]*>", re.IGNORECASE)
-_START = re.compile(r"\s*(<!doctype\b[^>]*>)?\s*(<html\b[^>]*>)?", re.IGNORECASE)
+_COMMENT = r"<!--.*?-->"
+_HEAD = re.compile(rf"{_COMMENT}|(?P<head><head(?=[\s>])[^>]*>)", re.IGNORECASE | re.DOTALL)
+# A browser that finds anything but this before the doctype shows the page in quirks mode.
+_SPACE = rf"(?:[\s\ufeff]|{_COMMENT})*"
+_START = re.compile(rf"(?:{_SPACE}<!doctype\b[^>]*>)?(?:{_SPACE}<html(?=[\s>])[^>]*>)?", re.IGNORECASE | re.DOTALL)
 
 
 @final
@@ -105,7 +108,9 @@ class Pages:
 
     @staticmethod
     def _respond(text: str, *, nonce: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-        return HTMLResponse(text, status_code=status, headers={**page_headers(nonce), **(headers or {})})
+        # An author's text may hold lone surrogates, which UTF-8 can't carry.
+        body = text.encode("utf-8", "replace")
+        return HTMLResponse(body, status_code=status, headers={**page_headers(nonce), **(headers or {})})
 
 
 def page_headers(nonce: str) -> dict[str, str]:
@@ -136,7 +141,7 @@ def page_headers(nonce: str) -> dict[str, str]:
 
 def insert_into_head(text: str, element: str) -> str:
     """The page with an element put first into its head; browsers make a head where a page has none."""
-    found = _HEAD.search(text) or _START.match(text)
+    found = next((found for found in _HEAD.finditer(text) if found["head"]), None) or _START.match(text)
     assert found is not None
     return text[: found.end()] + str(element) + text[found.end() :]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
+from http.cookies import SimpleCookie
 from types import MappingProxyType
 from urllib.parse import parse_qs, unquote
 
@@ -19,16 +19,19 @@ def read_request(
     """Make a `Request` of a head's raw parts, which are untrusted. Bytes that are no text are replaced."""
     path, _, query = target.decode("latin-1").partition("?")
     joined: dict[str, str] = {}
+    cookies: list[str] = []
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
+        if name == "cookie":
+            cookies.append(value)
     try:
         found = parse_qs(query, keep_blank_values=True, max_num_fields=MAX_ARGUMENTS)
     except ValueError:
         found = {}
     return Request(
         headers=MappingProxyType(joined),
-        cookies=MappingProxyType(read_cookies(joined.get("cookie", ""))),
+        cookies=MappingProxyType(read_cookies("; ".join(cookies))),
         arguments=MappingProxyType({name: tuple(values) for name, values in found.items()}),
         path=unquote(path, errors="replace"),
         remote_address=remote_address,
@@ -36,13 +39,15 @@ def read_request(
 
 
 def read_cookies(header: str) -> dict[str, str]:
-    """The cookies of a Cookie header; what can't be understood is left out, the rest is kept (RFC 6265, 5.4)."""
+    """The cookies of a Cookie header, as lenient as browsers are (RFC 6265, 5.4): of two of one name the first.
+
+    Not `SimpleCookie.load`, which loses every cookie whose value has a space or a quote in it, or whose name is that of
+    an attribute, such as `version`.
+    """
+    decode = SimpleCookie().value_decode
     cookies: dict[str, str] = {}
-    for part in header.replace(", ", "; ").split(";"):
-        parsed: SimpleCookie = SimpleCookie()
-        try:
-            parsed.load(part.strip())
-        except CookieError:
-            continue
-        cookies.update({name: morsel.value for name, morsel in parsed.items() if name not in cookies})
+    for part in header.split(";"):
+        name, found, value = part.partition("=")
+        if found and name.strip():
+            cookies.setdefault(name.strip(), decode(value.strip())[0])
     return cookies

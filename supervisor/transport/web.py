@@ -17,12 +17,13 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as WebRequest
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.creation import Busy, Created, Failed, Refused
 from supervisor.identity import is_well_formed
+from supervisor.session.actor import SessionActor
 from supervisor.transport.pages import PageContext, Pages
 from supervisor.transport.requests import read_request
 
@@ -53,7 +54,7 @@ def make_web_app(site: Site) -> Starlette:
     routes = [
         Route("/", _IndexPage(site)),
         Route("/-/health", _Health(site)),
-        Mount("/-/client", StaticFiles(directory=_BROWSER_CLIENT)),
+        Mount("/-/client", _StaticFiles(directory=_BROWSER_CLIENT)),
     ]
     for name, application in site.applications.items():
         page = _LivePage(site, application)
@@ -61,19 +62,35 @@ def make_web_app(site: Site) -> Starlette:
         routes.append(Route(f"/{name}/", page))
         directory = application.definition.directory
         if directory is not None and (directory / "static").is_dir():
-            routes.append(Mount(f"/{name}/static", StaticFiles(directory=directory / "static")))
+            routes.append(Mount(f"/{name}/static", _StaticFiles(directory=directory / "static")))
     if site.prefix:
-        routes = [Mount(site.prefix, routes=routes)]
+        routes = [
+            Route(site.prefix, _IndexPage(site)),
+            Mount(site.prefix, Router(routes, redirect_slashes=False)),
+        ]
 
     async def not_found(request: WebRequest, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 404:
             return site.pages.error(404, "Nothing is here", "This address leads to no page of this server.")
-        return site.pages.error(error.status_code, error.detail, f"{error.detail}.", headers=error.headers)
+        headers = {"Allow": "GET, HEAD"} if error.status_code == 405 else error.headers
+        return site.pages.error(error.status_code, error.detail, f"{error.detail}.", headers=headers)
 
     app = Starlette(routes=routes, exception_handlers={HTTPException: not_found})
     app.router.redirect_slashes = False
     return app
+
+
+@final
+class _StaticFiles(StaticFiles):
+    """Files that browsers ask about before they use their copy: after an upgrade all of them are the new ones."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """See `StaticFiles.file_response`."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
 
 
 class _Endpoint:
@@ -109,7 +126,9 @@ class _IndexPage(_Endpoint):
         """The list of applications; a server of one leads to it."""
         names = list(self._site.applications)
         if len(names) == 1:
-            return RedirectResponse(f"{self._site.prefix}/{names[0]}", headers={"Cache-Control": "no-store"})
+            query = request.url.query
+            target = f"{self._site.prefix}/{names[0]}" + (f"?{query}" if query else "")
+            return RedirectResponse(target, headers={"Cache-Control": "no-store"})
         return self._site.pages.index(names)
 
 
@@ -130,16 +149,13 @@ class _LivePage(_Endpoint):
         wanted = request.query_params.get("session")
         if wanted is None:
             return await self._open(self._site.new_session_id(), request)
-        if not is_well_formed(wanted):
-            return pages.error(
-                400,
-                "That is no session id",
-                "A session id has 1 to 128 characters, which are letters, digits and . _ ~ -",
-            )
-        if self._site.session_ids == "generated" and self._application.find(wanted) is None:
-            return pages.error(
-                404, "This session is over", "Sessions end some time after their last page was closed. Open a new one."
-            )
+        if self._site.session_ids == "generated":
+            if self._application.find(wanted) is None:
+                text = "Sessions end some time after their last page was closed. Open a new one."
+                return pages.error(404, "This session is over", text)
+        elif not is_well_formed(wanted):
+            text = "A session id has 1 to 128 characters, which are letters, digits and . _ ~ -"
+            return pages.error(400, "That is no session id", text)
         return await self._open(wanted, request)
 
     async def _open(self, id: str, request: WebRequest) -> Response:
@@ -155,8 +171,8 @@ class _LivePage(_Endpoint):
             ),
         )
         match outcome:
-            case Created():
-                return self._live(id)
+            case Created(session):
+                return self._live(session)
             case Refused(reason):
                 return pages.error(403, "No entry", reason or "This application does not let you in.")
             case Failed(incident):
@@ -167,18 +183,18 @@ class _LivePage(_Endpoint):
                 text = f"There is no room for another session just now. Try again in {seconds} s."
                 return pages.error(503, "Busy", text, headers={"Retry-After": str(seconds)})
 
-    def _live(self, id: str) -> Response:
+    def _live(self, session: SessionActor) -> Response:
         application = self._application
         name = application.application
         page = PageContext(
             title=name,
-            session=id,
-            token=self._site.sign(application, id),
+            session=session.id,
+            token=self._site.sign(application, session.id),
             websocket=f"{self._site.prefix}/{name}/-/websocket",
         )
         try:
             return self._site.pages.live_page(application.definition.directory, page)
         except Exception as error:  # an app's template can raise anything; its session stays for those who have it
-            incident = application.report("templates/index.html", error)
+            incident = session.report("templates/index.html", error)
             text = "The application's page could not be made. That is not your fault."
             return self._site.pages.error(500, "Something went wrong", text, incident=incident)

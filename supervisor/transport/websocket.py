@@ -5,8 +5,9 @@ frames, answers pings, and says goodbye. It is not trusted with time or with bla
 Pings are pushed by us and judged by what arrives on the stream, since its own `ping()` hangs when the connection
 closes under it. Its tasks run in this connection's own nursery, behind a guard: a ping that comes while it says goodbye
 makes it raise, and that must end one connection and not the server. After it has refused a message as too big it
-leaves TCP open; we close it. Its queue holds as many messages as a client may have under way, so that it goes on
-reading, and answering pings, while the session has no room.
+leaves TCP open; we close it, once the client has had time to read why. Its queue holds as many messages as a client may
+have under way, so that it goes on reading, and answering pings, while the session has no room. Nothing is pushed past
+its back once it has begun to close, because no frame may follow a close frame.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from supervisor.session.connection import ConnectionContext, Ending
 from supervisor.session.request import Request
 from supervisor.transport.frames import MAX_REASON, ping_frame, text_frame
 from supervisor.transport.outbox import Outbox
-from supervisor.transport.wire import ClientSend, SessionWire
+from supervisor.transport.wire import ClientSend, SessionWire, encode_failed, sendable
 
 _PING = ping_frame()
 _LOST = 1006  # RFC 6455, 7.4.1: what an end without a close frame is called; never sent
@@ -99,12 +100,19 @@ class WebSocketConnection:
         # Around all that waits for the client; cancelled in order to say goodbye.
         self._talking = trio.CancelScope()
         self._goodbye: _Goodbye | None = None
+        # The code that the connection was closed with when it was not us who closed it.
+        self._closed_with = _LOST
+        # What the library made of the stream, from the handshake until we say goodbye.
+        self._socket: trio_websocket.WebSocketConnection | None = None
         # Once attached: the session on the wire, and the client's id there.
         self._wire: SessionWire | None = None
         self._client = ""
         # The backlog was dropped: nothing is shown until the queue is empty and a snapshot is sent; answers wait.
         self._is_behind = False
         self._held_answers: list[bytes] = []
+        # Answers of which bytes may be queued still; at most as many as a client may have under way.
+        self._queued_answers: list[bytes] = []
+        # The next ping; while we say goodbye, the end of our patience with a client that doesn't read.
         self._beat: Alarm | None = None
         self._pinged_at: float | None = None
 
@@ -114,7 +122,7 @@ class WebSocketConnection:
         """See `Connection.end`."""
         code = CloseCode.RESTARTING if ending.kind == "restarting" else CloseCode.DESTROYED
         if self._goodbye is None:
-            self._goodbye = _Goodbye(code, ending.reason)
+            self._goodbye = _Goodbye(code, sendable(ending.reason))
         self._talking.cancel()
 
     def cancel(self) -> None:
@@ -123,20 +131,37 @@ class WebSocketConnection:
 
     def show(self, frame: bytes) -> None:
         """See `Viewer.show`."""
-        if not self._is_behind and not self._outbox.push(frame):
-            self._outbox.drop_backlog()
-            self._is_behind = True
+        if self._is_open and not self._is_behind and not self._outbox.push(frame):
+            self._fall_behind()
 
     def answer(self, frame: bytes) -> None:
         """See `Viewer.answer`."""
+        if not self._is_open:  # it is kept, for the client's return
+            return
+        if not self._is_behind and not self._outbox.push(frame):
+            self._fall_behind()
         if self._is_behind:  # the answer must not overtake the snapshot that has what it caused
             self._held_answers.append(frame)
-        else:
-            self._outbox.push_urgent(frame)
+        elif self._outbox.statistics().queued_frames:
+            self._queued_answers.append(frame)
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether frames may be sent: RFC 6455, 5.5.1 allows none after a close frame."""
+        return self._socket is not None and self._socket.closed is None
+
+    def _fall_behind(self) -> None:
+        """Drop what the client has not taken. Answers among it are sent again; one that came already is ignored."""
+        self._outbox.drop_backlog()
+        self._is_behind = True
+        self._held_answers, self._queued_answers = self._queued_answers, []
+        if not self._outbox.statistics().queued_frames:  # then nothing is left that could drain
+            self._drained()
 
     def _drained(self) -> None:
         """The client has read all: bring it up to date if something was dropped."""
-        if self._is_behind and self._wire is not None:
+        self._queued_answers.clear()
+        if self._is_behind and self._is_open and self._wire is not None:
             self._is_behind = False
             self._outbox.push_urgent(self._wire.snapshot_frame())
             held, self._held_answers = self._held_answers, []
@@ -176,17 +201,22 @@ class WebSocketConnection:
                 )
                 socket = await request.accept()
             if socket is not None:
+                self._socket = socket
                 try:
                     with self._talking:
                         await self._talk(socket)
                 except _Goodbye as goodbye:
                     self._goodbye = self._goodbye or goodbye
                 except ProtocolError as error:
-                    self._goodbye = self._goodbye or _Goodbye(error.code, str(error))
+                    self._goodbye = self._goodbye or _Goodbye(error.code, sendable(str(error)))
                 except trio_websocket.ConnectionClosed:
                     pass
+                if socket.closed is not None:
+                    self._closed_with = socket.closed.code
                 await self._say_goodbye(socket)
             nursery.cancel_scope.cancel()
+        if self._closed_with == CloseCode.MESSAGE_TOO_BIG:
+            await self._read_the_rest()
 
     async def _talk(self, socket: trio_websocket.WebSocketConnection) -> None:
         with trio.move_on_after(self._options.first_frame_timeout) as first:
@@ -243,7 +273,7 @@ class WebSocketConnection:
             application=self._door.application.application,
             session=wire.session.shown_id,
             connection=self.context.id,
-            code=_LOST if self._goodbye is None else self._goodbye.code,
+            code=self._closed_with if self._goodbye is None else self._goodbye.code,
         )
         wire.detach(self, self._client)
         wire.session.detach(self)
@@ -262,7 +292,11 @@ class WebSocketConnection:
         try:
             decoded = self._door.messages.decode(send.name, send.fields)
         except InvalidMessage as error:
-            wire.answered(self._client, send.number, encode_error(send.number, "invalid", str(error)))
+            wire.answered(self._client, send.number, encode_error(send.number, "invalid", sendable(str(error))))
+            return
+        except (Exception, SystemExit) as error:  # of validators and converters that the app has written
+            incident = wire.session.report(f"fields of message {send.name} of a client", error)
+            wire.answered(self._client, send.number, encode_failed(send.number, incident))
             return
         entry = ClientSend(wire, self._client, send.number, decoded)
         with trio.CancelScope(shield=True), trio.move_on_after(self._options.room_timeout) as waited:
@@ -283,18 +317,37 @@ class WebSocketConnection:
 
     async def _say_goodbye(self, socket: trio_websocket.WebSocketConnection) -> None:
         goodbye = self._goodbye
+        self._socket = None
+        if self._beat is not None:
+            self._beat.cancel()
         if goodbye is None or socket.closed is not None:
             return
         retry_after = None
         if goodbye.code in (CloseCode.RESTARTING, CloseCode.TOO_SLOW):
             retry_after = round(self._door.random() * self._options.return_within, 3)
+        if self._wire is not None:
+            # A client that reads gets what came before the end; from one that doesn't, it must not hide the end.
+            timers, patience = self._wire.session.runtime.timers, self._options.close_timeout / 2
+            self._beat = timers.call_after(patience, self._give_up_backlog)
         with trio.move_on_after(self._options.close_timeout, shield=True):
-            self._outbox.drop_backlog()
             closing = self._protocol.closing(goodbye.code, goodbye.reason, retry_after)
             if closing is not None:
                 self._outbox.push_urgent(text_frame(closing))
             reason = goodbye.reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
             await socket.aclose(goodbye.code, reason)
+
+    def _give_up_backlog(self) -> None:
+        self._outbox.drop_backlog()
+
+    async def _read_the_rest(self) -> None:
+        """Throw away what a client goes on sending, until it has had time to read our close frame.
+
+        Closing a socket with unread input resets the connection, and a reset takes the close frame from the client's
+        buffer. A client that doesn't learn the code comes back and sends the same again.
+        """
+        with trio.move_on_after(self._options.close_timeout):
+            while await self._outbox.receive_some():
+                pass
 
 
 def _is_peers_fault(failure: BaseException) -> bool:

@@ -121,12 +121,29 @@ class ClientSend(Entry):
     def failed(self, error: BaseException, incident: str | None) -> None:
         """See `Entry.failed`. The text of an exception is for the log; a client gets the incident's id."""
         if isinstance(error, Rejected):
-            message = encode_error(self._number, "rejected", str(error))
+            message = encode_error(self._number, "rejected", sendable(_text_of(error)))
         else:
-            text = f"The server could not do this. The log has the details under incident {incident}."
-            message = encode_error(self._number, "failed", text, incident)
+            message = encode_failed(self._number, incident)
         self._wire.answered(self._client, self._number, message)
 
     def describe(self) -> str:
         """See `Entry.describe`."""
         return f"message {type(self._message).__qualname__} of a client"
+
+
+def encode_failed(number: int, incident: str | None) -> bytes:
+    """The answer to a send that failed: where to look, and no text of the exception."""
+    text = f"The server could not do this. The log has the details under incident {incident}."
+    return encode_error(number, "failed", text, incident)
+
+
+def sendable(text: str) -> str:
+    """The text as UTF-8 can carry it: an author's text may hold lone surrogates, which become question marks."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _text_of(error: Rejected) -> str:
+    try:
+        return str(error)
+    except Exception:  # of what the author gave it; this runs in the session's loop, which must not end for that
+        return "The message was rejected."
