@@ -55,6 +55,16 @@ class MailboxStatistics:
 class Mailbox:
     """Holds entries for one reader."""
 
+    __slots__ = (
+        "_capacity",
+        "_entries",
+        "_parked",
+        "_room",
+        "_system",
+        "_waiting",
+        "is_closed",
+    )
+
     def __init__(self, capacity: int = CAPACITY) -> None:
         if capacity < 1:
             raise ValueError(f"a mailbox needs room for at least one entry, not {capacity!r}")

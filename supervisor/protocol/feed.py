@@ -68,6 +68,18 @@ class Feed:
 
     """
 
+    __slots__ = (
+        "_attached",
+        "_detached",
+        "_encoded_epoch",
+        "_epoch",
+        "_history",
+        "_key",
+        "_linger",
+        "_new_client_id",
+        "_session",
+    )
+
     def __init__(
         self,
         *,

@@ -73,6 +73,23 @@ class Outbox(trio.abc.Stream):
             backlog. It may push.
     """
 
+    __slots__ = (
+        "_begun",
+        "_direct",
+        "_dropped_bytes",
+        "_fileno",
+        "_flushing",
+        "_limit",
+        "_on_drained",
+        "_parked_flusher",
+        "_queue",
+        "_queued_bytes",
+        "_ready",
+        "_stream",
+        "broken",
+        "received_at",
+    )
+
     def __init__(
         self, stream: trio.abc.Stream, *, limit: int = LIMIT, on_drained: Callable[[], None] = lambda: None
     ) -> None:
