@@ -89,7 +89,7 @@ def test_a_file_of_hooks_has_hooks_only():
 def test_modify_document_must_be_a_function_of_one_argument():
     with pytest.raises(ApplicationError, match="app: modify_document is no function; write `def modify_document"):
         NamespaceHandler({"modify_document": 5}, where="app")
-    with pytest.raises(ApplicationError, match=r"app, line \d+: .* must take one argument; write `def .*\(doc\): \.\.\.`"):
+    with pytest.raises(ApplicationError, match=r"app, line \d+: .* one argument; write `def .*\(doc\): \.\.\.`"):
         NamespaceHandler({"modify_document": lambda: None}, where="app")
 
 
