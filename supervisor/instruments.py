@@ -6,6 +6,8 @@ synchronously, in the server's thread, at the moment the thing happened; they mu
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 
@@ -60,3 +62,35 @@ class Instruments:
 
     def broadcast_lagged(self, *, application: str, session: str) -> None:
         """A session had no room for a broadcast by its deadline."""
+
+
+class GuardedInstruments(Instruments):
+    """Hands everything on to other instruments, and keeps what those raise away from the server.
+
+    Guards report failures by instruments; so an instrument that raises, such as a log whose disk is full, would go
+    through every guard and end the server. What it raises is counted here instead.
+    """
+
+    def __init__(self, instruments: Instruments) -> None:
+        self.instruments = instruments
+        self.failures = 0
+        """How often the instruments raised."""
+        self.last_failure: Exception | None = None
+        """What they raised last."""
+
+
+def _hand_on(name: str) -> Callable[..., None]:
+    def hand_on(self: GuardedInstruments, /, *args: object, **kwargs: object) -> None:
+        try:
+            getattr(self.instruments, name)(*args, **kwargs)
+        except Exception as error:
+            self.failures += 1
+            self.last_failure = error
+
+    hand_on.__name__ = name
+    hand_on.__doc__ = f"See `Instruments.{name}`."
+    return hand_on
+
+
+for _name in [name for name in vars(Instruments) if not name.startswith("_")]:
+    setattr(GuardedInstruments, _name, _hand_on(_name))

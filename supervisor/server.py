@@ -20,10 +20,11 @@ import trio
 
 from supervisor.actor.base import Runtime
 from supervisor.actor.guard import unwrap
+from supervisor.actor.unawaited import watch_unawaited
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.handlers import Application
 from supervisor.application.options import ApplicationOptions
-from supervisor.errors import ApplicationError
+from supervisor.errors import ApplicationError, Unawaited
 from supervisor.identity import Entropy, KeyRing, new_id
 from supervisor.instruments import Incident, Instruments
 from supervisor.protocol.fields import ClientMessages
@@ -151,15 +152,8 @@ class Server:
         """
         failure: BaseException | None = None
         try:
-            async with trio.open_nursery() as services:
-                services.start_soon(self.runtime.timers.run)
-                async with trio.open_nursery() as applications:
-                    try:
-                        await self._serve(applications, listeners, task_status)
-                    finally:
-                        self._begin_end()
-                        applications.cancel_scope.deadline = self._end_by
-                services.cancel_scope.cancel()
+            with watch_unawaited(self._coroutine_dropped):
+                await self._serve_all(listeners, task_status)
         except BaseExceptionGroup as group:
             failure = unwrap(group)
         finally:
@@ -170,6 +164,18 @@ class Server:
         if failure is not None:  # raised here and not above, where it would lose its own cause
             raise failure
 
+    async def _serve_all(self, listeners: Sequence[trio.abc.Listener[Any]], task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as services:
+            services.start_soon(self.runtime.timers.run)
+            services.start_soon(self._end_when_told)
+            async with trio.open_nursery() as applications:
+                try:
+                    await self._serve(applications, listeners, task_status)
+                finally:
+                    self._begin_end()
+                    applications.cancel_scope.deadline = self._end_by
+            services.cancel_scope.cancel()
+
     async def _serve(
         self,
         applications: trio.Nursery,
@@ -177,7 +183,8 @@ class Server:
         task_status: trio.TaskStatus[None],
     ) -> None:
         for application in self.applications.values():
-            await applications.start(application.run)
+            if not self._stop.is_set():
+                await applications.start(application.run)
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as accepting:
                 for listener in listeners:
@@ -190,6 +197,11 @@ class Server:
             self._begin_end()
             connections.cancel_scope.deadline = self._end_by
 
+    async def _end_when_told(self) -> None:
+        """So that a stop counts at once, also for load hooks that are under way."""
+        await self._stop.wait()
+        self._begin_end()
+
     def _begin_end(self) -> None:
         self._draining.begin()
         self._end_by = min(self._end_by, trio.current_time() + self.options.shutdown_timeout)
@@ -199,6 +211,10 @@ class Server:
     def stop(self) -> None:
         """Begin a graceful shutdown; returns at once, and may be called again."""
         self._stop.set()
+
+    async def wait_stopping(self) -> None:
+        """Wait until `stop` was called."""
+        await self._stop.wait()
 
     async def wait_stopped(self) -> None:
         """Wait until `serve` is over."""
@@ -261,10 +277,14 @@ class Server:
     def _refused(self, reason: str) -> None:
         self.runtime.instruments.connection_refused(application="-", reason=reason)
 
+    def _coroutine_dropped(self, error: Unawaited) -> None:
+        self._report("code outside of handlers and hooks", error)
+
     def _connection_failed(self, error: BaseException) -> None:
-        incident = Incident(
-            id=self._entropy(4).hex(), application="-", session="-", what="connection", error=unwrap(error)
-        )
+        self._report("connection", unwrap(error))
+
+    def _report(self, what: str, error: BaseException) -> None:
+        incident = Incident(id=self._entropy(4).hex(), application="-", session="-", what=what, error=error)
         self.runtime.instruments.failed(incident)
 
     # Its sessions.

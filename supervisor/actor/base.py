@@ -28,7 +28,7 @@ from supervisor.actor.ref import ActorStatistics
 from supervisor.actor.timers import TimerQueue
 from supervisor.actor.unawaited import catch_unawaited, unawaited
 from supervisor.errors import ActorGone, Rejected
-from supervisor.instruments import Instruments
+from supervisor.instruments import GuardedInstruments, Instruments
 
 DRAIN = 64
 """Entries handled before other tasks get their turn."""
@@ -42,7 +42,8 @@ class Runtime:
 
     holds: Holds = attrs.Factory(Holds)
     timers: TimerQueue = attrs.Factory(TimerQueue)
-    instruments: Instruments = attrs.Factory(Instruments)
+    instruments: Instruments = attrs.field(factory=Instruments, converter=GuardedInstruments)
+    """They may raise: that ends nothing."""
 
 
 class Actor:
@@ -149,7 +150,10 @@ class Actor:
         return None
 
     def _handle_tell(self, entry: Tell) -> Any | None:
-        """As `handle`, for the entry that there are most of: nobody waits for its outcome."""
+        """As `handle`, for the entry that there are most of: nobody waits for its outcome.
+
+        Written out, since an update of many sessions is this and little else: with `handle` it takes a tenth longer.
+        """
         self._handling = True
         try:
             result = self.receive(entry.message)

@@ -57,5 +57,17 @@ def new_incident_id() -> str:
     return secrets.token_hex(4)
 
 
+def check_thread() -> None:
+    """Refuse other threads, which would break what a plain call changes.
+
+    Raises:
+        RuntimeError: this is not trio's thread; nothing was done.
+    """
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            "this is not the server's thread; from another one use app_context.call_from_thread(func, *args)"
+        )
+
+
 Report = Callable[[str, BaseException], str]
 """Report(what, error): hands a failure to the instruments and returns the incident's id."""

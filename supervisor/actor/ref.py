@@ -11,7 +11,7 @@ import outcome
 import trio
 
 from supervisor.actor.entry import Doer, Entry, Tell
-from supervisor.actor.guard import unwrap
+from supervisor.actor.guard import check_thread, unwrap
 from supervisor.actor.holding import Holds
 from supervisor.actor.mailbox import Mailbox, MailboxStatistics
 from supervisor.errors import ActorGone, HandlerFailed, MailboxFull
@@ -193,6 +193,7 @@ class ActorRef:
             MailboxFull: there is no room; the message was not sent.
             TypeError: the actor has no handler for messages of this type.
         """
+        check_thread()
         actor = self._actor
         check_handled(actor, message)
         if actor.mailbox.is_closed:

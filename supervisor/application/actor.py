@@ -12,13 +12,11 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, final
 
-import attrs
 import trio
 
 from supervisor.actor.base import Runtime
 from supervisor.actor.callbacks import Callbacks
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
-from supervisor.actor.ref import ActorStatistics
 from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
 from supervisor.application.callback_actor import CallbackActor
 from supervisor.application.context import ApplicationContext
@@ -28,7 +26,8 @@ from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author
 from supervisor.application.options import ApplicationOptions
 from supervisor.application.producers import Producer
-from supervisor.application.registry import RegistryStatistics, SessionRegistry
+from supervisor.application.registry import SessionRegistry
+from supervisor.application.statistics import ApplicationStatistics
 from supervisor.application.threads import ThreadDoor
 from supervisor.errors import ActorGone, ApplicationError
 from supervisor.instruments import Incident
@@ -38,18 +37,6 @@ from supervisor.session.request import Request
 
 PRODUCER_GRACE = 2.0
 """Seconds that producers get to unwind before the sessions begin to end all the same."""
-
-
-@final
-@attrs.frozen(kw_only=True)
-class ApplicationStatistics:
-    """The state of an application at one moment."""
-
-    sessions: RegistryStatistics
-    producers: int
-    """Those that are not over."""
-    callbacks: ActorStatistics
-    """Of the actor that runs callbacks."""
 
 
 @final
@@ -74,6 +61,8 @@ class ApplicationActor:
         self.context = ApplicationContext(self)
         self.connection_nursery: trio.Nursery | None = None
         """Where the tasks of this application's connections belong; None before it is loaded and after its end."""
+        self.has_unloaded = False
+        """Whether the sessions and then the unload hooks are over."""
         self._deadline = EndDeadline()
         self._registry = SessionRegistry(
             application,
@@ -118,6 +107,9 @@ class ApplicationActor:
                     await self._serve(background, task_status)
                 finally:
                     self._door.close()
+                    # Before what is left of the background, which a blocked thread can hold up.
+                    with trio.CancelScope(shield=True):
+                        await self._unload(loaded)
                     background.cancel_scope.cancel()
         finally:
             with trio.CancelScope(shield=True):
@@ -198,16 +190,18 @@ class ApplicationActor:
             loaded.append(handler)
 
     async def _unload(self, loaded: list[Handler]) -> None:
-        for handler in reversed(loaded):
+        while loaded:  # each once, also if this is called again
             await self._deadline.call_last_hook(
                 "on_application_unload",
-                handler,
+                loaded.pop(),
                 self.context,
                 timeout=self.options.hook_timeout,
                 reserve=0.0,
                 report=self.report,
             )
-        self.runtime.instruments.application_unloaded(application=self.application)
+        if not self.has_unloaded:
+            self.has_unloaded = True
+            self.runtime.instruments.application_unloaded(application=self.application)
 
     # Its sessions.
 

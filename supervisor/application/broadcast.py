@@ -49,7 +49,7 @@ class UpdateReport:
     done: tuple[SessionContext, ...] = ()
     """The function has run, and its changes are kept."""
     lagged: tuple[SessionContext, ...] = ()
-    """It had not run by the deadline, or was cancelled then and rolled back."""
+    """It had not run by the deadline, or was cancelled then: rolled back, unless it finished all the same."""
     gone: tuple[SessionContext, ...] = ()
     """They ended before it ran."""
     failed: Mapping[SessionContext, BaseException] = attrs.field(factory=dict)

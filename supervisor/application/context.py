@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any, Protocol, final, overload
 
 from supervisor.actor.callbacks import CallbackHandle, Callbacks
+from supervisor.actor.guard import check_thread
 from supervisor.application.broadcast import TIMEOUT, BroadcastReport, UpdateReport
 from supervisor.application.producers import Producer
+from supervisor.application.statistics import ApplicationStatistics
 from supervisor.session.context import SessionContext
 
 
@@ -35,6 +37,9 @@ class Host(Protocol):
 
     async def update_sessions(self, func: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> UpdateReport:
         """See `ApplicationContext.update_sessions`."""
+
+    def statistics(self) -> ApplicationStatistics:
+        """See `ApplicationContext.statistics`."""
 
     def call_from_thread(self, func: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> Any:
         """See `ApplicationContext.call_from_thread`."""
@@ -107,6 +112,7 @@ class ApplicationContext:
         it raises, that is reported and it is called again after 0.5 s, then 1 s, doubling up to 60 s; from 0.5 s again
         once it has run for 60 s. When it returns it is done.
         """
+        check_thread()
         return self._host.add_producer(func, args)
 
     def add_periodic_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
@@ -114,10 +120,12 @@ class ApplicationContext:
 
         Calls never overlap and missed ticks are skipped. Times count from the end of the load hooks.
         """
+        check_thread()
         return self._host.callbacks.add_periodic(func, args, seconds)
 
     def add_timeout_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
         """Call `func(*args)` once after `seconds` seconds. See `add_periodic_callback()`."""
+        check_thread()
         return self._host.callbacks.add_timeout(func, args, seconds)
 
     def add_next_tick_callback(self, func: Callable[..., Any], *args: Any) -> CallbackHandle:
@@ -126,6 +134,7 @@ class ApplicationContext:
         Raises:
             MailboxFull: 1,000 next ticks wait already.
         """
+        check_thread()
         return self._host.callbacks.add_next_tick(func, args)
 
     def remove_callback(self, handle: CallbackHandle | Producer) -> None:
@@ -134,6 +143,7 @@ class ApplicationContext:
         Raises:
             ValueError: it was removed already, has finished, or is another's.
         """
+        check_thread()
         if isinstance(handle, Producer):
             self._host.remove_producer(handle)
         else:
@@ -168,6 +178,7 @@ class ApplicationContext:
 
         One that is still being created ends too, and is refused to its visitor. See `SessionContext.destroy()`.
         """
+        check_thread()
         return self._host.destroy_session(id)
 
     def call_from_thread(self, func: Callable[..., Any], *args: Any, timeout: float = 30.0) -> Any:
@@ -184,6 +195,10 @@ class ApplicationContext:
             RuntimeError: called in the server's own thread, where you can call the function yourself.
         """
         return self._host.call_from_thread(func, args, timeout)
+
+    def statistics(self) -> ApplicationStatistics:
+        """The state of the application now: its sessions, dead letters, producers and callbacks."""
+        return self._host.statistics()
 
     def __repr__(self) -> str:
         return f"<ApplicationContext {self.name} sessions={len(self.sessions)}>"

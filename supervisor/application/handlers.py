@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, final
@@ -9,6 +10,8 @@ from typing import Any, final
 from supervisor.application.hooks import check_signature, find_hooks
 from supervisor.errors import ApplicationError
 from supervisor.session.receivers import Receiver, Receivers, receivers_in
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
 
 
 class Handler:
@@ -127,6 +130,8 @@ class Application:
         for handler in self.handlers:
             if not isinstance(handler, Handler):
                 raise TypeError(f"an application is made of Handler objects, not {handler!r}")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"an application's name is made of letters, digits and . _ ~ -, not {name!r}; rename it")
         self.name = name
         """The last part of its URL."""
         self.receivers = Receivers(receiver for handler in self.handlers for receiver in handler.receivers)

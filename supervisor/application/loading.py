@@ -21,7 +21,6 @@ from supervisor.errors import ApplicationError
 
 HOOK_FILES = ("lifecycle.py", "app_hooks.py", "server_lifecycle.py")
 """Where a directory's hooks may be: our name first, then Bokeh's newer and older one."""
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
 
 
 def load_application(app: str, *, name: str | None = None) -> Application:
@@ -169,11 +168,10 @@ def _not_empty(handler: NamespaceHandler, where: str) -> Handler:
 
 
 def _named(app: str, name: str, handlers: list[Handler]) -> Application:
-    if not _NAME.fullmatch(name):
-        raise ApplicationError(
-            f"{app} can't be served as {name!r}: a name is made of letters, digits and . _ ~ -; rename it"
-        )
-    return Application(handlers, name=name)
+    try:
+        return Application(handlers, name=name)
+    except ValueError as error:
+        raise ApplicationError(f"{app} can't be served: {error}") from None
 
 
 @contextlib.contextmanager

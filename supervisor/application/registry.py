@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import final
 
-import attrs
 import trio
 
 from supervisor.actor.base import Runtime
@@ -21,26 +20,12 @@ from supervisor.application.deadline import UNLOAD_RESERVE, EndDeadline
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author
 from supervisor.application.options import ApplicationOptions
+from supervisor.application.statistics import RegistryStatistics
 from supervisor.errors import SessionRefused
 from supervisor.session.actor import RESTARTING, SessionActor
 from supervisor.session.connection import Ending
 from supervisor.session.context import SessionContext
 from supervisor.session.request import Request
-
-
-@final
-@attrs.frozen(kw_only=True)
-class RegistryStatistics:
-    """The state of an application's sessions at one moment."""
-
-    sessions: int
-    """Live sessions, those being created included."""
-    unattached: int
-    """Those of them that nobody ever attached to."""
-    draining: int
-    """Sessions whose end has begun and is not over."""
-    dead_letters: int
-    """Messages that came for sessions that had ended."""
 
 
 @final
@@ -153,7 +138,7 @@ class SessionRegistry:
             oldest = next(iter(self._unattached))
             self._creations[oldest].settle(Busy(self._options.linger))  # if it is not even built
             oldest.end(Ending(kind="destroyed", reason="nobody had attached when others needed the room"))
-        if self._live >= self._options.max_sessions:
+        if max(self._live, self._draining) >= self._options.max_sessions:  # slow hooks mustn't pile up ends either
             creation.settle(Busy(self._options.linger))
             return creation
         session = SessionActor(

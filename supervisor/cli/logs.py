@@ -86,6 +86,9 @@ def _escape(found: re.Match[str]) -> str:
     return f"\\x{ord(found[0]):02x}"
 
 
+_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+
+
 @final
 class _Bridge(logging.Handler):
     """Hands what apps and libraries log by Python's `logging` to our logger."""
@@ -96,18 +99,23 @@ class _Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler.emit`."""
-        error = record.exc_info[1] if record.exc_info else None
-        self._log.log(record.levelno, record.getMessage(), logger=record.name, **({"exc_info": error} if error else {}))
+        try:
+            error = record.exc_info[1] if record.exc_info else None
+            level = max((each for each in _LEVELS if each <= record.levelno), default=logging.DEBUG)
+            self._log.log(level, record.getMessage(), logger=record.name, **({"exc_info": error} if error else {}))
+        except Exception:  # as every handler of `logging`: who logs doesn't fail because of it
+            self.handleError(record)
 
 
 def adopt_logging(log: Any, level: str) -> None:
     """From now on, records of Python's `logging`, of this level and above, become lines of `log` too.
 
-    For a process that only serves: it sets the root logger up, as `logging.basicConfig` would. Libraries' own chatter
-    below warnings is left out: it is about their insides.
+    For a process that only serves: it sets the root logger up, as `logging.basicConfig` would. Libraries under us
+    that tell of their insides are heard from warnings on.
     """
-    least = max(logging.getLevelNamesMapping()[level.upper()], logging.WARNING)
-    logging.basicConfig(level=least, handlers=[_Bridge(log)], force=True)
+    logging.basicConfig(level=logging.getLevelNamesMapping()[level.upper()], handlers=[_Bridge(log)], force=True)
+    for library in ("trio-websocket", "trio_websocket", "asyncio"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 @final
@@ -124,7 +132,7 @@ class LogInstruments(Instruments):
             application=incident.application,
             session=incident.session,
             incident=incident.id,
-            error=f"{type(incident.error).__name__}: {incident.error}",
+            error=_in_words(incident.error),
             exc_info=incident.error,
         )
 
@@ -172,3 +180,11 @@ class LogInstruments(Instruments):
     def broadcast_lagged(self, *, application: str, session: str) -> None:
         """See `Instruments.broadcast_lagged`; at the lowest level, since it may be many a second."""
         self._log.debug("broadcast lagged", application=application, session=session)
+
+
+def _in_words(error: BaseException) -> str:
+    """Type and text of an app's exception, whose own `__str__` may raise."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__} (its text can't be had)"

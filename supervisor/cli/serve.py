@@ -264,6 +264,7 @@ async def _serve(server: Server, host: str, port: int, log: Any, early: Sequence
         loading = trio.CancelScope()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, server, loading, signals, log)
+            nursery.start_soon(_leave_in_time, server, log)
             with loading:
                 await nursery.start(server.serve, listeners)
             if not loading.cancelled_caught:
@@ -282,6 +283,22 @@ async def _stop_on_signal(server: Server, loading: trio.CancelScope, signals: An
         log.info("stopping", signal=signal.Signals(number).name)
         loading.cancel()
         server.stop()
+
+
+THREAD_GRACE = 1.0
+"""Seconds after a shutdown's deadline in which blocked threads may still come back."""
+
+
+async def _leave_in_time(server: Server, log: Any) -> None:
+    """End the process if a blocked thread of an app holds the shutdown up: nobody can cancel a thread.
+
+    The hooks are over by then, but for those of a session whose own thread it is: then the exit code is 1.
+    """
+    await server.wait_stopping()
+    await trio.sleep(server.options.shutdown_timeout + THREAD_GRACE)
+    unloaded = all(application.has_unloaded for application in server.applications.values())
+    log.error("a thread of an app goes on; the process leaves it behind", hooks_done=unloaded)
+    os._exit(0 if unloaded else 1)
 
 
 _OF_OTHERS = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, final
 
-import trio
-
 from supervisor.actor.callbacks import CallbackHandle, Callbacks
+from supervisor.actor.guard import check_thread
 from supervisor.actor.mailbox import MailboxStatistics
 from supervisor.actor.ref import TIMEOUT, ActorRef
 from supervisor.document.json_document import JsonDocument
@@ -148,6 +147,7 @@ class SessionContext:
         It doesn't hold the document: it sends messages, or borrows. It is cancelled when the session is destroyed, and
         a failure in it is reported and ends nothing else. After the session's end this does nothing.
         """
+        check_thread()
         self._host.start_background(func, args)
 
     def destroy(self, *, reason: str = "") -> None:
@@ -159,6 +159,7 @@ class SessionContext:
         session that is still being created is refused to its visitor, who may read `reason`: by its own hook's call
         when the hook returns, by anybody else's at once.
         """
+        check_thread()
         self._host.end(Ending(kind="destroyed", reason=reason))
 
     async def wait_destroyed(self) -> None:
@@ -241,7 +242,7 @@ class Document:
         Raises:
             MailboxFull: 1,000 next ticks wait already.
         """
-        _check_thread()
+        check_thread()
         return self._host.callbacks.add_next_tick(func, args)
 
     add_callback = add_next_tick_callback
@@ -251,12 +252,12 @@ class Document:
 
         Calls never overlap; ticks that were missed meanwhile are skipped. Else as `add_next_tick_callback()`.
         """
-        _check_thread()
+        check_thread()
         return self._host.callbacks.add_periodic(func, args, seconds)
 
     def add_timeout_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
         """Call `func(*args)` once, `seconds` seconds from now. Else as `add_next_tick_callback()`."""
-        _check_thread()
+        check_thread()
         return self._host.callbacks.add_timeout(func, args, seconds)
 
     def remove_callback(self, handle: CallbackHandle) -> None:
@@ -265,17 +266,8 @@ class Document:
         Raises:
             ValueError: it was removed already, has finished, or is another document's.
         """
+        check_thread()
         self._host.callbacks.remove(handle)
 
     def __repr__(self) -> str:
         return f"<Document of {self._host.name} at revision {self._stored.revision}>"
-
-
-def _check_thread() -> None:
-    """Refuse other threads, which would break the mailbox; `current_task` raises outside of trio's."""
-    try:
-        trio.lowlevel.current_task()
-    except RuntimeError:
-        raise RuntimeError(
-            "this is not the server's thread; from another one use app_context.call_from_thread(func, *args)"
-        ) from None

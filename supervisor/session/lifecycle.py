@@ -15,6 +15,7 @@ it runs any more. A session that is refused, or can't be built, goes from CREATI
 from __future__ import annotations
 
 import enum
+from collections import deque
 from typing import final
 
 
@@ -72,7 +73,7 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self.state = State.CREATING
-        self.story: list[Event] = []
+        self.story: deque[Event] = deque(maxlen=8)
         """The last few events, oldest first: at most eight."""
         self.was_attached = False
         """Whether anybody ever attached."""
@@ -81,7 +82,7 @@ class Lifecycle:
 
     def handle(self, event: Event) -> tuple[Effect, ...]:
         """Go on; returns what must be done now."""
-        self.story = [*self.story[-7:], event]
+        self.story.append(event)
         try:
             self.state, effects = _TABLE[self.state, event]
         except KeyError:

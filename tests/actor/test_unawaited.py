@@ -2,11 +2,15 @@ import gc
 import sys
 import warnings
 
+import attrs
 import pytest
 import trio
 
 from supervisor.actor.unawaited import catch_unawaited, unawaited, watch_unawaited
+from supervisor.application.handlers import NamespaceHandler
 from supervisor.errors import Rejected, Unawaited
+from supervisor.session.receivers import receives
+from supervisor.testing import SendFailed
 
 settle = trio.testing.wait_all_tasks_blocked
 
@@ -365,3 +369,26 @@ async def test_a_long_trace_of_where_it_was_made_is_not_part_of_the_name(reporte
         sys.set_coroutine_origin_tracking_depth(depth)
     await settle()
     assert "done: work; put" in str(reported[0])
+
+
+async def test_a_server_watches_a_forgotten_await_fails_the_message_and_rolls_it_back(supervise):
+    @receives(Forgetful, from_client=True)
+    def on_forgetful(doc, message):
+        doc.data["done"] = True
+        doc.session_context.tell(message)
+
+    async with supervise(NamespaceHandler(locals(), where="app")) as app:
+        client = await (await app.new_session()).connect()
+        with pytest.raises(SendFailed) as caught:
+            await client.send("Forgetful")
+        (incident,) = app.incidents
+        assert caught.value.incident == incident.id
+        assert isinstance(incident.error, Unawaited)
+        assert "SessionContext.tell" in str(incident.error)
+        assert client.data == {}
+        app.incidents.clear()
+
+
+@attrs.frozen
+class Forgetful:
+    pass

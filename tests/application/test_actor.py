@@ -228,7 +228,7 @@ async def test_producers_end_first_then_sessions_then_the_unload_hooks(step, run
 
 
 async def test_a_producer_that_is_slow_to_unwind_delays_sessions_by_two_seconds_at_most(step, run_app, autojump_clock):
-    """It delays the unload hooks, since nothing outlives its scope."""
+    """Nor does it delay the unload hooks: it is waited for last, since a blocked thread may hold it up."""
     times = {}
 
     def note(name):
@@ -242,7 +242,7 @@ async def test_a_producer_that_is_slow_to_unwind_delays_sessions_by_two_seconds_
         await app.open()
         await trio.testing.wait_all_tasks_blocked()
         await app.stop()
-    assert times == {"destroyed": 2, "unload": 4}
+    assert times == {"destroyed": 2, "unload": 2}
 
 
 async def test_hooks_run_side_by_side_and_exactly_once_though_others_fail_or_hang(step, run_app, autojump_clock):

@@ -149,3 +149,14 @@ async def test_a_hook_that_forgets_an_await_has_failed(run_app, recorder, autoju
     (error,) = recorder.errors
     assert isinstance(error, Unawaited)
     assert "notify" in str(error)
+
+
+async def test_who_keeps_the_cancellation_to_itself_is_late_all_the_same(autojump_clock):
+    async def stubborn():
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            return "done"  # as apps do
+
+    with pytest.raises(trio.TooSlowError, match="stubborn took longer than 3 s"):
+        await call_author(stubborn, timeout=3)

@@ -330,5 +330,5 @@ def test_a_hook_with_a_wrong_signature(write):
 def test_a_name_that_cannot_stand_in_an_address(write, name):
     write("app/main.py", MAIN.format(name="x"))
     write("a b/main.py", MAIN.format(name="x"))
-    with pytest.raises(ApplicationError, match="a name is made of letters, digits and"):
+    with pytest.raises(ApplicationError, match="name is made of letters, digits and"):
         load_application("app", name=name) if name else load_application("a b")

@@ -135,7 +135,9 @@ def test_what_apps_and_libraries_log_becomes_a_line_with_application_and_session
     try:
         adopt_logging(make_logger("info", stream=stream), "info")
         logging.getLogger("somewhere").warning("disk %s is full", "sda")
-        logging.getLogger("somewhere").info("chatter")
+        logging.getLogger("trio-websocket").info("chatter")
+        logging.getLogger("somewhere").log(27, "between two levels")
+        logging.getLogger("somewhere").debug("too small")
         try:
             raise OSError("broken")
         except OSError:
@@ -146,6 +148,28 @@ def test_what_apps_and_libraries_log_becomes_a_line_with_application_and_session
     assert "disk sda is full" in lines[0]
     assert "[somewhere]" in lines[0]
     assert "chatter" not in stream.getvalue()
-    assert "no luck" in lines[1]
+    assert "too small" not in stream.getvalue()
+    assert "[info     ] between two levels" in lines[1]
+    assert "no luck" in lines[2]
     assert lines[-1].endswith("OSError: broken")
     assert all("application=- session=-" in line for line in lines)
+
+
+def test_a_record_that_cannot_be_formatted_fails_nobody_who_logs(capsys):
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        adopt_logging(make_logger("info", stream=io.StringIO()), "info")
+        logging.getLogger("somewhere").warning("bad %d", "x")
+    finally:
+        root.handlers[:], root.level = before, level
+    assert "TypeError" in capsys.readouterr().err
+
+
+def test_an_exception_whose_text_raises_is_logged_all_the_same(see, stream):
+    class Nasty(Exception):
+        def __str__(self):
+            raise ValueError("no text")
+
+    see.failed(Incident(id="12345678", application="shop", session="-", what="handler", error=Nasty()))
+    assert "its text can't be had" in stream.getvalue()

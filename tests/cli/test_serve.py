@@ -657,3 +657,32 @@ def test_a_key_may_come_through_a_pipe(tmp_path):
         assert serve.read_key(pipe) == b"0123456789abcdef"
     finally:
         writing.wait(30)
+
+
+BLOCKED = """
+import time
+import trio
+
+async def produce(app_context):
+    await trio.to_thread.run_sync(time.sleep, 60)
+
+def on_application_load(app_context):
+    app_context.add_callback(produce, app_context)
+
+def on_application_unload(app_context):
+    print("unload hook", flush=True)
+
+def modify_document(doc):
+    pass
+"""
+
+
+def test_a_blocked_thread_of_an_app_does_not_outlast_the_shutdown(start, app, tmp_path):
+    app(BLOCKED)
+    server = start("serve", "app.py", "--port", 0, "--shutdown-timeout", 1, cwd=tmp_path)
+    server.until_served()
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 15
+    assert server.stdout.endswith("unload hook\n")
+    assert "the process leaves it behind" in server.stderr

@@ -15,9 +15,9 @@ MAX_LINES = 500
 # Tests mirror modules: supervisor/room/noun.py is tested by tests/room/test_noun.py. Where that would be worse, the
 # module is named here with the file that tests it, and the reason.
 TESTED_ELSEWHERE = {
+    "application/statistics.py": ("application/test_actor.py", "numbers that others fill in"),
     "application/creation.py": ("application/test_registry.py", "the values that the registry answers with"),
     "errors.py": ("codebase/test_exports.py", "classes without behaviour"),
-    "instruments.py": ("cli/test_logs.py", "methods that do nothing: who overrides them is tested"),
 }
 
 # No file is so long that it must hold two nouns, these excepted, each with the reason.

@@ -59,7 +59,7 @@ def test_the_story_is_bounded():
     lifecycle = brought_to(State.ACTIVE)
     for _ in range(100):
         lifecycle.handle(Event.ATTACHED)
-    assert lifecycle.story == [Event.ATTACHED] * 8
+    assert list(lifecycle.story) == [Event.ATTACHED] * 8
 
 
 @pytest.mark.parametrize("state", list(State))
