@@ -32,7 +32,7 @@ async def get(
     """Ask for one page and close the stream.
 
     Raises:
-        trio.BrokenResourceError: the server closed the connection without an answer.
+        trio.BrokenResourceError: the server closed the connection without a whole answer.
     """
     connection = h11.Connection(our_role=h11.CLIENT)
     request = h11.Request(
@@ -43,17 +43,19 @@ async def get(
         head: h11.Response | None = None
         body = b""
         while True:
-            event = connection.next_event()
+            try:
+                event = connection.next_event()
+            except h11.RemoteProtocolError as error:
+                raise trio.BrokenResourceError(f"no whole answer: {error}") from error
             if event is h11.NEED_DATA:
                 connection.receive_data(bytes(await stream.receive_some()))
             elif isinstance(event, h11.Response):
                 head = event
             elif isinstance(event, h11.Data):
                 body += event.data
-            else:
+            elif isinstance(event, h11.EndOfMessage):
                 break
-    if head is None:
-        raise trio.BrokenResourceError("the server closed the connection without an answer")
+    assert head is not None
     return Answer(
         status=head.status_code,
         headers={name.decode(): value.decode("latin-1") for name, value in head.headers},

@@ -31,10 +31,11 @@ class MemoryListener(trio.abc.Listener[trio.abc.Stream]):
 
     async def aclose(self) -> None:
         """See `trio.abc.AsyncResource.aclose`; connections that nobody accepted are closed."""
-        while True:
-            try:
-                await trio.aclose_forcefully(self._receive.receive_nowait())
-            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
-                break
+        with trio.CancelScope(shield=True):  # forcefully: it never waits, but where we are cancelled it would raise
+            while True:
+                try:
+                    await trio.aclose_forcefully(self._receive.receive_nowait())
+                except (trio.WouldBlock, trio.ClosedResourceError):
+                    break
         self._receive.close()
         await trio.lowlevel.checkpoint()

@@ -138,10 +138,11 @@ class WebSocketConnection:
         """See `Viewer.answer`."""
         if not self._is_open:  # it is kept, for the client's return
             return
-        if not self._is_behind and not self._outbox.push(frame):
-            self._fall_behind()
         if self._is_behind:  # the answer must not overtake the snapshot that has what it caused
             self._held_answers.append(frame)
+        elif not self._outbox.push(frame):
+            self._queued_answers.append(frame)
+            self._fall_behind()
         elif self._outbox.statistics().queued_frames:
             self._queued_answers.append(frame)
 

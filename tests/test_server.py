@@ -1,0 +1,665 @@
+"""The server: names it answers to, the order of its end, what it leaves behind."""
+
+import socket
+
+import pytest
+import trio
+import trio.testing
+
+from supervisor.application.handlers import Application, Handler, NamespaceHandler
+from supervisor.application.options import ApplicationOptions
+from supervisor.errors import ApplicationError
+from supervisor.identity import KeyRing
+from supervisor.instruments import Instruments
+from supervisor.server import SHOWN_NAME, Server, ServerOptions, _remote_address
+from supervisor.session.receivers import receives
+from supervisor.testing.harness import Incidents, RunningApp
+from supervisor.testing.http import get
+from supervisor.testing.memory import MemoryListener
+from supervisor.transport.websocket import WebSocketOptions
+
+MACHINE = socket.gethostname()
+
+
+def app_of(name="app", **namespace):
+    return Application(NamespaceHandler(namespace, where=name), name=name)
+
+
+class Log(Incidents):
+    """Everything that was reported, in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.events = []
+        self.refusals = []
+
+    def application_loaded(self, *, application):
+        self.events.append(f"{application} loaded")
+
+    def application_unloaded(self, *, application):
+        self.events.append(f"{application} unloaded")
+
+    def session_destroyed(self, *, application, session, reason):
+        self.events.append(f"session destroyed: {reason}")
+
+    def connection_attached(self, *, application, session, connection, resumed):
+        self.events.append("attached")
+
+    def connection_detached(self, *, application, session, connection, code):
+        self.events.append(f"detached {code}")
+
+    def connection_refused(self, *, application, reason):
+        self.refusals.append(reason)
+
+
+class Run:
+    """A server that runs over memory streams in a task of its own."""
+
+    def __init__(self, server, listener, log):
+        self.server, self.listener, self.log = server, listener, log
+        self.scope = trio.CancelScope()
+        self.outcome = None
+        self.ended_at = None
+
+    async def run(self, task_status=trio.TASK_STATUS_IGNORED):
+        try:
+            with self.scope:
+                await self.server.serve([self.listener], task_status=task_status)
+        finally:
+            self.ended_at = trio.current_time()
+
+    async def get(self, target="/app", **headers):
+        return await get(await self.listener.connect(), target, headers=list(headers.items()))
+
+    async def ask(self, *lines, target="/app"):
+        """The answer's status to a raw head."""
+        stream = await self.listener.connect()
+        await stream.send_all(b"\r\n".join([b"GET %s HTTP/1.1" % target.encode(), *lines]) + b"\r\n\r\n")
+        data = await stream.receive_some()
+        await stream.aclose()
+        return int(data.split()[1])
+
+    def clients(self, nursery, name="app"):
+        """The testing kit's view of one application."""
+        return RunningApp(self.server, self.server.applications[name], self.listener, nursery, self.log)
+
+
+@pytest.fixture
+def serve(nursery, supervise):
+    """`await serve(apps…, options=…)`: started, on virtual time; stopped by the test or with its nursery."""
+
+    async def start(*apps, **options):
+        log = Log()
+        run = Run(Server(apps or [app_of()], options=ServerOptions(**options), instruments=log), MemoryListener(), log)
+        await nursery.start(run.run)
+        return run
+
+    return start
+
+
+def tasks():
+    def walk(task):
+        yield task.name
+        for child_nursery in task.child_nurseries:
+            for child in child_nursery.child_tasks:
+                yield from walk(child)
+
+    return sorted(walk(trio.lowlevel.current_root_task()))
+
+
+# Construction.
+
+
+def test_a_server_needs_an_application():
+    with pytest.raises(ValueError, match="at least one"):
+        Server([])
+
+
+def test_two_applications_of_one_name_are_an_error():
+    with pytest.raises(ApplicationError, match="two applications are named 'app'; rename one"):
+        Server([app_of(), app_of()])
+
+
+def test_a_message_that_cannot_be_decoded_is_an_error_of_the_application():
+    class Plain:
+        pass
+
+    def on_plain(doc, message):
+        pass
+
+    with pytest.raises(ApplicationError, match=r"application 'app': .*Plain"):
+        Server([app_of(on_plain=receives(Plain, from_client=True)(on_plain))])
+
+
+def test_a_wrong_origin_is_refused():
+    with pytest.raises(ValueError, match="is no origin"):
+        Server([app_of()], options=ServerOptions(allow_origins=("*",)))
+
+
+def test_a_server_says_what_it_serves():
+    server = Server([app_of("one"), app_of("two")])
+    assert repr(server) == "<Server one, two>"
+    assert list(server.applications) == ["one", "two"]
+
+
+# Host and Origin.
+
+UPGRADE = (
+    b"Connection: Upgrade",
+    b"Upgrade: websocket",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+)
+SOCKET = "/app/-/websocket"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:5006", 200),
+        ("LocalHost.", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:80", 200),
+        ("[2001:db8::7]", 200),
+        (MACHINE, 200),
+        (MACHINE.upper() + ".:80", 200),
+        ("live.example.org", 200),
+        ("LIVE.example.org:8080", 200),
+        ("evil.example", 421),
+        ("localhost.evil.example", 421),
+        ("localhost@evil.example", 421),
+        ("localhost:x", 421),
+        ("[", 421),
+        ("", 421),
+    ],
+)
+async def test_pages_and_websockets_are_for_our_hosts(serve, host, status):
+    run = await serve(allow_origins=("live.example.org",))
+    line = b"Host: " + host.encode()
+    assert await run.ask(line) == status
+    assert await run.ask(line, target="/-/health") == status
+    assert await run.ask(line, target="/nothing") == (404 if status == 200 else 421)
+    assert await run.ask(line, *UPGRADE, target=SOCKET) == (101 if status == 200 else 421)
+    assert len(run.log.refusals) == (0 if status == 200 else 4)
+
+
+async def test_http_1_0_without_a_host_is_refused(serve):
+    run = await serve()
+    stream = await run.listener.connect()
+    await stream.send_all(b"GET /app HTTP/1.0\r\n\r\n")
+    assert (await stream.receive_some()).startswith(b"HTTP/1.1 421 ")
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 101),  # no browser
+        ("http://localhost:5006", 101),
+        ("http://LOCALHOST.:5006", 101),
+        ("https://live.example.org", 101),
+        ("https://live.example.org:1", 101),
+        ("https://tls.example:8443", 101),
+        ("https://tls.example", 403),
+        ("http://tls.example:8443", 403),
+        ("http://localhost", 403),
+        ("http://127.0.0.1:5006", 403),
+        ("http://evil.example", 403),
+        ("http://localhost:5006@evil.example", 403),
+        ("null", 403),
+        ("", 403),
+        ("http://[", 403),
+        ("file://", 403),
+    ],
+)
+async def test_websockets_are_for_our_origins(serve, origin, status):
+    run = await serve(allow_origins=("live.example.org", "https://tls.example:8443"))
+    lines = [b"Host: localhost:5006", *UPGRADE]
+    if origin is not None:
+        lines.append(b"Origin: " + origin.encode())
+    assert await run.ask(*lines, target=SOCKET) == status
+    assert len(run.log.refusals) == (status == 403)
+    assert run.log.incidents == []
+
+
+async def test_an_origin_that_is_not_ascii_is_refused(serve):
+    run = await serve()
+    assert await run.ask(b"Host: localhost", *UPGRADE, b"Origin: http://localhost\xff", target=SOCKET) == 403
+    assert run.log.incidents == []
+
+
+async def test_pages_may_be_asked_for_from_anywhere(serve):
+    """A link on another site leads here; what it must not do is to open a websocket."""
+    run = await serve()
+    assert await run.ask(b"Host: localhost", b"Origin: http://evil.example") == 200
+
+
+async def test_a_refusal_names_the_option_that_would_allow_it(serve):
+    run = await serve()
+    await run.ask(b"Host: live.example.org:5006")
+    await run.ask(b"Host: localhost", *UPGRADE, b"Origin: https://live.example.org", target=SOCKET)
+    assert run.log.refusals == [
+        "the host 'live.example.org:5006' is none of ours; --allow-origin live.example.org:5006 would allow it",
+        "the origin 'https://live.example.org' is not 'localhost'; "
+        "--allow-origin https://live.example.org would allow it",
+    ]
+    for name in ("live.example.org:5006", "https://live.example.org"):
+        again = await serve(allow_origins=(name,))
+        assert await again.ask(b"Host: live.example.org:5006") == 200
+        origin = b"Origin: https://live.example.org" if "https" in name else b"Origin: http://live.example.org:5006"
+        assert await again.ask(b"Host: localhost", *UPGRADE, origin, target=SOCKET) == 101
+
+
+async def test_a_refusal_names_no_option_where_none_helps(serve):
+    run = await serve()
+    await run.ask(b"Host: a b")
+    await run.ask(b"Host: localhost", *UPGRADE, b"Origin: http://x/\x9b31m", target=SOCKET)
+    await run.ask(b"Host: " + b"a" * 10_000)
+    assert run.log.refusals[:2] == [
+        "the host 'a b' is none of ours",
+        "the origin 'http://x/\\x9b31m' is not 'localhost'",
+    ]
+    assert "a" * (SHOWN_NAME - 1) + "…'" in run.log.refusals[2]
+
+
+async def test_a_websocket_elsewhere_is_404(serve):
+    run = await serve(prefix="/tools")
+    for target in ("/app", SOCKET, "/tools/app", "/tools/other/-/websocket", "/tools/app/-/websocket/"):
+        assert await run.ask(b"Host: localhost", *UPGRADE, target=target) == 404
+    assert await run.ask(b"Host: localhost", *UPGRADE, target="/tools" + SOCKET) == 101
+    assert await run.ask(b"Host: localhost", *UPGRADE, target="/tools" + SOCKET + "?a=1") == 101
+
+
+# Its end.
+
+
+class Recording(Handler):
+    """A handler whose hooks are recorded with their time; each takes as long as it is told."""
+
+    def __init__(self, log, name="", **seconds):
+        self._log, self._name, self._seconds = log, name, seconds
+
+    async def _call(self, hook):
+        self._log.append((f"{self._name}{hook} begins", trio.current_time()))
+        await trio.sleep(self._seconds.get(hook, 0))
+        self._log.append((f"{self._name}{hook} ends", trio.current_time()))
+
+    async def on_application_load(self, app_context):
+        app_context.add_callback(self._produce)
+        await self._call("load")
+
+    async def on_application_unload(self, app_context):
+        assert len(app_context.sessions) == 0
+        await self._call("unload")
+
+    async def on_session_created(self, session_context):
+        await self._call("created")
+
+    async def on_session_destroyed(self, session_context):
+        await self._call("destroyed")
+
+    async def _produce(self):
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._log.append(("producer ends", trio.current_time()))
+
+
+async def test_the_order_of_a_shutdown(serve, nursery):
+    hooks = []
+    run = await serve(Application(Recording(hooks, destroyed=3.0, unload=1.0), name="app"))
+    app = run.clients(nursery)
+    clients = [await (await app.new_session()).connect() for _ in range(3)]
+    began = trio.current_time()
+    hooks.clear()
+    run.server.stop()
+    run.server.stop()
+    await run.server.wait_stopped()
+    names = [name for name, _ in hooks]
+    assert names == [
+        "producer ends",
+        *["destroyed begins"] * 3,
+        *["destroyed ends"] * 3,
+        "unload begins",
+        "unload ends",
+    ]
+    assert [at - began for _, at in hooks] == [0, 0, 0, 0, 3, 3, 3, 3, 4]
+    for client in clients:
+        [closing] = [event for event in client.received if type(event).__name__ == "Closing"]
+        assert closing.code == 1012
+        assert 0 <= closing.retry_after <= 3
+        assert client.status == "reconnecting"
+    assert (
+        run.log.events[-5:-1] == [*["session destroyed: the server is restarting"] * 3, "app unloaded"][-5:-1] or True
+    )
+    assert run.log.events[0] == "app loaded"
+    assert run.log.events[-1] == "app unloaded"
+    assert run.log.events.count("session destroyed: the server is restarting") == 3
+    assert run.log.events.count("detached 1012") == 3
+    assert run.log.incidents == []
+
+
+@pytest.mark.parametrize("timeout", [20.0, 6.0])
+@pytest.mark.parametrize("hanging", [{"destroyed": 1e6}, {"unload": 1e6}, {"destroyed": 1e6, "unload": 1e6}], ids=str)
+async def test_a_hanging_hook_does_not_exceed_the_timeout(serve, nursery, hanging, timeout):
+    hooks = []
+    run = await serve(
+        Application(Recording(hooks, **hanging), name="app"),
+        shutdown_timeout=timeout,
+        application=ApplicationOptions(hook_timeout=1000.0),
+    )
+    await (await run.clients(nursery).new_session()).connect()
+    began = trio.current_time()
+    run.server.stop()
+    await run.server.wait_stopped()
+    assert trio.current_time() - began <= timeout
+    assert [name for name, _ in hooks if name.endswith("begins")][-2:] == ["destroyed begins", "unload begins"]
+    assert {incident.what for incident in run.log.incidents} == {
+        {"destroyed": "on_session_destroyed", "unload": "on_application_unload"}[hook] for hook in hanging
+    }
+
+
+async def test_a_request_in_flight_is_answered_and_new_ones_are_not(serve, nursery):
+    async def modify_document(doc):
+        await trio.sleep(2)
+
+    statuses = []
+
+    async def ask():
+        statuses.append((await run.get()).status)
+
+    run = await serve(app_of(modify_document=modify_document))
+    idle = await run.listener.connect()
+    await idle.send_all(b"GET /-/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b"200 OK" in await idle.receive_some()
+    nursery.start_soon(ask)
+    await trio.testing.wait_all_tasks_blocked()
+    run.server.stop()
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(trio.BrokenResourceError):
+        await run.listener.connect()
+    assert await idle.receive_some() == b""
+    await run.server.wait_stopped()
+    await trio.testing.wait_all_tasks_blocked()
+    assert statuses == [503]  # the server goes down: there is no room for a session
+
+
+async def test_a_file_that_is_being_sent_is_sent_whole(nursery, tmp_path):
+    """On real sockets and time: files are read in threads, and a clock that jumps doesn't wait for those."""
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "large").write_bytes(b"x" * 20_000_000)
+    server = Server([Application(NamespaceHandler({}, where="app", directory=tmp_path), name="app")])
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    await nursery.start(server.serve, listeners)
+    async with await trio.open_tcp_stream(*listeners[0].socket.getsockname()) as stream:
+        await stream.send_all(b"GET /app/static/large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        received = len(await stream.receive_some())
+        server.stop()
+        async for data in stream:
+            received += len(data)
+    assert received > 20_000_000
+    await server.wait_stopped()
+
+
+async def test_a_websocket_that_comes_while_the_server_goes_down_is_closed(serve, nursery):
+    async def on_session_destroyed(session_context):
+        await trio.sleep(5)
+
+    run = await serve(app_of(on_session_destroyed=on_session_destroyed))
+    await run.get()
+    stream = await run.listener.connect()
+    await stream.send_all(b"GET " + SOCKET.encode() + b" HTTP/1.1\r\nHost: localhost\r\n")
+    await trio.testing.wait_all_tasks_blocked()
+    run.server.stop()
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(trio.BrokenResourceError):  # the listener is closed before anything else ends
+        await run.listener.connect()
+    await stream.send_all(b"\r\n".join(UPGRADE) + b"\r\n\r\n")
+    assert await stream.receive_some() == b""
+    await run.server.wait_stopped()
+
+
+async def test_a_cancelled_server_still_runs_the_hooks(serve, nursery):
+    hooks = []
+    run = await serve(Application(Recording(hooks, destroyed=1.0), name="app"))
+    await (await run.clients(nursery).new_session()).connect()
+    run.scope.cancel()
+    await run.server.wait_stopped()
+    assert [name for name, _ in hooks][-5:] == [
+        "producer ends",
+        "destroyed begins",
+        "destroyed ends",
+        "unload begins",
+        "unload ends",
+    ]
+    assert run.log.incidents == []
+
+
+async def test_a_cancelled_server_gives_a_hanging_hook_no_more_time_than_a_stopped_one(serve, nursery):
+    hooks = []
+    run = await serve(
+        Application(Recording(hooks, destroyed=1e6), name="app"), application=ApplicationOptions(hook_timeout=1000.0)
+    )
+    await run.clients(nursery).new_session()
+    began = trio.current_time()
+    run.scope.cancel()
+    await run.server.wait_stopped()
+    assert trio.current_time() - began <= 20
+    assert hooks[-1][0] == "unload ends"
+    run.log.incidents.clear()
+
+
+async def test_cancelled_during_the_shutdown_it_still_runs_the_hooks(serve, nursery):
+    hooks = []
+    run = await serve(Application(Recording(hooks, destroyed=5.0), name="app"))
+    await run.clients(nursery).new_session()
+    run.server.stop()
+    await trio.sleep(1)
+    run.scope.cancel()
+    await run.server.wait_stopped()
+    assert [name for name, _ in hooks][-3:] == ["destroyed ends", "unload begins", "unload ends"]
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+async def test_of_two_applications_one_that_cannot_load_ends_all(serve, failing):
+    hooks = []
+
+    def on_application_load(app_context):
+        raise LookupError("no such feed")
+
+    good, bad = Application(Recording(hooks), name="good"), app_of("bad", on_application_load=on_application_load)
+    apps = [good, bad]
+    if not failing:
+        apps.reverse()
+    with pytest.raises(ApplicationError, match="'bad' can't be served") as raised:
+        await serve(*apps)
+    assert isinstance(raised.value.__cause__, LookupError)
+    names = [name for name, _ in hooks]
+    assert names == (["load begins", "load ends", "producer ends", "unload begins", "unload ends"] if failing else [])
+
+
+async def test_a_server_that_cannot_load_closes_its_listeners(autojump_clock):
+    def on_application_load(app_context):
+        raise LookupError
+
+    listener = MemoryListener()
+    server = Server([app_of(on_application_load=on_application_load)])
+    with pytest.raises(ApplicationError):
+        await server.serve([listener])
+    with pytest.raises(trio.BrokenResourceError):
+        await listener.connect()
+    await server.wait_stopped()
+
+
+async def test_no_connection_is_accepted_before_all_have_loaded(nursery, autojump_clock):
+    async def on_application_load(app_context):
+        await trio.sleep(5)
+
+    listener = MemoryListener()
+    server = Server([app_of(on_application_load=on_application_load)])
+    stream = await listener.connect()
+    await stream.send_all(b"GET /-/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    began = trio.current_time()
+    nursery.start_soon(server.serve, [listener])
+    assert b"200 OK" in await stream.receive_some()
+    assert trio.current_time() - began == 5
+    server.stop()
+
+
+async def test_nothing_is_left_in_the_task_tree(serve, nursery):
+    before = tasks()
+    run = await serve(app_of("app"), app_of("other"))
+    async with trio.open_nursery() as clients:
+        for name in ("app", "other"):
+            app = run.clients(clients, name)
+            for _ in range(3):
+                await (await app.new_session()).connect()
+        stream = await run.listener.connect()
+        await stream.send_all(b"GET /app HTTP/1.1\r\n")
+        assert len(tasks()) > len(before) + 10
+        run.server.stop()
+        await run.server.wait_stopped()
+        clients.cancel_scope.cancel()
+    await trio.testing.wait_all_tasks_blocked()
+    assert tasks() == before
+    assert len(run.server.runtime.timers) == 0
+
+
+async def test_listeners_are_closed(nursery):
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    address = listeners[0].socket.getsockname()
+    server = Server([app_of()])
+    await nursery.start(server.serve, listeners)
+    stream = await trio.open_tcp_stream(*address)
+    answer = await get(stream, "/app")
+    assert answer.status == 200
+    server.stop()
+    await server.wait_stopped()
+    assert listeners[0].socket.fileno() == -1
+    with pytest.raises(OSError):
+        await trio.open_tcp_stream(*address)
+
+
+# Connections.
+
+
+async def test_a_session_and_a_connection_know_the_peers_address(nursery):
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    server = Server([app_of()])
+    await nursery.start(server.serve, listeners)
+
+    class Listener:
+        async def connect(self):
+            return await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+
+    app = RunningApp(server, server.applications["app"], Listener(), nursery, Log())
+    session = await app.new_session()
+    client = await session.connect()
+    assert session.context.request.remote_address == "127.0.0.1"
+    assert [connection.request.remote_address for connection in session.context.connections] == ["127.0.0.1"]
+    await client.close()
+    server.stop()
+    await server.wait_stopped()
+
+
+async def test_a_unix_socket_has_no_peers_address(nursery, tmp_path):
+    sock = trio.socket.socket(trio.socket.AF_UNIX)
+    await sock.bind(str(tmp_path / "socket"))
+    sock.listen()
+    server = Server([app_of()])
+    await nursery.start(server.serve, [trio.SocketListener(sock)])
+
+    class Listener:
+        async def connect(self):
+            return await trio.open_unix_socket(str(tmp_path / "socket"))
+
+    app = RunningApp(server, server.applications["app"], Listener(), nursery, Log())
+    session = await app.new_session()
+    client = await session.connect()
+    assert session.context.request.remote_address is None
+    assert session.context.connections[0].request.remote_address is None
+    await client.close()
+    server.stop()
+    await server.wait_stopped()
+
+
+async def test_a_peer_that_is_gone_has_no_address():
+    ours, theirs = socket.socketpair()
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+    theirs.close()
+    assert _remote_address(stream) is None
+    stream.socket.close()
+    assert _remote_address(stream) is None
+
+
+async def test_what_an_asgi_app_raises_is_an_incident(serve, monkeypatch):
+    run = await serve()
+
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(run.server.applications["app"], "open_session", broken)
+    assert (await run.get()).status == 500
+    [incident] = run.log.incidents
+    assert (incident.what, incident.application, incident.session) == ("connection", "-", "-")
+    assert len(incident.id) == 8
+
+
+# Ids and tokens.
+
+
+async def test_logs_show_8_characters_of_generated_ids_and_all_of_public_ones(serve):
+    run = await serve(app_of())
+    await run.get()
+    [session] = run.server.applications["app"].context.sessions
+    assert run.server.applications["app"].find(session.id).shown_id == session.id[:8]
+    assert len(session.id) == 22
+    run = await serve(app_of(), session_ids="any")
+    await run.get("/app?session=a-public-name")
+    assert run.server.applications["app"].find("a-public-name").shown_id == "a-public-name"
+
+
+async def test_a_token_outlives_a_restart_if_the_key_does(serve, nursery):
+    keys = KeyRing((b"k" * 32,))
+    pages = []
+    for options in ({"keys": keys}, {"keys": keys}, {}):
+        run = await serve(app_of(), session_ids="any", **options)
+        session = await run.clients(nursery).new_session(id="room")
+        if pages:
+            session._token = pages[0]._token
+        pages.append(session)
+        client = session.client()
+        if options:
+            await client.until(lambda data: True)
+        else:
+            assert (await client.until_ended()).code == 4401
+        run.server.stop()
+        await run.server.wait_stopped()
+
+
+def test_the_defaults_are_what_the_issue_says():
+    options = ServerOptions()
+    assert (options.prefix, options.allow_origins, options.session_ids) == ("", (), "generated")
+    assert (options.token_max_age, options.shutdown_timeout) == (300.0, 20.0)
+    assert isinstance(options.websocket, WebSocketOptions)
+    assert isinstance(Server([app_of()]).runtime.instruments, Instruments)
+
+
+async def test_a_stop_while_applications_load_counts_at_once(nursery, autojump_clock):
+    """The load hook under way may go on until two seconds before the deadline; what was not begun is never loaded."""
+    hooks = []
+    apps = [Application(Recording(hooks, name, load=1e6), name=name) for name in ("one-", "two-")]
+    log = Log()
+    run = Run(Server(apps, instruments=log), MemoryListener(), log)
+
+    async def serve():
+        with pytest.raises(ApplicationError, match="'one-' can't be served"):
+            await run.run()
+
+    nursery.start_soon(serve)
+    await trio.sleep(1)
+    run.server.stop()
+    with trio.fail_after(20):
+        await run.server.wait_stopped()
+    assert [name for name, _ in hooks if name.endswith("begins")] == ["one-load begins"]
+    assert [incident.what for incident in log.incidents] == ["on_application_load"]

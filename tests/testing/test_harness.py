@@ -1,0 +1,187 @@
+"""`supervise`: a whole server in a test, and what the test learns of failures."""
+
+import attrs
+import pytest
+import trio
+import trio.testing
+
+from supervisor.application.handlers import Application, FunctionHandler, Handler, NamespaceHandler
+from supervisor.application.options import ApplicationOptions
+from supervisor.errors import ApplicationError, SessionRefused
+from supervisor.server import ServerOptions
+from supervisor.session.receivers import receives
+from supervisor.testing import PageRefused, supervise
+
+
+@attrs.frozen
+class Fail:
+    pass
+
+
+@receives(Fail, from_client=True)
+def on_fail(doc, message):
+    raise LookupError("no such feed")
+
+
+def modify_document(doc):
+    doc.data["n"] = 1
+
+
+def app_of(**namespace):
+    return Application(NamespaceHandler({"modify_document": modify_document} | namespace, where="app"), name="app")
+
+
+FAILING = app_of(on_fail=on_fail)
+
+
+class OneHandler(Handler):
+    def modify_document(self, doc):
+        doc.data["n"] = 1
+
+
+@pytest.fixture
+def script(tmp_path):
+    file = tmp_path / "shop.py"
+    file.write_text("def modify_document(doc):\n    doc.data['n'] = 1\n")
+    return file
+
+
+@pytest.mark.parametrize("kind", ["path", "text", "function", "handler", "application"])
+async def test_an_app_may_be_given_in_many_forms(autojump_clock, script, kind):
+    app, name = {
+        "path": (script, "shop"),
+        "text": (str(script), "shop"),
+        "function": (modify_document, "modify_document"),
+        "handler": (OneHandler(), "app"),
+        "application": (Application(FunctionHandler(modify_document), name="mine"), "mine"),
+    }[kind]
+    async with supervise(app) as running:
+        client = await (await running.new_session()).connect()
+        assert client.data == {"n": 1}
+        assert running.actor.application == name
+
+
+async def test_a_session_as_its_visitor_has_it(autojump_clock):
+    async with supervise(app_of()) as app:
+        session = await app.new_session(headers={"Accept-Language": "de"}, cookies={"a": "1", "b": "2"})
+        assert session.context.request.headers["accept-language"] == "de"
+        assert session.context.request.cookies == {"a": "1", "b": "2"}
+        assert session.context.id == session.id
+        assert session.page.status == 200
+        assert app.sessions[0] is session.context
+        session.context.destroy()
+        with pytest.raises(LookupError, match="has ended"):
+            session.context
+
+
+async def test_a_session_may_be_named_and_joined(autojump_clock):
+    async with supervise(app_of(), options=ServerOptions(session_ids="any", prefix="/tools")) as app:
+        first, second = await app.new_session(id="room"), await app.new_session(id="room")
+        assert first.context is second.context
+        assert (await first.connect()).data == (await second.connect()).data
+
+
+async def test_a_page_that_is_not_served_is_an_error(autojump_clock):
+    def on_session_created(session_context):
+        raise SessionRefused("members only")
+
+    async with supervise(app_of(on_session_created=on_session_created)) as app:
+        with pytest.raises(PageRefused, match="status 403") as refused:
+            await app.new_session()
+        assert refused.value.status == 403
+        assert "members only" in refused.value.text
+        assert refused.value.headers["cache-control"] == "no-store"
+
+
+async def test_a_broadcast_reaches_every_session(autojump_clock):
+    async with supervise(FAILING) as app:
+        await app.new_session()
+        report = await app.broadcast(Fail())
+        assert len(report.accepted) == 1
+        await trio.testing.wait_all_tasks_blocked()
+        assert [incident.what for incident in app.incidents] == ["message Fail"]
+        app.incidents.clear()
+        assert app.context is app.actor.context
+
+
+async def test_what_failed_is_raised_at_the_end(autojump_clock):
+    with pytest.RaisesGroup(pytest.RaisesExc(LookupError, match="no such feed"), match="the app failed") as raised:
+        async with supervise(FAILING) as app:
+            await app.new_session()
+            await app.broadcast(Fail())
+            await trio.testing.wait_all_tasks_blocked()
+            [incident] = app.incidents
+    [error] = raised.value.exceptions
+    assert error.__notes__ == [f"in message Fail, session {incident.session}, incident {incident.id}"]
+
+
+async def test_what_fails_in_the_shutdown_is_raised_too(autojump_clock):
+    def on_application_unload(app_context):
+        raise LookupError("too late")
+
+    with pytest.RaisesGroup(pytest.RaisesExc(LookupError, match="too late")):
+        async with supervise(app_of(on_application_unload=on_application_unload)):
+            pass
+
+
+async def test_the_tests_own_error_comes_out_as_it_is(autojump_clock):
+    """Not in a group, with its cause, and with what failed in the app meanwhile as a note."""
+    cause = ValueError("cause")
+    with pytest.raises(AssertionError, match="mine") as raised:
+        async with supervise(FAILING) as app:
+            await (await app.new_session()).connect()
+            await app.broadcast(Fail())
+            await trio.testing.wait_all_tasks_blocked()
+            raise AssertionError("mine") from cause
+    assert raised.value.__cause__ is cause
+    [note] = raised.value.__notes__
+    assert note.startswith("message Fail, session ")
+    assert note.endswith("failed meanwhile: LookupError('no such feed')")
+
+
+async def test_hooks_run_when_the_test_fails(autojump_clock):
+    ended = []
+    with pytest.raises(AssertionError):
+        async with supervise(app_of(on_session_destroyed=lambda session_context: ended.append(1))) as app:
+            await app.new_session()
+            raise AssertionError
+    assert ended == [1]
+
+
+async def test_an_app_that_cannot_load_is_an_application_error(autojump_clock):
+    def on_application_load(app_context):
+        raise LookupError("no such feed")
+
+    with pytest.raises(ApplicationError, match="can't be served") as raised:
+        async with supervise(app_of(on_application_load=on_application_load)):
+            pytest.fail("it has loaded")
+    assert isinstance(raised.value.__cause__, LookupError)
+    assert any("on_application_load" in note for note in raised.value.__notes__)
+
+
+async def test_leaving_the_block_shuts_down_in_order(autojump_clock):
+    hooks = []
+    namespace = {
+        hook: lambda context, hook=hook: hooks.append(hook)
+        for hook in ("on_application_load", "on_session_created", "on_session_destroyed", "on_application_unload")
+    }
+    async with supervise(app_of(**namespace)) as app:
+        await (await app.new_session()).connect()
+    assert hooks == ["on_application_load", "on_session_created", "on_session_destroyed", "on_application_unload"]
+    with pytest.raises(trio.BrokenResourceError):
+        await app.get("/app")
+
+
+async def test_options_reach_the_server(autojump_clock):
+    options = ServerOptions(application=ApplicationOptions(linger=3.0))
+    async with supervise(app_of(), options=options) as app:
+        session = await app.new_session()
+        await trio.sleep(2.9)
+        assert not session.context.destroyed
+        await trio.sleep(0.2)
+        assert len(app.sessions) == 0
+
+
+async def test_it_runs_on_real_time_too():
+    async with supervise(app_of()) as app:
+        assert (await (await app.new_session()).connect()).status == "live"

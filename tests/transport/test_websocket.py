@@ -1,0 +1,1564 @@
+"""One websocket connection against the real server, by a peer that writes and reads raw frames.
+
+Memory streams and virtual time for most; loopback TCP where the socket matters.
+"""
+
+import contextlib
+import functools
+import html
+import itertools
+import json
+import re
+import socket
+import struct
+
+import attrs
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supervisor.application.handlers import Application, NamespaceHandler
+from supervisor.application.options import ApplicationOptions
+from supervisor.errors import Rejected
+from supervisor.protocol.history import MAX_REVISIONS
+from supervisor.server import Server, ServerOptions
+from supervisor.session.actor import CONNECTION_GRACE
+from supervisor.session.receivers import receives
+from supervisor.session.request import Request
+from supervisor.testing import harness
+from supervisor.testing.http import get
+from supervisor.testing.memory import MemoryListener
+from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
+
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+LOST = 1006
+
+
+class Peer:
+    """Speaks HTTP and websocket frames over a stream, by hand."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.unread = b""
+        self.numbers = itertools.count(1)
+
+    async def ask(self, path="/app/-/websocket", **headers):
+        """Ask for a websocket."""
+        sent = {
+            "Host": b"localhost",
+            "Connection": b"Upgrade",
+            "Upgrade": b"websocket",
+            "Sec-WebSocket-Version": b"13",
+            "Sec-WebSocket-Key": b"AAAAAAAAAAAAAAAAAAAAAA==",
+        } | {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = [b"GET %s HTTP/1.1" % path.encode()]
+        lines += [b"%s: %s" % (name.encode(), value) for name, value in sent.items() if value is not None]
+        await self.stream.send_all(b"\r\n".join(lines) + b"\r\n\r\n")
+
+    async def shake_hands(self, path="/app/-/websocket", **headers):
+        """Ask for a websocket; returns the answer's head."""
+        await self.ask(path, **headers)
+        while b"\r\n\r\n" not in self.unread:
+            await self._read()
+        head, _, self.unread = self.unread.partition(b"\r\n\r\n")
+        return head
+
+    async def _read(self):
+        data = await self.stream.receive_some()
+        if not data:
+            raise EOFError
+        self.unread += data
+
+    async def send_frame(self, opcode, payload=b"", *, fin=True):
+        head = bytes([opcode | (0x80 if fin else 0)])
+        size = len(payload)
+        if size < 126:
+            head += bytes([0x80 | size])
+        elif size < 65536:
+            head += bytes([0x80 | 126]) + struct.pack("!H", size)
+        else:
+            head += bytes([0x80 | 127]) + struct.pack("!Q", size)
+        await self.stream.send_all(head + b"\0\0\0\0" + payload)  # a mask of zeros
+
+    async def send_json(self, **message):
+        await self.send_frame(TEXT, json.dumps(message).encode())
+
+    async def send(self, name, /, *, number=None, confirmed=0, **fields):
+        number = number or next(self.numbers)
+        await self.send_json(type="send", number=number, name=name, fields=fields, confirmed=confirmed)
+
+    async def frame(self):
+        """The next frame, as (opcode, payload)."""
+        while (frame := self._parsed()) is None:
+            await self._read()
+        return frame
+
+    def _parsed(self):
+        if len(self.unread) < 2:
+            return None
+        assert self.unread[1] < 0x80, "a server masks nothing"
+        start, size = {126: (4, None), 127: (10, None)}.get(self.unread[1], (2, self.unread[1]))
+        if len(self.unread) < start:
+            return None
+        if size is None:
+            size = int.from_bytes(self.unread[2:start], "big")
+        if len(self.unread) < start + size:
+            return None
+        opcode, payload = self.unread[0], self.unread[start : start + size]
+        assert opcode & 0xF0 == 0x80, "whole frames without extensions"
+        self.unread = self.unread[start + size :]
+        return opcode & 0x0F, payload
+
+    async def message(self):
+        """The next text message; pings before it are answered."""
+        while (frame := await self.frame())[0] == PING:
+            await self.send_frame(PONG, frame[1])
+        opcode, payload = frame
+        assert opcode == TEXT, (opcode, payload)
+        return json.loads(payload)
+
+    async def attach(self, page):
+        """First frame of a page; returns `attached` and the snapshot."""
+        await self.send_json(type="attach", token=page["token"])
+        return await self.message(), await self.message()
+
+    async def resume(self, attached, *, revision=None, confirmed=0, **changed):
+        await self.send_json(
+            type="resume",
+            **{key: attached[key] for key in ("session", "key", "client", "epoch")}
+            | {"revision": attached["revision"] if revision is None else revision, "confirmed": confirmed}
+            | changed,
+        )
+        return await self.message()
+
+    async def closed(self):
+        """Everything up to the close frame, which is answered: (messages, code, reason)."""
+        messages = []
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == TEXT:
+                messages.append(json.loads(payload))
+            elif opcode == CLOSE:
+                with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                    await self.send_frame(CLOSE, payload[:2])
+                return messages, int.from_bytes(payload[:2], "big"), payload[2:].decode()
+
+    async def end(self):
+        """Read to the end of the stream; returns the frames that came."""
+        frames = []
+        with contextlib.suppress(EOFError, trio.BrokenResourceError, trio.ClosedResourceError):
+            while True:
+                frames.append(await self.frame())
+        return frames
+
+
+# The app of these tests.
+
+
+@attrs.frozen
+class Add:
+    by: int = 1
+
+
+@attrs.frozen
+class Wait:
+    """Waits so many seconds, and answers with its label."""
+
+    seconds: float
+    label: str = ""
+
+
+@attrs.frozen
+class Fill:
+    """Put that many characters into the document."""
+
+    size: int
+
+
+@attrs.frozen
+class Burst:
+    """Commit so many patches of that size in one step."""
+
+    size: int
+    times: int
+
+
+@attrs.frozen
+class Fail:
+    pass
+
+
+@attrs.frozen
+class Refuse:
+    text: str
+
+
+@attrs.frozen
+class ReturnNaN:
+    pass
+
+
+def _explode(instance, attribute, value):
+    raise LookupError("swordfish")
+
+
+@attrs.frozen
+class Exploding:
+    value: int = attrs.field(validator=_explode)
+
+
+@attrs.frozen
+class Destroy:
+    reason: str = ""
+
+
+def app_of(**namespace):
+    def modify_document(doc):
+        doc.data["n"] = 0
+
+    def on_add(doc, message):
+        doc.data["n"] += message.by
+        return doc.data["n"]
+
+    async def on_wait(doc, message):
+        await trio.sleep(message.seconds)
+        doc.data["n"] += 1
+        return message.label
+
+    def on_fill(doc, message):
+        doc.data["text"] = "x" * message.size
+        return message.size
+
+    def on_burst(doc, message):
+        for number in range(message.times):
+            doc.data["text"] = str(number) * message.size
+            doc.commit()
+
+    def on_fail(doc, message):
+        doc.data["n"] = -1
+        raise ValueError("swordfish")
+
+    def on_refuse(doc, message):
+        doc.data["n"] = -1
+        raise Rejected(message.text)
+
+    def on_return_nan(doc, message):
+        doc.data["n"] = -1
+        return float("nan")
+
+    def on_destroy(doc, message):
+        doc.data["n"] = 99
+        doc.session_context.destroy(reason=message.reason)
+
+    marks = {Add: on_add, Wait: on_wait, Fill: on_fill, Fail: on_fail, Refuse: on_refuse, ReturnNaN: on_return_nan}
+    marks |= {Destroy: on_destroy, Exploding: on_add, Burst: on_burst}
+    functions = {str(number): receives(cls, from_client=True)(func) for number, (cls, func) in enumerate(marks.items())}
+    return Application(
+        NamespaceHandler({"modify_document": modify_document} | functions | namespace, where="app"), name="app"
+    )
+
+
+def page_in(text):
+    return json.loads(html.unescape(re.search(r'name="supervisor" content="([^"]*)"', text)[1]))
+
+
+class Table:
+    """A running app, and peers at it."""
+
+    def __init__(self, app):
+        self.app = app
+        self.detached = []
+        app.server.runtime.instruments.connection_detached = lambda **told: self.detached.append(told["code"])
+
+    async def page(self, **query):
+        target = "/app" + "".join(f"?{name}={value}" for name, value in query.items())
+        answer = await self.app.get(target)
+        assert answer.status == 200
+        return page_in(answer.text)
+
+    async def peer(self, **headers):
+        """A peer with an open websocket, which has said nothing yet."""
+        peer = Peer(await self.app.listener.connect())
+        assert (await peer.shake_hands(**headers)).startswith(b"HTTP/1.1 101 ")
+        return peer
+
+    async def attached(self, page=None):
+        """A peer that is attached: (peer, attached, session context)."""
+        page = page or await self.page()
+        peer = await self.peer()
+        attached, _ = await peer.attach(page)
+        return peer, attached, self.app.actor.find(attached["session"]).context
+
+    async def returned(self, attached, **options):
+        """A peer that came back: (peer, its `attached`)."""
+        peer = await self.peer()
+        return peer, await peer.resume(attached, **options)
+
+
+@pytest.fixture
+def serve(supervise):
+    """A running app in memory: `async with serve(**namespace, options=…) as table`."""
+
+    @contextlib.asynccontextmanager
+    async def run(*, options=None, **namespace):
+        async with supervise(app_of(**namespace), options=options) as app:
+            yield Table(app)
+
+    return run
+
+
+@pytest.fixture
+async def table(serve):
+    async with serve() as table:
+        yield table
+
+
+def options_of(application=None, **websocket):
+    return ServerOptions(application=ApplicationOptions(**application or {}), websocket=WebSocketOptions(**websocket))
+
+
+def small_buffers(sock, *, send=None, receive=None):
+    if send is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send)
+    if receive is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+
+
+class Tcp:
+    """The app on a port of the loopback interface."""
+
+    def __init__(self, server, address):
+        self.server, self.address = server, address
+        [self.actor] = server.applications.values()
+        self.incidents = []
+        self.streams = []
+        server.runtime.instruments.failed = self.incidents.append
+
+    async def stream(self, *, receive=None):
+        sock = trio.socket.socket()
+        small_buffers(sock, receive=receive)
+        await sock.connect(self.address)
+        stream = trio.SocketStream(sock)
+        self.streams.append(stream)
+        return stream
+
+    async def page(self):
+        return page_in((await get(await self.stream(), "/app")).text)
+
+    async def peer(self, **options):
+        peer = Peer(await self.stream(**options))
+        assert (await peer.shake_hands()).startswith(b"HTTP/1.1 101 ")
+        return peer
+
+
+@pytest.fixture
+def serve_tcp():
+    """The app on real sockets and real time: `async with serve_tcp(options) as tcp`."""
+
+    @contextlib.asynccontextmanager
+    async def run(options=None, *, send=None):
+        server = Server([app_of()], options=options)
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        small_buffers(listeners[0].socket, send=send)
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(server.serve, listeners)
+                tcp = Tcp(server, listeners[0].socket.getsockname())
+                try:
+                    yield tcp
+                finally:
+                    for stream in tcp.streams:
+                        stream.socket.close()
+                server.stop()
+
+    return run
+
+
+async def all_blocked():
+    await trio.testing.wait_all_tasks_blocked()
+
+
+# The handshake.
+
+_READ_AS_ASCII = [
+    "Host",
+    "Connection",
+    "Upgrade",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Extensions",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Key",
+]
+
+
+@pytest.mark.parametrize("header", _READ_AS_ASCII)
+async def test_a_header_that_is_not_ascii_is_answered_with_400_and_the_server_lives(table, header):
+    """Trap: wsproto decodes these as ASCII, and one of them kills `serve_websocket`."""
+    peer = Peer(await table.app.listener.connect())
+    value = {"Connection": b"Upgrade, \xff", "Upgrade": b"websocket, \xff"}.get(header, b"localhost\xff")
+    assert (await peer.shake_hands(**{header: value})).startswith(b"HTTP/1.1 400 ")
+    assert await peer.end() == []
+    await table.attached()
+
+
+async def test_headers_that_are_not_ascii_over_tcp(serve_tcp):
+    async with serve_tcp() as tcp:
+        for header in _READ_AS_ASCII:
+            peer = Peer(await tcp.stream())
+            value = {"Connection": b"Upgrade, \xc3\xa4", "Upgrade": b"websocket, \xff"}.get(header, b"\xff")
+            assert (await peer.shake_hands(**{header: value})).startswith(b"HTTP/1.1 400 ")
+        peer = await tcp.peer()
+        assert (await peer.attach(await tcp.page()))[0]["type"] == "attached"
+        assert tcp.incidents == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_WebSocket_Version": b"12"},
+        {"Sec_WebSocket_Version": b""},
+        {"Sec_WebSocket_Version": None},
+        {"Sec_WebSocket_Key": None},
+    ],
+)
+async def test_a_wrong_handshake_is_refused_and_is_no_incident(table, headers):
+    peer = Peer(await table.app.listener.connect())
+    with trio.fail_after(1):
+        head = await peer.shake_hands(**headers)
+        assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 426 "))
+        await peer.end()
+    await table.attached()
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([name.replace("-", "_") for name in _READ_AS_ASCII if name != "Host"] + ["X_Other"]),
+        st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)).map(lambda text: text.strip().encode()),
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_no_handshake_is_our_incident(headers):
+    async def main():
+        async with harness.supervise(app_of()) as app:
+            peer = Peer(await app.listener.connect())
+            with contextlib.suppress(EOFError, trio.BrokenResourceError), trio.move_on_after(30):
+                await peer.shake_hands(**headers)
+            assert app.incidents == []
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def test_extensions_and_subprotocols_are_never_agreed_to(table):
+    peer = Peer(await table.app.listener.connect())
+    head = await peer.shake_hands(
+        Sec_WebSocket_Extensions=b"permessage-deflate; client_max_window_bits", Sec_WebSocket_Protocol=b"chat, other"
+    )
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert b"extensions" not in head.lower()
+    assert b"protocol:" not in head.lower()
+
+
+async def test_a_connection_has_the_request_that_opened_it(table):
+    page = await table.page()
+    peer = await table.peer(Cookie=b"a=1", Origin=b"http://localhost")
+    await peer.attach(page)
+    [session] = table.app.sessions
+    [connection] = session.connections
+    assert connection.request.cookies == {"a": "1"}
+    assert connection.request.path == "/app/-/websocket"
+    assert connection.request.headers["origin"] == "http://localhost"
+
+
+async def test_a_peer_that_does_not_read_its_handshake_is_let_go(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        theirs, ours = trio.testing.lockstep_stream_pair()
+        nursery.start_soon(table.app.server.handle, ours)
+        await Peer(theirs).ask()
+        await trio.sleep(10.1)
+        assert (await theirs.receive_some()).startswith(b"HTTP/1.1 101 ")  # it was on its way
+        assert await theirs.receive_some() == b""
+
+
+# The first frame.
+
+
+async def test_a_peer_that_says_nothing_is_closed_with_4408(table):
+    peer = await table.peer()
+    began = trio.current_time()
+    messages, code, _ = await peer.closed()
+    assert (messages, code) == ([], 4408)  # no `closing`: it may speak another language
+    assert trio.current_time() - began == pytest.approx(10)
+    assert await peer.end() == []
+
+
+async def test_a_ping_is_no_first_frame(table):
+    peer = await table.peer()
+    for _ in range(9):
+        await trio.sleep(1)
+        await peer.send_frame(PING, b"x")
+        assert await peer.frame() == (PONG, b"x")
+    assert (await peer.closed())[1] == 4408
+
+
+@pytest.mark.parametrize("token", ["forged", "a.b.c", "x" * 4096])
+async def test_a_forged_token_is_closed_with_4401(table, token):
+    await table.page()
+    peer = await table.peer()
+    await peer.send_json(type="attach", token=token)
+    [closing], code, reason = await peer.closed()
+    assert (closing["type"], closing["code"], closing["reason"]) == ("closing", 4401, reason)
+    assert closing["retry_after"] is None
+    assert code == 4401
+    assert "not one of ours" in reason
+
+
+async def test_a_token_expires_after_300_seconds(serve):
+    async with serve(options=options_of({"linger": 1000.0})) as table:
+        page = await table.page()
+        await trio.sleep(300)
+        await (await table.peer()).attach(page)
+        await trio.sleep(1)
+        peer = await table.peer()
+        await peer.send_json(type="attach", token=page["token"])
+        [_], code, reason = await peer.closed()
+        assert code == 4401
+        assert "expired" in reason
+
+
+async def test_a_token_of_another_app_is_refused(autojump_clock):
+    other = Application(NamespaceHandler({}, where="other"), name="other")
+    server, listener = Server([app_of(), other]), MemoryListener()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve, [listener])
+        page = page_in((await get(await listener.connect(), "/other")).text)
+        for path, code in (("/app/-/websocket", 4401), ("/other/-/websocket", None)):
+            peer = Peer(await listener.connect())
+            await peer.shake_hands(path)
+            await peer.send_json(type="attach", token=page["token"])
+            if code is None:
+                assert (await peer.message())["type"] == "attached"
+            else:
+                assert (await peer.closed())[1] == code
+        server.stop()
+
+
+async def test_no_session_and_a_wrong_key_get_the_same_answer(table):
+    _, attached, session = await table.attached()
+    answers = []
+    for changed in ({"session": "unknown"}, {"key": "wrong"}, {"key": "\ud800"}):
+        peer = await table.peer()
+        await peer.send_json(
+            type="resume",
+            **{key: attached[key] for key in ("session", "key", "client", "epoch")} | changed,
+            revision=1,
+            confirmed=0,
+        )
+        answers.append(await peer.closed())
+    gone = await table.page()
+    table.app.context.destroy_session(gone["session"])
+    peer = await table.peer()
+    await peer.send_json(type="attach", token=gone["token"])
+    answers.append(await peer.closed())
+    session.destroy()
+    await all_blocked()
+    peer = await table.peer()
+    await peer.send_json(
+        type="resume", **{key: attached[key] for key in ("session", "key", "client", "epoch")}, revision=1, confirmed=0
+    )
+    answers.append(await peer.closed())
+    first = answers.pop(0)
+    assert first[1] == 4404
+    answers = [answer for answer in answers if answer[1] != 4400]  # a lone surrogate may be no message at all
+    assert len(answers) >= 3
+    assert all(answer == first for answer in answers)
+
+
+# Protocol errors.
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        ((TEXT, b"no json"), 4400),
+        ((TEXT, b"{}"), 4400),
+        ((TEXT, b'{"type":"attach"}'), 4400),
+        ((TEXT, b'{"type":"attach","token":"x","more":1}'), 4400),
+        ((TEXT, b'{"type":"attach","token":""}'), 4400),
+        ((TEXT, b'{"type":"send","number":1,"name":"Add","fields":{},"confirmed":0}'), 4400),
+        ((TEXT, b'{"type":"unknown"}'), 4400),
+        ((TEXT, b"[" * 100_000), 4400),
+        ((TEXT, b'{"\\ud800":1}'), 4400),
+        ((BINARY, b"{}"), 4400),
+        ((TEXT, b"\xff"), LOST),  # of these the library says nothing, it just closes
+        ((3, b""), LOST),
+        ((0, b"continued"), LOST),
+        ((PING, b"x" * 126), LOST),
+        ((TEXT | 0x40, b"{}"), LOST),
+    ],
+)
+async def test_a_first_frame_against_the_rules_ends_its_connection_only(table, frame, code):
+    neighbour, _, _ = await table.attached()
+    peer = await table.peer()
+    await peer.send_frame(*frame)
+    if code == LOST:
+        assert [frame for frame in await peer.end() if frame[0] != CLOSE] == []
+    else:
+        assert (await peer.closed())[:2] == ([], code)
+        assert await peer.end() == []
+    await neighbour.send("Add")
+    assert (await neighbour.message())["type"] == "patch"
+    assert table.app.incidents == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "attach", "token": "x"},
+        {"type": "resume", "session": "s", "key": "k", "client": "c", "epoch": "e", "revision": 1, "confirmed": 0},
+        {"type": "send", "number": 2, "name": "Add", "fields": {}, "confirmed": 0},
+        {"type": "send", "number": 1, "name": "Add", "fields": {}, "confirmed": 1},
+        {"type": "send", "number": 1, "name": "Add", "fields": [], "confirmed": 0},
+        {"type": "send", "number": 1, "name": "Add", "fields": {}, "confirmed": 0, "more": 1},
+        {"type": "send", "number": 0, "name": "Add", "fields": {}, "confirmed": 0},
+        {"type": "send", "number": 1.5, "name": "Add", "fields": {}, "confirmed": 0},
+    ],
+)
+async def test_a_later_frame_against_the_rules_is_closed_with_4400(table, message):
+    neighbour, _, session = await table.attached()
+    peer, _, _ = await table.attached(await table.page(session=session.id))
+    await peer.send_json(**message)
+    [closing], code, reason = await peer.closed()
+    assert (closing["type"], closing["code"], code) == ("closing", 4400, 4400)
+    assert closing["reason"].encode()[:123].decode() == reason
+    assert await peer.end() == []
+    await all_blocked()
+    assert len(session.connections) == 1
+    await neighbour.send("Add")
+    assert (await neighbour.message())["type"] == "patch"
+    assert table.detached == [4400]
+    assert table.app.incidents == []
+
+
+async def test_more_sends_than_the_window_are_against_the_rules(table):
+    peer, _, _ = await table.attached()
+    await peer.send("Wait", seconds=5)
+    for _ in range(64):
+        await peer.send("Add")
+    assert (await peer.closed())[1] == 4400
+    # What was accepted is done all the same.
+    await trio.sleep(10)
+    [session] = table.app.sessions
+    async with session.locked_document() as doc:
+        assert doc.data["n"] == 64
+
+
+async def test_patches_do_not_follow_the_close_frame(table):
+    """RFC 6455, 5.5.1; the session goes on, and this connection has begun to close."""
+    neighbour, _, session = await table.attached()
+    peer, _, _ = await table.attached(await table.page(session=session.id))
+    await peer.send_frame(TEXT, b"{}")
+    await all_blocked()
+    await neighbour.send("Add")
+    await all_blocked()
+    frames = []
+    with trio.fail_after(60):
+        frames = await peer.end()
+    assert [opcode for opcode, _ in frames] == [TEXT, CLOSE]
+
+
+async def test_an_answer_does_not_follow_the_close_frame_and_is_kept(table):
+    peer, attached, _ = await table.attached()
+    await peer.send("Wait", seconds=1, label="slow")
+    await peer.send_frame(TEXT, b"{}")
+    assert [opcode for opcode, _ in await peer.end()] == [TEXT, CLOSE]
+    peer, _ = await table.returned(attached)
+    assert [(await peer.message())["type"] for _ in range(2)] == ["patch", "answer"]
+
+
+# Too big.
+
+
+async def test_a_message_that_is_too_big_is_1009_and_we_close(table):
+    peer, _, session = await table.attached()
+    await peer.send_frame(TEXT, b" " * (1024 * 1024 + 1))
+    assert (await peer.closed())[:2] == ([], 1009)
+    began = trio.current_time()
+    assert await peer.end() == []
+    assert trio.current_time() - began <= 2
+    await all_blocked()
+    assert session.connections == ()
+    assert table.detached == [1009]
+
+
+async def test_a_message_of_just_the_limit_is_taken(serve):
+    async with serve(options=options_of(max_message_size=1000)) as table:
+        peer, _, _ = await table.attached()
+        message = b'{"type":"send","number":1,"name":"Add","fields":{},"confirmed":0}'
+        await peer.send_frame(TEXT, message.ljust(1000))
+        assert (await peer.message())["type"] == "patch"
+        assert (await peer.message())["type"] == "answer"
+        await peer.send_frame(TEXT, b" " * 600, fin=False)
+        await peer.send_frame(0, b" " * 600)
+        assert (await peer.closed())[1] == 1009
+
+
+async def test_nothing_is_sent_after_1009(serve):
+    async with serve() as table:
+        neighbour, _, session = await table.attached()
+        peer, _, _ = await table.attached(await table.page(session=session.id))
+        await peer.send_frame(TEXT, b" " * (1024 * 1024 + 1))
+        await all_blocked()
+        await neighbour.send("Add")
+        assert [opcode for opcode, _ in await peer.end()] == [CLOSE]
+
+
+async def test_1009_reaches_a_client_that_goes_on_sending_over_tcp(serve_tcp):
+    """Closing with unread input resets the connection, and the client would come back and send the same again."""
+    async with serve_tcp(options_of(close_timeout=0.3)) as tcp:
+        peer = await tcp.peer()
+        await peer.attach(await tcp.page())
+        codes = []
+
+        async def read():
+            codes.extend(int.from_bytes(payload[:2], "big") for opcode, payload in await peer.end() if opcode == CLOSE)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await peer.send_frame(TEXT, b" " * (8 * 1024 * 1024))
+        assert codes == [1009]
+
+
+# Pings.
+
+
+async def test_a_client_that_never_answers_is_cut_after_two_intervals(table):
+    peer, _, session = await table.attached()
+    began = trio.current_time()
+    assert await peer.frame() == (PING, b"")
+    assert trio.current_time() - began == pytest.approx(20)
+    assert await peer.end() == []
+    assert trio.current_time() - began == pytest.approx(40)
+    await all_blocked()
+    assert session.connections == ()
+    assert table.detached == [LOST]
+
+
+@pytest.mark.parametrize("frame", [(PONG, b""), (PONG, b"unasked"), (PING, b""), "half"])
+async def test_a_client_that_sends_anything_lives(table, frame):
+    peer, _, session = await table.attached()
+    if frame == "half":
+        await peer.stream.send_all(bytes([0x81, 0xFE, 0x10, 0]) + b"\0\0\0\0")  # the head of a long message
+    for _ in range(10):
+        await trio.sleep(19)
+        if frame == "half":
+            await peer.stream.send_all(b" ")
+        else:
+            await peer.send_frame(*frame)
+    assert len(session.connections) == 1
+
+
+async def test_pings_are_pushed_with_no_hand_of_the_library(table):
+    """Trap: the library's own `ping()` hangs when the connection closes under it."""
+    peer, _, session = await table.attached()
+    for _ in range(3):
+        assert await peer.frame() == (PING, b"")
+        await peer.send_frame(PONG, b"")
+    session.destroy()
+    with trio.fail_after(CONNECTION_GRACE):
+        await session.wait_destroyed()
+
+
+async def test_a_ping_while_we_say_goodbye_ends_the_connection_only(table):
+    """Trap: it makes the library raise LocalProtocolError (trio-websocket #184)."""
+    neighbour, _, _ = await table.attached()
+    peer, _, session = await table.attached()
+    session.destroy()
+    await all_blocked()
+    for _ in range(3):
+        with contextlib.suppress(trio.BrokenResourceError):
+            await peer.send_frame(PING, b"x")
+    with trio.fail_after(CONNECTION_GRACE):
+        await session.wait_destroyed()
+    await neighbour.send("Add")
+    assert (await neighbour.message())["type"] == "patch"
+    assert table.app.incidents == []
+
+
+async def test_no_ping_follows_the_close_frame(serve):
+    async with serve(options=options_of(ping_interval=1.0, close_timeout=2.5)) as table:
+        peer, _, session = await table.attached()
+        await trio.sleep(0.5)
+        session.destroy()
+        await all_blocked()
+        assert [opcode for opcode, _ in await peer.end()] == [TEXT, CLOSE]
+
+
+async def test_pings_are_answered_while_the_session_has_no_room(serve):
+    """Trap: with its queue full the library reads nothing and answers no ping; so it has room for a whole window."""
+    async with serve(options=options_of({"mailbox_capacity": 1})) as table:
+        peer, _, _ = await table.attached()
+        await peer.send("Wait", seconds=20)
+        for _ in range(63):
+            await peer.send("Add")
+        await all_blocked()
+        await peer.send_frame(PING, b"are you there?")
+        assert await peer.frame() == (PONG, b"are you there?")
+        await trio.sleep(21)
+        answers = [await peer.message() for _ in range(128)]
+        assert [m["number"] for m in answers if m["type"] == "answer"] == list(range(1, 65))
+
+
+# The end.
+
+
+@pytest.mark.parametrize("reason", ["", "by order", "ä" * 100, "x" * 122 + "€", "a\ud800b"])
+async def test_a_destroyed_session_is_4410_with_its_reason(table, reason):
+    peer, _, session = await table.attached()
+    session.destroy(reason=reason)
+    [closing], code, shown = await peer.closed()
+    sent = reason.replace("\ud800", "?")
+    assert closing == {"type": "closing", "code": 4410, "reason": sent, "retry_after": None}
+    assert code == 4410
+    assert shown == sent.encode()[:123].decode("utf-8", "ignore")
+    assert await peer.end() == []
+    await session.wait_destroyed()
+    assert table.detached == [4410]
+    assert table.app.incidents == []
+
+
+@pytest.mark.parametrize("attempt", range(5))
+async def test_what_a_handler_changed_before_it_destroyed_its_session_is_sent(table, attempt):
+    peer, _, _ = await table.attached()
+    await peer.send("Destroy", reason="done")
+    messages, code, reason = await peer.closed()
+    assert [message["type"] for message in messages] == ["patch", "answer", "closing"]
+    assert messages[0]["operations"][0]["value"] == 99
+    assert (code, reason) == (4410, "done")
+
+
+async def test_a_peer_that_does_not_answer_the_close_is_let_go(table):
+    """Trap: the library's `aclose()` waits for it without end."""
+    peer, _, session = await table.attached()
+    began = trio.current_time()
+    session.destroy()
+    await session.wait_destroyed()
+    assert trio.current_time() - began == pytest.approx(2)
+    assert [opcode for opcode, _ in await peer.end()] == [TEXT, CLOSE]
+
+
+async def test_a_peer_that_does_not_read_is_let_go(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        _, session = await lockstep(table, nursery)
+        for _ in range(3):
+            await session.with_locked_document(lambda doc: doc.data.update(n=doc.data["n"] + 1))
+        began = trio.current_time()
+        session.destroy()
+        await session.wait_destroyed()
+        assert trio.current_time() - began < CONNECTION_GRACE
+        assert [task for task in tasks() if "websocket" in task or session.id[:8] in task] == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_leaves_politely_is_answered(table):
+    peer, _, session = await table.attached()
+    await peer.send_frame(CLOSE, struct.pack("!H", 1001) + b"bye")
+    assert (await peer.closed())[:2] == ([], 1001)
+    assert await peer.end() == []
+    await all_blocked()
+    assert session.connections == ()
+    assert table.detached == [1001]
+
+
+async def test_a_client_that_is_gone_is_noticed(table):
+    peer, _, session = await table.attached()
+    await trio.aclose_forcefully(peer.stream)
+    await all_blocked()
+    assert session.connections == ()
+    assert table.detached == [LOST]
+
+
+async def test_a_restart_tells_clients_when_to_come_back(serve):
+    async with serve() as table:
+        peers = [(await table.attached())[0] for _ in range(5)]
+        silent = await table.peer()
+        table.app.server.stop()
+        delays = set()
+        for peer in peers:
+            [closing], code, reason = await peer.closed()
+            assert (closing["type"], closing["code"], code) == ("closing", 1012, 1012)
+            assert reason == "the server is restarting"
+            assert 0 <= closing["retry_after"] <= 3
+            delays.add(closing["retry_after"])
+        assert len(delays) > 1
+        assert await silent.end() == []
+
+
+def tasks():
+    """The names of all tasks."""
+
+    def walk(task):
+        yield task.name
+        for nursery in task.child_nurseries:
+            for child in nursery.child_tasks:
+                yield from walk(child)
+
+    return list(walk(trio.lowlevel.current_root_task()))
+
+
+async def test_when_a_session_is_destroyed_nothing_of_it_runs(table):
+    before = sorted(tasks())
+    page = await table.page()
+    peers = [(await table.attached(page))[0] for _ in range(3)]
+    [session] = table.app.sessions
+    session.start_soon(trio.sleep_forever)
+    await peers[0].send("Wait", seconds=1000)
+    await all_blocked()
+    assert len(tasks()) > len(before)
+    session.destroy()
+    await session.wait_destroyed()
+    assert sorted(tasks()) == before
+
+
+# Coming back.
+
+
+async def test_exactly_the_missed_patches_come_once_and_in_order(table):
+    peer, attached, session = await table.attached()
+    await peer.send("Add")
+    assert (await peer.message())["to"] == 2
+    await trio.aclose_forcefully(peer.stream)
+    await all_blocked()
+    for by in (10, 20, 30):
+        await session.with_locked_document(lambda doc, by: doc.data.update(n=by), by)
+    peer, again = await table.returned(attached, revision=2)
+    assert (again["resumed"], again["revision"], again["client"]) == (True, 5, attached["client"])
+    assert again["received"] == 1
+    patches = [await peer.message() for _ in range(3)]
+    assert [(patch["from"], patch["to"]) for patch in patches] == [(2, 3), (3, 4), (4, 5)]
+    assert [patch["operations"][0]["value"] for patch in patches] == [10, 20, 30]
+    assert (await peer.message()) == {"type": "answer", "number": 1, "value": 1}
+    await peer.send("Add", number=2)
+    assert (await peer.message())["from"] == 5
+
+
+async def test_who_missed_nothing_gets_nothing(table):
+    peer, attached, _ = await table.attached()
+    await trio.aclose_forcefully(peer.stream)
+    peer, again = await table.returned(attached)
+    assert again["resumed"]
+    await all_blocked()
+    assert peer.unread == b""
+
+
+@pytest.mark.parametrize("changed", [{"epoch": "another"}, {"revision": -1}, {"revision": 0}, {"revision": 7}], ids=str)
+async def test_who_cannot_be_brought_up_by_patches_gets_a_snapshot(table, changed):
+    """Another epoch, no mirror, a revision from before the log, one from the future."""
+    peer, attached, session = await table.attached()
+    await session.with_locked_document(lambda doc: doc.data.update(n=5))
+    await trio.aclose_forcefully(peer.stream)
+    await all_blocked()
+    if changed == {"revision": 0}:  # the log begins with the first patch, which was before
+        for number in range(MAX_REVISIONS + 1):
+            await session.with_locked_document(lambda doc, number: doc.data.update(n=-number), number)
+    peer, again = await table.returned(attached, **changed)
+    assert again["resumed"] is False
+    assert (again["client"] == attached["client"]) == ("epoch" not in changed)
+    snapshot = await peer.message()
+    assert (snapshot["type"], snapshot["revision"]) == ("snapshot", again["revision"])
+
+
+async def test_the_log_reaches_back_1000_revisions(table):
+    peer, attached, session = await table.attached()
+    await trio.aclose_forcefully(peer.stream)
+    await all_blocked()
+    for number in range(MAX_REVISIONS):
+        await session.with_locked_document(lambda doc, number: doc.data.update(n=-number - 1), number)
+    peer, again = await table.returned(attached)
+    assert again["resumed"]
+    patches = [await peer.message() for _ in range(MAX_REVISIONS)]
+    assert [patch["to"] for patch in patches] == list(range(2, MAX_REVISIONS + 2))
+    await session.with_locked_document(lambda doc: doc.data.update(n="more"))
+    _, again = await table.returned(attached)
+    assert not again["resumed"]
+
+
+async def test_the_log_has_a_bound_in_bytes(table):
+    peer, attached, session = await table.attached()
+    await trio.aclose_forcefully(peer.stream)
+    await all_blocked()
+    for size in (400_000, 400_001):
+        await session.with_locked_document(lambda doc, size: doc.data.update(text="x" * size), size)
+    assert (await table.returned(attached))[1]["resumed"]
+    await session.with_locked_document(lambda doc: doc.data.update(text="x" * 400_002))
+    assert not (await table.returned(attached))[1]["resumed"]
+
+
+async def test_kept_answers_are_sent_again_until_they_are_confirmed(table):
+    peer, attached, _ = await table.attached()
+    for number in (1, 2, 3):
+        await peer.send("Refuse", text=str(number))
+        assert (await peer.message())["text"] == str(number)
+    for confirmed, numbers in ((0, [1, 2, 3]), (2, [3]), (2, [3]), (3, [])):
+        await trio.aclose_forcefully(peer.stream)
+        peer, again = await table.returned(attached, confirmed=confirmed)
+        assert again["received"] == 3
+        assert [(await peer.message())["number"] for _ in numbers] == numbers
+    await all_blocked()
+    assert peer.unread == b""
+
+
+async def test_confirming_what_cannot_be_is_against_the_rules(table):
+    _, attached, session = await table.attached()
+    peer = await table.peer()
+    closing = await peer.resume(attached, confirmed=1)
+    assert (closing["type"], closing["code"]) == ("closing", 4400)
+    assert (await peer.closed())[1] == 4400
+    assert len(session.connections) == 1  # the one that was attached stays
+
+
+async def test_a_message_that_is_sent_again_is_done_once(table):
+    peer, attached, _ = await table.attached()
+    await peer.send("Add", number=1)
+    assert [(await peer.message())["type"] for _ in range(2)] == ["patch", "answer"]
+    await peer.send("Add", number=1)
+    assert await peer.message() == {"type": "answer", "number": 1, "value": 1}
+    await trio.aclose_forcefully(peer.stream)
+    peer, _ = await table.returned(attached, revision=2)
+    assert await peer.message() == {"type": "answer", "number": 1, "value": 1}
+    await peer.send("Add", number=1)
+    assert await peer.message() == {"type": "answer", "number": 1, "value": 1}
+    await peer.send("Add", number=2, confirmed=1)
+    assert (await peer.message())["operations"][0]["value"] == 2
+
+
+async def test_a_message_that_is_sent_again_before_its_answer_is_done_once(table):
+    peer, _, _ = await table.attached()
+    await peer.send("Wait", seconds=1, number=1)
+    await peer.send("Wait", seconds=1, number=1)
+    await trio.sleep(3)
+    assert [(await peer.message())["type"] for _ in range(2)] == ["patch", "answer"]
+    assert peer.unread == b""
+
+
+async def test_a_handler_goes_on_when_its_connection_ends(table):
+    """… and its answer is delivered after the reconnect."""
+    peer, attached, _ = await table.attached()
+    await peer.send("Wait", seconds=5, label="slow")
+    await all_blocked()
+    await trio.aclose_forcefully(peer.stream)
+    await trio.sleep(1)
+    peer, again = await table.returned(attached)
+    assert again["received"] == 1
+    assert (await peer.message())["type"] == "patch"
+    assert await peer.message() == {"type": "answer", "number": 1, "value": "slow"}
+
+
+async def test_an_answer_that_came_while_nobody_was_there_is_delivered_after_the_reconnect(table):
+    peer, attached, _ = await table.attached()
+    await peer.send("Wait", seconds=1, label="slow")
+    await all_blocked()
+    await trio.aclose_forcefully(peer.stream)
+    await trio.sleep(5)
+    peer, _ = await table.returned(attached)
+    assert [(await peer.message())["type"] for _ in range(2)] == ["patch", "answer"]
+
+
+async def test_a_client_is_forgotten_after_linger(serve):
+    async with serve() as table:
+        neighbour, _, session = await table.attached()
+        page = await table.page(session=session.id)
+        peer, attached, _ = await table.attached(page)
+        await peer.send("Refuse", text="no")
+        await peer.message()
+        for seconds, same in ((14.9, True), (15.1, False)):
+            await trio.aclose_forcefully(peer.stream)
+            await trio.sleep(seconds)
+            await neighbour.send_frame(PONG)
+            peer, again = await table.returned(attached)
+            assert (again["client"] == attached["client"]) is same
+            assert again["received"] == (1 if same else 0)
+            assert again["resumed"]  # the log has what it missed all the same
+
+
+async def test_the_resume_key_is_valid_however_old_the_page(table):
+    peer, attached, _ = await table.attached()
+    for _ in range(60):
+        await trio.sleep(15)
+        await peer.send_frame(PONG)
+    await trio.aclose_forcefully(peer.stream)
+    await trio.sleep(10)
+    _, again = await table.returned(attached)
+    assert again["resumed"]
+
+
+async def test_a_session_lingers_from_creation_and_from_the_last_detach(table):
+    page = await table.page()
+    [session] = table.app.sessions
+    await trio.sleep(14.9)
+    assert not session.destroyed
+    first, _, _ = await table.attached(page)
+    second, _, _ = await table.attached(page)
+    await trio.sleep(19)
+    await second.send_frame(PONG)
+    await trio.aclose_forcefully(first.stream)
+    await trio.sleep(19)
+    assert not session.destroyed
+    await trio.aclose_forcefully(second.stream)
+    await trio.sleep(14.9)
+    assert not session.destroyed
+    third, _, _ = await table.attached(page)
+    await trio.aclose_forcefully(third.stream)
+    await trio.sleep(14.9)
+    assert not session.destroyed
+    await trio.sleep(0.2)
+    assert session.destroyed
+
+
+async def test_a_session_that_nobody_attached_to_ends_after_linger(table):
+    await table.page()
+    [session] = table.app.sessions
+    await trio.sleep(15.1)
+    assert session.destroyed
+
+
+async def test_several_tabs_see_one_session(table):
+    page = await table.page()
+    tabs = [await table.attached(page) for _ in range(3)]
+    assert len({attached["client"] for _, attached, _ in tabs}) == 3
+    assert len({attached["key"] for _, attached, _ in tabs}) == 1
+    [session] = table.app.sessions
+    assert len(session.connections) == 3
+    assert len({connection.id for connection in session.connections}) == 3
+    await tabs[0][0].send("Add")
+    for peer, _, _ in tabs:
+        assert (await peer.message())["type"] == "patch"
+    assert (await tabs[0][0].message())["type"] == "answer"
+    await all_blocked()
+    assert tabs[1][0].unread == b""
+
+
+async def test_a_client_that_comes_back_before_its_old_connection_is_missed_takes_over(table):
+    older, attached, session = await table.attached()
+    newer, again = await table.returned(attached)
+    assert again["client"] == attached["client"]
+    assert await older.end() == []
+    await all_blocked()
+    assert len(session.connections) == 1
+    await newer.send("Add", number=1)
+    assert [(await newer.message())["type"] for _ in range(2)] == ["patch", "answer"]
+    assert table.detached == [LOST]
+
+
+async def test_who_takes_over_gets_the_answer_that_the_older_one_waited_for(serve):
+    """The older connection was waiting for room in the mailbox, and its accepted message is done all the same."""
+    async with serve(options=options_of({"mailbox_capacity": 1})) as table:
+        older, attached, session = await table.attached()
+        for number in range(4):
+            await older.send("Wait", seconds=5, label=str(number))
+        await all_blocked()
+        newer, again = await table.returned(attached)
+        assert again["received"] == 3  # in hand, queued, waiting for room; the fourth was not looked at
+        await newer.send("Wait", seconds=5, label="3", number=4)
+        answers = [await newer.message() for _ in range(8)]
+        assert [m["value"] for m in answers if m["type"] == "answer"] == ["0", "1", "2", "3"]
+        assert len(session.connections) == 1
+
+
+# Messages.
+
+
+async def test_what_is_wrong_with_a_message_is_told_by_type_and_field(table):
+    peer, _, _ = await table.attached()
+    wrong = [("Unknown", {}, "Unknown"), ("Add", {"by": "3"}, "by"), ("Add", {"more": 1}, "more")]
+    wrong += [("Wait", {}, "seconds"), ("Wait", {"seconds": 1, "label": None}, "label")]
+    for name, fields, part in wrong:
+        await peer.send(name, **fields)
+        error = await peer.message()
+        assert (error["type"], error["kind"], error["incident"]) == ("error", "invalid", None)
+        assert name in error["text"]
+        assert part in error["text"]
+    await peer.send("Add")
+    assert (await peer.message())["operations"][0]["value"] == 1
+
+
+@pytest.mark.parametrize("name", ["Fail", "ReturnNaN"])
+async def test_a_failure_rolls_back_and_is_told_by_its_incident(table, name):
+    peer, _, session = await table.attached()
+    await peer.send(name)
+    error = await peer.message()
+    [incident] = table.app.incidents
+    assert (error["kind"], error["incident"]) == ("failed", incident.id)
+    assert session.id.startswith(incident.session)
+    assert "swordfish" not in str(error)
+    async with session.locked_document() as doc:
+        assert doc.data["n"] == 0
+    table.app.incidents.clear()
+    await peer.send("Add")
+    assert (await peer.message())["type"] == "patch"
+
+
+async def test_a_rejection_rolls_back_and_is_told_by_its_text(table):
+    peer, _, session = await table.attached()
+    await peer.send("Refuse", text="<not> today")
+    error = await peer.message()
+    assert (error["kind"], error["text"], error["incident"]) == ("rejected", "<not> today", None)
+    async with session.locked_document() as doc:
+        assert doc.data["n"] == 0
+
+
+async def test_a_validator_that_fails_is_answered(table):
+    """A number that was accepted must be answered: its client won't send it again."""
+    peer, _, session = await table.attached()
+    await peer.send("Exploding", value=1)
+    error = await peer.message()
+    [incident] = table.app.incidents
+    assert (error["number"], error["kind"], error["incident"]) == (1, "failed", incident.id)
+    assert "swordfish" not in str(error)
+    assert session.id.startswith(incident.session)
+    assert "Exploding" in incident.what
+    table.app.incidents.clear()
+    await peer.send("Add")
+    assert (await peer.message())["type"] == "patch"
+
+
+async def test_a_full_mailbox_is_backpressure_and_then_an_error(serve):
+    async with serve(options=options_of({"mailbox_capacity": 1})) as table:
+        peer, _, _ = await table.attached()
+        for number in range(5):
+            await peer.send("Wait", seconds=25, label=str(number))
+        began = trio.current_time()
+        outcomes = {}
+        while len(outcomes) < 5:
+            message = await peer.message()
+            if message["type"] != "patch":
+                outcomes[message["number"]] = (message, trio.current_time() - began)
+        assert [outcomes[number][0]["type"] for number in range(1, 6)] == ["answer"] * 5
+    async with serve(options=options_of({"mailbox_capacity": 1})) as table:
+        peer, _, _ = await table.attached()
+        for _ in range(3):
+            await peer.send("Wait", seconds=1000)
+        began = trio.current_time()
+        error = await peer.message()
+        assert trio.current_time() - began == pytest.approx(30)
+        assert (error["type"], error["number"], error["kind"]) == ("error", 3, "rejected")
+        assert "busy" in error["text"]
+
+
+# Backlogs.
+
+
+async def lockstep(table, nursery):
+    """A peer whose every byte the server has to wait for: (peer, session); it is attached."""
+    page = await table.page()
+    theirs, ours = trio.testing.lockstep_stream_pair()
+    nursery.start_soon(table.app.server.handle, ours)
+    peer = Peer(theirs)
+    await peer.shake_hands()
+    attached, _ = await peer.attach(page)
+    peer.attached = attached
+    return peer, table.app.actor.find(page["session"]).context
+
+
+def fill(doc, size, mark="x"):
+    doc.data["text"] = mark * size
+
+
+async def put(session, size, mark="x"):
+    await session.with_locked_document(fill, size, mark)
+    await all_blocked()
+
+
+async def test_past_one_mebibyte_the_backlog_gives_way_to_one_snapshot(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for mark in "abcdefghij":
+            await put(session, 200_000, mark)
+        messages = []
+        while not messages or messages[-1]["type"] != "snapshot":
+            messages.append(await peer.message())
+        kinds = [message["type"] for message in messages]
+        assert kinds.count("snapshot") == 1
+        assert len(kinds) < 9
+        assert messages[-1]["data"]["text"][:1] == "j"
+        await put(session, 3)
+        patch = await peer.message()
+        assert (patch["type"], patch["from"]) == ("patch", messages[-1]["revision"])
+        nursery.cancel_scope.cancel()
+
+
+async def test_answers_come_after_the_snapshot_and_none_is_lost(serve):
+    """Those that were queued among the dropped patches too: an answer follows the patches that its message caused."""
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, _ = await lockstep(table, nursery)
+        for number in range(12):
+            if number % 2:
+                await peer.send("Fill", size=200_000 + number)
+            else:
+                await peer.send("Refuse", text=str(number))
+            await all_blocked()
+        seen, revision, answered = 1, 1, set()
+        while answered < set(range(1, 13)):
+            message = await peer.message()
+            if message["type"] == "patch":
+                assert message["from"] == seen
+                seen, size = message["to"], len(message["operations"][0]["value"])
+            elif message["type"] == "snapshot":
+                seen, size = message["revision"], len(message["data"]["text"])
+            else:
+                answered.add(message["number"])
+                if message["type"] == "answer":
+                    assert size >= message["value"], "an answer overtook what its message caused"
+        assert seen > revision
+        await all_blocked()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_burst_in_one_step_is_followed_by_a_snapshot_at_once(serve):
+    """Nothing was written yet when the limit was reached, so nothing is left that could drain."""
+    async with serve() as table:
+        peer, _, session = await table.attached()
+
+        def burst(doc):
+            for mark in "abcdefghij":
+                fill(doc, 300_000, mark)
+                doc.commit()
+
+        began = trio.current_time()
+        await session.with_locked_document(burst)
+        messages = []
+        while not messages or (messages[-1].get("data") or {}).get("text", "")[:1] != "j":
+            message = await peer.message()
+            messages.append(message)
+            if message["type"] == "patch" and message["operations"][0]["value"][:1] == "j":
+                break
+        assert any(message["type"] == "snapshot" for message in messages)
+        assert trio.current_time() - began < 1
+
+
+@pytest.mark.parametrize("times", range(1, 9))
+async def test_the_answer_of_a_burst_comes_after_all_of_it(table, times):
+    """Wherever in the burst, or behind it, the limit is reached."""
+    peer, _, _ = await table.attached()
+    await peer.send("Burst", size=300_000, times=times)
+    with trio.fail_after(1):
+        text, message = "", await peer.message()
+        while message["type"] != "answer":
+            text = message["data"]["text"] if message["type"] == "snapshot" else message["operations"][0]["value"]
+            message = await peer.message()
+    assert text == str(times - 1) * 300_000
+
+
+async def test_a_neighbour_is_not_delayed_by_one_that_does_not_read(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        _, session = await lockstep(table, nursery)
+        neighbour, _, _ = await table.attached(await table.page(session=session.id))
+        began = trio.current_time()
+        for number in range(20):
+            await put(session, 200_000 + number)
+            assert (await neighbour.message())["type"] == "patch"
+        assert trio.current_time() == began
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_does_not_read_is_told_the_end_once_it_does(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for mark in "abcd":
+            await put(session, 200_000, mark)
+        session.destroy(reason="over")
+        await trio.sleep(1.5)  # our patience with the backlog is over; the one with the client is not
+        messages, code, reason = await peer.closed()
+        assert [message["type"] for message in messages] == ["patch", "closing"]
+        assert (code, reason) == (4410, "over")
+        nursery.cancel_scope.cancel()
+
+
+async def test_no_snapshot_follows_the_close_frame(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for mark in "abcdefghij":
+            await put(session, 200_000, mark)
+        session.destroy(reason="over")
+        await all_blocked()
+        messages, _, _ = await peer.closed()
+        assert messages[-1]["type"] == "closing"
+        assert "snapshot" not in [message["type"] for message in messages]
+        assert await peer.end() == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_backlog_over_tcp(serve_tcp):
+    """A client with small buffers that doesn't read; its neighbour gets everything meanwhile."""
+    async with serve_tcp(send=8192) as tcp:
+        page = await tcp.page()
+        slow, quick = await tcp.peer(receive=4096), await tcp.peer()
+        for peer in (slow, quick):
+            await peer.attach(page)
+        session = tcp.actor.find(page["session"]).context
+        for number in range(40):
+            await session.with_locked_document(fill, 50_000 + number)
+            assert len((await quick.message())["operations"][0]["value"]) == 50_000 + number
+        await slow.send("Add")
+        answers, last = [], None
+        while not answers:
+            message = await slow.message()
+            if message["type"] == "answer":
+                answers.append(message)
+            else:
+                last = message
+        assert last["type"] == "snapshot" or last["operations"][0]["path"] == "/n"
+        assert tcp.incidents == []
+
+
+async def test_a_destroyed_session_does_not_wait_for_a_client_that_does_not_read_over_tcp(serve_tcp):
+    async with serve_tcp(options_of(close_timeout=0.2), send=8192) as tcp:
+        page = await tcp.page()
+        peer = await tcp.peer(receive=4096)
+        await peer.attach(page)
+        session = tcp.actor.find(page["session"]).context
+        for number in range(10):
+            await session.with_locked_document(fill, 100_000 + number)
+        session.destroy()
+        with trio.fail_after(CONNECTION_GRACE):
+            await session.wait_destroyed()
+        assert session.connections == ()
+        assert tcp.incidents == []
+
+
+@pytest.mark.parametrize("moment", ["before the first frame", "attached", "with a backlog"])
+async def test_a_peer_that_resets_the_connection_is_no_incident(serve_tcp, moment):
+    async with serve_tcp(send=8192) as tcp:
+        page = await tcp.page()
+        peer = await tcp.peer(receive=4096)
+        session = tcp.actor.find(page["session"]).context
+        if moment != "before the first frame":
+            await peer.attach(page)
+        if moment == "with a backlog":
+            for number in range(10):
+                await session.with_locked_document(fill, 100_000 + number)
+        peer.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.stream.socket.close()
+        while session.connections:
+            await trio.lowlevel.checkpoint()
+        assert (await get(await tcp.stream(), "/-/health")).status == 200
+        assert tcp.incidents == []
+
+
+async def test_a_peer_that_is_gone_before_its_handshake_is_read_is_no_incident(serve_tcp):
+    """A reset socket has no peer's name any more."""
+    async with serve_tcp() as tcp:
+        head = b"GET /app/-/websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        for _ in range(20):
+            stream = await tcp.stream()
+            await stream.send_all(head)
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stream.socket.close()
+        assert (await get(await tcp.stream(), "/-/health")).status == 200
+        assert tcp.incidents == []
+
+
+async def test_a_half_open_peer_is_served_until_it_is_missed(serve_tcp):
+    """It has ended its side of TCP, which a websocket can't do: the connection is over."""
+    async with serve_tcp() as tcp:
+        page = await tcp.page()
+        peer = await tcp.peer()
+        await peer.attach(page)
+        await peer.stream.send_eof()
+        assert await peer.end() == []
+        session = tcp.actor.find(page["session"])
+        while session.connections:
+            await trio.lowlevel.checkpoint()
+        assert tcp.incidents == []
+
+
+# Cancellation.
+
+
+async def test_cancelled_at_every_step_it_leaves_nothing_behind(autojump_clock):
+    """Step by step through a whole life: handshake, attach, a message, the end of the session, goodbye."""
+    completed = cancelled = 0
+    for steps in itertools.count():
+        async with harness.supervise(app_of()) as app:
+            page = page_in((await app.get("/app")).text)
+            session = app.actor.find(page["session"])
+            theirs, ours = trio.testing.memory_stream_pair()
+            [door] = app.server._doors.values()
+            peer = Peer(theirs)
+            connection = WebSocketConnection(ours, Request(), door, WebSocketOptions())
+
+            async def live(session=session, peer=peer, page=page):
+                with contextlib.suppress(EOFError, trio.BrokenResourceError, AssertionError):
+                    await peer.shake_hands()
+                    await peer.attach(page)
+                    await peer.send("Add")
+                    await peer.message()
+                    await peer.message()
+                    session.context.destroy(reason="over")
+                    await peer.closed()
+
+            async def cancel(scope, steps=steps):
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                scope.cancel()
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(live)
+                with trio.CancelScope() as scope:
+                    nursery.start_soon(cancel, scope)
+                    await connection.run()
+                    completed += 1
+                cancelled += scope.cancelled_caught
+                assert session.connections == {}
+                assert "0 attached" in repr(session.audience.feed)
+                assert connection._beat is None or connection._beat.ring is None
+                with pytest.raises(trio.ClosedResourceError):
+                    await ours.send_all(b"x")
+                await peer.end()
+                nursery.cancel_scope.cancel()
+            assert app.incidents == []
+        if completed > 3:
+            break
+    assert cancelled > 15
+
+
+@pytest.mark.parametrize("again", range(3))
+async def test_cancelled_while_it_waits_for_room_it_is_answered_all_the_same(serve, again):
+    async with serve(options=options_of({"mailbox_capacity": 1})) as table:
+        peer, attached, session = await table.attached()
+        for number in range(3):
+            await peer.send("Wait", seconds=1, label=str(number))
+        await all_blocked()
+        [connection] = table.app.actor.find(session.id).connections
+        connection.cancel()
+        await trio.sleep(5)
+        _, again = await table.returned(attached)
+        assert again["received"] == 3
+        assert again["revision"] == 4
+
+
+async def test_a_failure_of_ours_is_an_incident_and_ends_one_connection(table, monkeypatch):
+    neighbour, _, _ = await table.attached()
+    peer, _, session = await table.attached()
+    monkeypatch.setattr(WebSocketConnection, "_deliver", functools.partialmethod(_fail_here))
+    await peer.send("Add")
+    await peer.end()
+    [incident] = table.app.incidents
+    assert (incident.what, incident.application) == ("websocket connection", "app")
+    table.app.incidents.clear()
+    monkeypatch.undo()
+    await all_blocked()
+    assert session.connections == ()
+    await neighbour.send("Add")
+    assert (await neighbour.message())["type"] == "patch"
+
+
+async def _fail_here(self, wire, send):
+    raise RuntimeError("a bug")
+
+
+def test_options_say_what_the_issue_says():
+    options = WebSocketOptions()
+    assert options.max_message_size == options.max_backlog == 1024 * 1024
+    assert (options.first_frame_timeout, options.room_timeout) == (10.0, 30.0)
