@@ -19,12 +19,14 @@ from supervisor.errors import ActorGone as ActorGone
 from supervisor.errors import ApplicationError as ApplicationError
 from supervisor.errors import DeadlockError as DeadlockError
 from supervisor.errors import DocumentNotHeld as DocumentNotHeld
+from supervisor.errors import HandlerFailed as HandlerFailed
 from supervisor.errors import InvalidValue as InvalidValue
 from supervisor.errors import MailboxFull as MailboxFull
 from supervisor.errors import Rejected as Rejected
 from supervisor.errors import SessionGone as SessionGone
 from supervisor.errors import SessionRefused as SessionRefused
 from supervisor.errors import SupervisorError as SupervisorError
+from supervisor.errors import Unawaited as Unawaited
 from supervisor.instruments import Incident as Incident
 from supervisor.instruments import Instruments as Instruments
 from supervisor.server import Server as Server

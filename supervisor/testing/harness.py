@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from os import PathLike, fspath
+from types import SimpleNamespace
 from typing import Any, final
 from urllib.parse import quote
 
@@ -106,6 +107,14 @@ class RunningApp:
     def sessions(self) -> Sessions:
         """The live sessions."""
         return self.context.sessions
+
+    @property
+    def messages(self) -> SimpleNamespace:
+        """The classes of messages that the app handles, by name: `app.messages.Quote("ACME", 12.5)`.
+
+        An app's directory is loaded under a private name, so its classes can't be imported: these are the ones it uses.
+        """
+        return SimpleNamespace(**{cls.__name__: cls for cls in self.actor.definition.receivers.by_type})
 
     @property
     def incidents(self) -> list[Incident]:

@@ -36,6 +36,8 @@ from supervisor.transport.outbox import Outbox
 from supervisor.transport.wire import ClientSend, SessionWire, encode_failed, sendable
 
 _PING = ping_frame()
+PATIENCE = 2
+"""Pings that may fall due while a client's queue never empties; then it is closed with 1013, and may resume."""
 _LOST = 1006  # RFC 6455, 7.4.1: what an end without a close frame is called; never sent
 
 
@@ -115,6 +117,8 @@ class WebSocketConnection:
         # The next ping; while we say goodbye, the end of our patience with a client that doesn't read.
         self._beat: Alarm | None = None
         self._pinged_at: float | None = None
+        # Beats in a row at which the queue was not empty, and had not been in between.
+        self._full_beats = 0
 
     # What a session calls: see `Connection` and `wire.Viewer`.
 
@@ -161,6 +165,7 @@ class WebSocketConnection:
 
     def _drained(self) -> None:
         """The client has read all: bring it up to date if something was dropped."""
+        self._full_beats = 0
         self._queued_answers.clear()
         if self._is_behind and self._is_open and self._wire is not None:
             self._is_behind = False
@@ -307,13 +312,26 @@ class WebSocketConnection:
             wire.answered(self._client, send.number, encode_error(send.number, "rejected", text))
 
     def _ping(self) -> None:
-        """Every `ping_interval`: end a connection of which nothing was heard since the last one."""
+        """Every `ping_interval`: end a connection of which nothing was heard since the last one, or that reads nothing.
+
+        Behind a backlog no ping is queued: it would come too late to tell anything, and nothing would bound them.
+        """
         assert self._wire is not None
-        if self._pinged_at is not None and self._outbox.received_at < self._pinged_at:
+        if self._outbox.statistics().queued_frames:
+            self._pinged_at = None
+            self._full_beats += 1
+            if self._full_beats > PATIENCE:
+                self._goodbye = self._goodbye or _Goodbye(
+                    CloseCode.TOO_SLOW, "the client does not read what it is sent"
+                )
+                self._talking.cancel()
+                return
+        elif self._pinged_at is not None and self._outbox.received_at < self._pinged_at:
             self._scope.cancel()
             return
-        self._pinged_at = trio.current_time()
-        self._outbox.push_urgent(_PING)
+        else:
+            self._pinged_at = trio.current_time()
+            self._outbox.push_urgent(_PING)
         self._beat = self._wire.session.runtime.timers.call_after(self._options.ping_interval, self._ping)
 
     async def _say_goodbye(self, socket: trio_websocket.WebSocketConnection) -> None:

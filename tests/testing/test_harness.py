@@ -185,3 +185,13 @@ async def test_options_reach_the_server(autojump_clock):
 async def test_it_runs_on_real_time_too():
     async with supervise(app_of()) as app:
         assert (await (await app.new_session()).connect()).status == "live"
+
+
+async def test_a_directory_apps_own_messages_can_be_sent_from_inside(supervise, request):
+    async with supervise(request.config.rootpath / "docs" / "examples" / "ticker") as app:
+        client = await (await app.new_session()).connect()
+        symbol = client.data["symbols"][0]
+        await client.send("Watch", symbol=symbol)
+        report = await app.broadcast(app.messages.Quote(symbol, -1.5))
+        assert len(report.accepted) == 1
+        await client.until(lambda data: data["watched"][symbol] == -1.5)

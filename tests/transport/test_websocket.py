@@ -861,6 +861,22 @@ async def test_a_peer_that_does_not_read_is_let_go(serve):
         nursery.cancel_scope.cancel()
 
 
+async def test_a_client_that_reads_nothing_for_three_beats_is_too_slow(serve):
+    """It may send whatever it likes meanwhile; no ping is queued behind what it doesn't read."""
+    async with serve(options=options_of(ping_interval=1.0)) as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        await session.with_locked_document(lambda doc: doc.data.update(n=1))
+        began = trio.current_time()
+        while session.connections:
+            assert trio.current_time() < began + 10
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+                await peer.send_frame(PONG, b"")
+            await trio.sleep(0.3)
+        assert trio.current_time() - began < 3 + CONNECTION_GRACE
+        assert table.detached == [1013]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_client_that_leaves_politely_is_answered(table):
     peer, _, session = await table.attached()
     await peer.send_frame(CLOSE, struct.pack("!H", 1001) + b"bye")
