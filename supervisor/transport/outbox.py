@@ -34,6 +34,9 @@ from supervisor.transport.replay import Replay
 # One MiB: a client this far behind is served better with one snapshot.
 LIMIT = 1024 * 1024
 
+# A close frame's first byte, FIN and opcode (RFC 6455, 5.2). The library hands over its frames one by one.
+_CLOSE = b"\x88"
+
 # Entries gathered into one write. Well below IOV_MAX (1024); above some dozens the gain per entry is nil.
 _BATCH = 64
 
@@ -87,6 +90,7 @@ class Outbox(trio.abc.Stream):
         "_ready",
         "_stream",
         "broken",
+        "close_was_sent",
         "received_at",
     )
 
@@ -110,6 +114,8 @@ class Outbox(trio.abc.Stream):
         self._ready = self._direct
         self._flushing = False
         self._parked_flusher: trio.lowlevel.Task | None = None
+        self.close_was_sent = False
+        """Whether the library has sent a close frame: nothing may follow it (RFC 6455, 5.5.1), so don't push."""
         self.broken: Exception | None = None
         """Why nothing can be written any more; None while all is well. Set once."""
         self.received_at = trio.current_time()
@@ -175,6 +181,8 @@ class Outbox(trio.abc.Stream):
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         self._raise_if_broken()
+        if data[:1] == _CLOSE:
+            self.close_was_sent = True
         entry = self._put(bytes(data), droppable=False)
         if entry is None:
             await trio.lowlevel.cancel_shielded_checkpoint()

@@ -135,7 +135,9 @@ class WebSocketConnection:
 
     def show(self, frame: bytes) -> None:
         """See `Viewer.show`."""
-        if self._is_open and not self._is_behind and not self._outbox.push(frame):
+        # As `_is_open`, written out: an update of many sessions comes here for each connection.
+        outbox = self._outbox
+        if not (outbox.close_was_sent or self._is_behind or self._socket is None or outbox.push(frame)):
             self._fall_behind()
 
     def answer(self, frame: bytes) -> None:
@@ -153,7 +155,7 @@ class WebSocketConnection:
     @property
     def _is_open(self) -> bool:
         """Whether frames may be sent: RFC 6455, 5.5.1 allows none after a close frame."""
-        return self._socket is not None and self._socket.closed is None
+        return self._socket is not None and not self._outbox.close_was_sent
 
     def _fall_behind(self) -> None:
         """Drop what the client has not taken. Answers among it are sent again; one that came already is ignored."""
