@@ -136,6 +136,35 @@ class Application:
         """The last part of its URL."""
         self.receivers = Receivers(receiver for handler in self.handlers for receiver in handler.receivers)
 
+    async def on_application_load(self, app_context: Any) -> None:
+        """Call all handlers' load hooks, in order.
+
+        This and the methods below are for who drives an application by hand, without a server. They wait for each hook
+        and stop at the first that raises. A server calls the handlers' hooks one by one, each under its deadline.
+        """
+        for handler in self.handlers:
+            await _finish(handler.on_application_load(app_context))
+
+    async def on_application_unload(self, app_context: Any) -> None:
+        """Call all handlers' unload hooks, in reverse order."""
+        for handler in reversed(self.handlers):
+            await _finish(handler.on_application_unload(app_context))
+
+    async def on_session_created(self, session_context: Any) -> None:
+        """Call all handlers' created hooks, in order."""
+        for handler in self.handlers:
+            await _finish(handler.on_session_created(session_context))
+
+    async def modify_document(self, doc: Any) -> None:
+        """Build a document by all handlers, in order."""
+        for handler in self.handlers:
+            await _finish(handler.modify_document(doc))
+
+    async def on_session_destroyed(self, session_context: Any) -> None:
+        """Call all handlers' destroyed hooks, in reverse order."""
+        for handler in reversed(self.handlers):
+            await _finish(handler.on_session_destroyed(session_context))
+
     @property
     def directory(self) -> Path | None:
         """Where the app's templates and static files are: that of the first handler which has one."""
@@ -148,3 +177,9 @@ class Application:
 
     def __repr__(self) -> str:
         return f"Application({list(self.handlers)!r}, name={self.name!r})"
+
+
+async def _finish(result: Any) -> None:
+    """Await what an author's function returned, if that can be awaited."""
+    if hasattr(result, "__await__"):
+        await result

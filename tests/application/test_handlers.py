@@ -112,3 +112,19 @@ async def test_a_hook_may_be_any_callable_of_a_handler(run_app, autojump_clock):
         await app.open()
         await app.stop()
         assert app.recorder.failed_parts == ["on_session_destroyed"]
+
+
+async def test_an_application_has_one_method_for_each_hook_in_the_order_of_its_handlers(step):
+    log = []
+    application = Application(
+        [step(log, "1"), step(log, "2"), FunctionHandler(lambda doc: log.append("plain"))], name="a"
+    )
+    await application.on_application_load(None)
+    await application.on_session_created(None)
+    await application.modify_document(None)
+    await application.on_session_destroyed(None)
+    await application.on_application_unload(None)
+    assert log == [
+        *("load 1", "load 2", "created 1", "created 2", "modify 1", "modify 2", "plain"),
+        *("destroyed 2", "destroyed 1", "unload 2", "unload 1"),
+    ]
