@@ -1,9 +1,9 @@
 """The actor of one application: runs its load and unload hooks, creates, finds and ends its sessions.
 
 Essay: the order of an end. Producers are cancelled first, so that nothing new is made; then the sessions end, side by
-side, each with its hooks; then the unload hooks run, and the sessions are none any more; then whatever is left of
-connections is cancelled. The nurseries are nested in that order, background ⊃ connections ⊃ sessions, so that leaving
-them one after the other is the order, and a producer that is slow to unwind delays no session's hooks.
+side, each with its hooks; whatever is left of connections is cancelled; then the unload hooks run. The nurseries are
+nested in that order, background ⊃ connections ⊃ sessions, so that leaving them one after the other is the order. The
+background is left last: a producer that is slow to unwind, or blocks a thread, delays nobody's hooks.
 """
 
 from __future__ import annotations

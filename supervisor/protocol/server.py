@@ -16,13 +16,10 @@ from supervisor.errors import ProtocolError
 from supervisor.protocol.messages import (
     Attach,
     ClientMessage,
-    ErrorKind,
     Resume,
     Send,
     decode_client_message,
-    encode_answer,
     encode_closing,
-    encode_error,
 )
 
 
@@ -79,14 +76,6 @@ class ServerConnection:
         self._state = after
         self._began = True
         return message
-
-    def answer(self, number: int, value: object) -> bytes:
-        """The message that answers a send; see `encode_answer` for what it raises."""
-        return encode_answer(number, value)
-
-    def error(self, number: int, kind: ErrorKind, text: str, incident: str | None = None) -> bytes:
-        """The message that says why a send was not done."""
-        return encode_error(number, kind, text, incident)
 
     def closing(self, code: int, reason: str, retry_after: float | None = None) -> bytes | None:
         """The last message before a close with this code; None if the client said nothing yet: just close."""

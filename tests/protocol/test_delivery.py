@@ -22,7 +22,7 @@ from supervisor.errors import MailboxFull
 from supervisor.protocol import events
 from supervisor.protocol.client import NO_REVISION, ClientConnection
 from supervisor.protocol.feed import Feed
-from supervisor.protocol.messages import Add, Attach, Remove, Replace
+from supervisor.protocol.messages import Add, Attach, Remove, Replace, encode_answer
 from supervisor.protocol.mirror import apply
 from supervisor.protocol.records import Repeated
 from supervisor.protocol.server import ServerConnection
@@ -122,7 +122,7 @@ class Server:
         del self.unanswered[index]
         self.applied.append(work)
         self.commit(("add", "/map/last", work))
-        answer = ServerConnection().answer(number, work)
+        answer = encode_answer(number, work)
         if self.feed.answered(client_id, number, answer):
             for link in self.links:
                 if link.client_id == client_id:

@@ -70,11 +70,5 @@ def test_closing_is_said_after_a_protocol_error_too():
     assert connection.closing(4400, "protocol error") is not None
 
 
-def test_it_encodes_answers_and_errors():
-    connection = ServerConnection()
-    assert connection.answer(1, [None]) == b'{"type":"answer","number":1,"value":[null]}'
-    assert json.loads(connection.error(2, "rejected", "no"))["incident"] is None
-
-
 def test_it_says_its_state():
     assert repr(ServerConnection()) == "<ServerConnection before the first frame>"
