@@ -60,7 +60,7 @@ class Recorder(Instruments):
     def session_created(self, *, application, session):
         self.events.append(("created", session))
 
-    def session_refused(self, *, application, session, reason):
+    def session_refused(self, *, application, session, reason, incident):
         self.events.append(("refused", session, reason))
 
     def session_destroyed(self, *, application, session, reason):
@@ -122,6 +122,7 @@ class Running:
             actor._registry._creations,
             actor._registry._hooked,
             actor._registry._accepted,
+            actor._registry.porter._let_in,
             actor._deadline._hooks,
         ):
             assert not left

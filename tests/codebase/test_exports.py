@@ -10,6 +10,7 @@ import types
 import pytest
 
 import supervisor
+import supervisor.client
 import supervisor.testing
 
 PUBLIC = {
@@ -21,16 +22,20 @@ PUBLIC = {
         "ApplicationOptions",
         "BroadcastReport",
         "CallbackHandle",
+        "Change",
         "ConnectionContext",
         "DeadlockError",
         "Document",
         "DocumentNotHeld",
+        "Edit",
         "FunctionHandler",
         "Handler",
         "Incident",
         "Instruments",
         "HandlerFailed",
+        "HttpLimits",
         "InvalidValue",
+        "KeyRing",
         "MailboxFull",
         "Producer",
         "Rejected",
@@ -44,8 +49,29 @@ PUBLIC = {
         "SupervisorError",
         "Unawaited",
         "UpdateReport",
+        "WebSocketOptions",
         "load_application",
         "receives",
+    },
+    supervisor.client: {
+        "Change",
+        "ClientPresence",
+        "ClientSession",
+        "ClientStatus",
+        "ConnectFailed",
+        "Newest",
+        "PageRefused",
+        "Person",
+        "SendConflict",
+        "SendFailed",
+        "SendIncident",
+        "SendInvalid",
+        "SendRejected",
+        "SendUnknown",
+        "SendUnsent",
+        "SessionEnded",
+        "connect",
+        "connect_to",
     },
     supervisor.testing: {
         "Client",

@@ -17,6 +17,9 @@ MAX_LINES = 500
 TESTED_ELSEWHERE = {
     "application/statistics.py": ("application/test_actor.py", "numbers that others fill in"),
     "application/creation.py": ("application/test_registry.py", "the values that the registry answers with"),
+    "transport/site.py": ("transport/test_web.py", "what all addresses share"),
+    "transport/live_page.py": ("transport/test_web.py", "pages are asked for by their addresses"),
+    "transport/events.py": ("transport/test_development.py", "a stream of what is told there"),
     "errors.py": ("codebase/test_exports.py", "classes without behaviour"),
 }
 
