@@ -14,12 +14,23 @@
     ├── Unawaited             a coroutine was made and never awaited
     ├── ProtocolError         a peer broke the rules of the wire
     │   └── InvalidMessage    … in the fields of one message
-    └── ApplicationError      an app can't be loaded or served; says why in one sentence
+    ├── ApplicationError      an app can't be loaded or served; says why in one sentence
+    ├── ConnectFailed         a client doesn't get to a session; says why in one sentence
+    │   └── PageRefused       … since the server answered with 403, 404, 503 or the like
+    ├── SessionEnded          a client's session is over for it; has the close code and the reason
+    └── SendFailed            what a client sent was not done, or nobody knows
+        ├── SendRejected      … the app said no; also a `Rejected`
+        ├── SendInvalid       … name or fields are wrong
+        ├── SendConflict      … what an edit was to change has gone
+        ├── SendIncident      … the app's code failed; also a `HandlerFailed`
+        ├── SendUnknown       … or was done: the answer can't come any more
+        └── SendUnsent        … because it never left
 
 Whose fault it is: `MailboxFull`, `DeadlockError`, `DocumentNotHeld`, `InvalidValue`, `Unawaited` and
 `ApplicationError` are raised at the app's code that caused them. `ProtocolError` is the peer's fault. `ActorGone` is
 nobody's: sessions end. `Rejected` and `SessionRefused` are raised *by* an app's code and are no failures. A wait that
-takes too long raises trio's own `TooSlowError`.
+takes too long raises trio's own `TooSlowError`. The last three are for programs that are clients, by
+`supervisor.client`.
 """
 
 from __future__ import annotations
@@ -62,7 +73,7 @@ class Rejected(SupervisorError):
 
 
 class SessionRefused(SupervisorError):
-    """Raise it in `on_session_created` to refuse a visitor; the visitor sees the text, with status 403."""
+    """Raise it in `on_session_created` or `on_connection_opened` to refuse a visitor, who sees the text."""
 
 
 class HandlerFailed(SupervisorError):
@@ -88,3 +99,66 @@ class InvalidMessage(ProtocolError):
 
 class ApplicationError(SupervisorError):
     """An app can't be loaded or served. The message is one sentence: the app, the cause and the way out."""
+
+
+class ConnectFailed(SupervisorError):
+    """A client doesn't get to a session. The message is one sentence: the address and the cause."""
+
+
+class PageRefused(ConnectFailed):
+    """The server doesn't serve the page of a session to this client; the sentence is the page's own."""
+
+    def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """Of HTTP: 403 if the app lets this client not in, 404 if nothing is there, 503 if there is no room now, …"""
+        self.retry_after = retry_after
+        """Seconds after which the server asks to be asked again; None if it doesn't."""
+
+
+class SessionEnded(SupervisorError):
+    """A client's session is over for it: destroyed, refused, gone, or left by the client. Connect anew for another."""
+
+    def __init__(self, code: int | None, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        """The close code, one of `docs/reference/wire.md`; None if the client itself has left."""
+        self.reason = reason
+        """In a sentence, fit to be shown."""
+
+
+class SendFailed(SupervisorError):
+    """A message or an edit of a client was not done, or nobody knows. Each kind has a class of its own, below."""
+
+    def __init__(self, text: str, *, kind: str, incident: str | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
+        """`rejected`, `invalid`, `conflict`, `failed`, `unknown` or `unsent`."""
+        self.text = text
+        """For people; of `rejected` it is what the app said."""
+        self.incident = incident
+        """What to look for in the server's log; only `failed` has it."""
+
+
+class SendRejected(SendFailed, Rejected):
+    """The app said no, and the text is its reason. Nothing was changed."""
+
+
+class SendInvalid(SendFailed):
+    """The app takes no such message, or a field is wrong; the text names it. Nothing was changed."""
+
+
+class SendConflict(SendFailed):
+    """What the edit was to change has gone meanwhile. Look at the document, and edit what is there now."""
+
+
+class SendIncident(SendFailed, HandlerFailed):
+    """The app's code failed; the server's log has more under `incident`. Nothing was changed."""
+
+
+class SendUnknown(SendFailed):
+    """It was sent, and the connection was lost for good before the answer came: it may have been done."""
+
+
+class SendUnsent(SendFailed):
+    """It never left: the session has ended, or too much waits for the server already. Nothing was changed."""

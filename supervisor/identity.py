@@ -3,18 +3,22 @@
 A *token* stands in a page and admits the page's first attach; it expires, because pages are cached, saved and sent
 around. A *key* (made by `new_key`, kept in memory by the session) admits a client that comes back, for as long as the
 session lives. Both travel in websocket frames, never in a URL, and are never logged.
+
+A *signed id* stands in a link that another program makes: `ID.EXPIRES.SIGNATURE`, in characters that need no escaping.
+It says which session, not who may see it: whoever has the link has the session.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import attrs
-from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import BadData, SignatureExpired, Signer, TimestampSigner, URLSafeTimedSerializer
 
 Entropy = Callable[[int], bytes]
 """Gives that many random bytes: `secrets.token_bytes`, or a fake in tests."""
@@ -22,6 +26,7 @@ Entropy = Callable[[int], bytes]
 MAX_ID = 128
 """Characters of a session's id that a visitor names."""
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_WHOLE = re.compile(r"[0-9]{1,15}")
 
 
 def new_id(entropy: Entropy) -> str:
@@ -38,12 +43,21 @@ class TokenRefused(Exception):
     """The token is forged, of another key, damaged, or has expired; the text says which."""
 
 
+class IdRefused(Exception):
+    """The signed id is none of ours, or has expired; the text is a sentence for the visitor."""
+
+
+_ID_PURPOSE = b"session id"
+_NEVER = "never"
+
+
 @final
 @attrs.frozen(repr=False)
 class KeyRing:
     """The secret keys, the newest last: it signs, and all of them are accepted, so keys can be changed in turn."""
 
     keys: Sequence[bytes] = attrs.field()
+    """Each of at least 16 bytes."""
 
     @keys.validator
     def _check(self, _: Any, keys: Sequence[bytes]) -> None:
@@ -71,6 +85,39 @@ class KeyRing:
         if not isinstance(session_id, str):
             raise TokenRefused("the page's token is not one of ours")
         return session_id
+
+    def sign_id(self, id: str, *, expires: float | None) -> str:
+        """A session's id as it stands in a link: `ID.EXPIRES.SIGNATURE`.
+
+        EXPIRES is in whole seconds of Unix, or `never`. SIGNATURE is HMAC-SHA256 of what stands before it, in base64
+        for URLs without padding, under a key that is HMAC-SHA256 of the words `session id` under the secret key: so
+        that other programs can sign too, and a signature of one use is none of another.
+
+        Raises:
+            ValueError: it is no session id.
+        """
+        if not is_well_formed(id):
+            raise ValueError(f"{id!r} is no session id: 1 to {MAX_ID} characters, letters, digits and . _ ~ -")
+        return self._id_signer().sign(f"{id}.{_NEVER if expires is None else math.ceil(max(0.0, expires))}").decode()
+
+    def read_id(self, signed: str, *, now: float) -> str:
+        """The session's id that a link names. The signed id is untrusted.
+
+        Raises:
+            IdRefused: it is not signed with one of the keys, or has expired.
+        """
+        try:
+            id, _, expires = self._id_signer().unsign(signed.encode()).decode().rpartition(".")
+        except (BadData, UnicodeError):
+            raise IdRefused("This link is not complete, or was not made for this server.") from None
+        if not is_well_formed(id) or not (expires == _NEVER or _WHOLE.fullmatch(expires)):
+            raise IdRefused("This link is not complete, or was not made for this server.")
+        if expires != _NEVER and now >= int(expires):
+            raise IdRefused("This link has expired. Get a new one where you found it.")
+        return id
+
+    def _id_signer(self) -> Signer:
+        return Signer(list(self.keys), salt=_ID_PURPOSE, sep=".", key_derivation="hmac", digest_method=hashlib.sha256)
 
     def _serializer(self, purpose: str, now: float) -> URLSafeTimedSerializer:
         return URLSafeTimedSerializer(list(self.keys), salt=purpose, signer=_signer_at(now))

@@ -28,7 +28,12 @@ class Incident:
 
 
 class Instruments:
-    """Sees what happens; this one does nothing with it."""
+    """Sees what happens; this one does nothing with it. Subclass it, and override what you want to see.
+
+    The methods are plain calls in the server's thread, at the moment at which the thing has happened: they must return
+    at once. What they raise stops nothing; it is counted. `application` and `session` are names as logs show them, or
+    "-" where it concerns none.
+    """
 
     def failed(self, incident: Incident) -> None:
         """Something raised that should not have; whoever waited for it was told the incident's id."""
@@ -42,11 +47,20 @@ class Instruments:
     def application_unloaded(self, *, application: str) -> None:
         """All unload hooks of an application are done."""
 
+    def application_changed(self, *, application: str, files: str) -> None:
+        """Files of an application have changed, under `ServerOptions.dev`; it, or its pages, are loaded anew."""
+
+    def application_warned(self, *, application: str, warning: str) -> None:
+        """What looks wrong in an application that was loaded anew, a sentence for its author."""
+
     def session_created(self, *, application: str, session: str) -> None:
         """A session was built and handles messages from now on."""
 
-    def session_refused(self, *, application: str, session: str, reason: str) -> None:
-        """A created hook refused a session."""
+    def session_refused(self, *, application: str, session: str, reason: str, incident: str) -> None:
+        """A created hook refused a session; the visitor was told the incident's id."""
+
+    def session_had_no_room(self, *, application: str, reason: str, incident: str) -> None:
+        """A visitor got no session, because a limit is reached; told the incident's id and when to come again."""
 
     def session_destroyed(self, *, application: str, session: str, reason: str) -> None:
         """A session has ended, its hooks included."""

@@ -1,5 +1,8 @@
 """Session ids and tokens."""
 
+import base64
+import hmac
+import re
 import secrets
 
 import attrs
@@ -7,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.identity import MAX_ID, KeyRing, TokenRefused, is_well_formed, new_id
+from supervisor.identity import MAX_ID, IdRefused, KeyRing, TokenRefused, is_well_formed, new_id
 
 OLD, NEW, OTHER = b"old key, 16 byte", b"new key, 16 byte", b"other key, 16 by"
 NOW = 1_700_000_000.0
@@ -171,3 +174,76 @@ def test_a_ring_cannot_be_changed():
         KeyRing((NEW,)).keys = (OLD,)
     with pytest.raises(AttributeError):
         KeyRing((NEW,)).keys.append(OLD)
+
+
+# Signed ids, as they stand in links.
+
+
+def read(signed, *keys, now=NOW):
+    return KeyRing(keys).read_id(signed, now=now)
+
+
+@given(id=WORDS, expires=st.none() | st.floats(NOW + 1, 4e9))
+def test_a_signed_id_gives_back_the_id_and_needs_no_escaping(id, expires):
+    signed = KeyRing((NEW,)).sign_id(id, expires=expires)
+    assert read(signed, NEW) == id
+    assert re.fullmatch(r"[A-Za-z0-9._~-]+", signed)
+    assert signed.startswith(f"{id}.")
+
+
+def test_a_signed_id_expires_at_its_time():
+    signed = KeyRing((NEW,)).sign_id("board", expires=NOW + 60)
+    assert read(signed, NEW, now=NOW + 59.9) == "board"
+    with pytest.raises(IdRefused, match="expired"):
+        read(signed, NEW, now=NOW + 60)
+
+
+def test_other_programs_can_sign():
+    """As the docs tell them to, in any language that has HMAC."""
+    key = hmac.digest(NEW, b"session id", "sha256")
+    text = f"board.{int(NOW) + 60}"
+    signature = base64.urlsafe_b64encode(hmac.digest(key, text.encode(), "sha256")).rstrip(b"=").decode()
+    assert f"{text}.{signature}" == KeyRing((NEW,)).sign_id("board", expires=NOW + 60)
+
+
+def test_ids_are_signed_by_the_newest_key_and_accepted_by_all():
+    of_both = KeyRing((OLD, NEW)).sign_id("board", expires=None)
+    assert of_both == KeyRing((NEW,)).sign_id("board", expires=None)
+    assert read(KeyRing((OLD,)).sign_id("board", expires=None), OLD, NEW) == "board"
+    with pytest.raises(IdRefused):
+        read(of_both, OLD)
+
+
+@given(st.data())
+def test_a_signed_id_that_was_changed_is_refused(data):
+    signed = KeyRing((NEW,)).sign_id("board", expires=NOW + 60)
+    place = data.draw(st.integers(0, len(signed) - 2))  # the last digit carries bits that mean nothing
+    digit = data.draw(st.characters(codec="utf-8").filter(lambda digit: digit != signed[place]))
+    with pytest.raises(IdRefused):
+        read(signed[:place] + digit + signed[place + 1 :], NEW)
+
+
+@given(st.text(max_size=200))
+def test_no_text_breaks_the_reading_of_an_id(text):
+    with pytest.raises(IdRefused):
+        read(text, NEW)
+
+
+def test_what_was_signed_with_the_key_but_is_no_id_is_refused():
+    signer = KeyRing((NEW,))._id_signer()
+    for text in ("board", "board.soon", ".never", "a b.never", "board.-1", "board.٣"):
+        with pytest.raises(IdRefused, match="not complete"):
+            read(signer.sign(text).decode(), NEW)
+
+
+def test_a_token_is_no_signed_id_and_a_signed_id_is_no_token():
+    with pytest.raises(IdRefused):
+        read(sign(NEW, id="board"), NEW)
+    with pytest.raises(TokenRefused):
+        check(KeyRing((NEW,)).sign_id("board", expires=None), NEW)
+
+
+@pytest.mark.parametrize("id", ["", "a b", "a" * 129])
+def test_what_is_no_id_is_not_signed(id):
+    with pytest.raises(ValueError, match="is no session id"):
+        KeyRing((NEW,)).sign_id(id, expires=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import msgspec
@@ -15,6 +15,12 @@ from supervisor.document.values import Unfit, check_and_copy
 from supervisor.errors import InvalidValue
 
 _encode = msgspec.json.Encoder().encode
+_decode_operations = msgspec.json.Decoder(list[dict[str, Any]]).decode
+
+
+def decode_patch(patch: Patch) -> list[dict[str, Any]]:
+    """The operations of a JSON document's patch as plain data."""
+    return _decode_operations(patch.encoded)
 
 
 def nothing() -> None:
@@ -62,6 +68,11 @@ class JsonDocument:
     def changed(self) -> bool:
         """Whether uncommitted changes exist."""
         return bool(self._journal.operations)
+
+    @property
+    def changes(self) -> Sequence[Mapping[str, Any]]:
+        """The operations that tell what is uncommitted, so far; their values are live, and more may follow."""
+        return self._journal.operations
 
     def replace(self, value: Mapping[str, Any]) -> None:
         """Put a copy of `value` in the place of the root; the root itself, given again, is no change.
