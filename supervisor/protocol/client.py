@@ -6,6 +6,7 @@ How to drive it, with any websocket:
     open a websocket, write client.opened()
     for each text frame:  client.receive(frame), then write all of client.outgoing()
     for each send:        client.send(name, fields), then write all of client.outgoing()
+    for each edit:        client.edit(op, path, value), the same
     on ProtocolError:     close the websocket with 4400
     when it is closed:    client.closed(code, reason, random=random()) says when to open the next one, if at all
 """
@@ -18,11 +19,14 @@ from typing import Any, final
 
 from supervisor.errors import ProtocolError, SessionGone
 from supervisor.protocol import events, messages
+from supervisor.protocol.carrying import Operation
 from supervisor.protocol.codes import CloseCode, Reaction, reaction_to
 from supervisor.protocol.encoding import encode_value
 from supervisor.protocol.events import Decision, Event, Status
 from supervisor.protocol.mirror import apply
-from supervisor.protocol.sends import Sends
+from supervisor.protocol.pending import Name, Pending, PendingEdit, take_apart
+from supervisor.protocol.presence import Peers
+from supervisor.protocol.sends import Message, Send, Sends
 
 NO_REVISION = -1
 """The revision of a client without a usable mirror; no log reaches back to it, so that a snapshot follows."""
@@ -54,6 +58,9 @@ _EXPECTED: dict[_Link, tuple[type[messages.ServerMessage], ...]] = {
         messages.Patch,
         messages.Answer,
         messages.Error,
+        messages.Edited,
+        messages.Editable,
+        messages.Presence,
         messages.Closing,
     ),
     _Link.BROKEN: (),
@@ -88,11 +95,29 @@ class ClientConnection:
         # Connections in a row that were lost before they were live, or that the server spoilt.
         self._failures = 0
         self._sends = Sends()
+        self._pending = Pending()
+        # What is shown while edits are pending; None: it is to be made.
+        self._shown: dict[str, Any] | None = None
+        self._editable: tuple[str, ...] = ()
+        self._peer: str | None = None
+        self._peers = Peers()
 
     @property
     def data(self) -> dict[str, Any]:
-        """The mirror: read it, don't change it. It is changed in place; a snapshot brings another object."""
-        return self._data
+        """The mirror, with the client's own pending edits on top: read it, don't change it.
+
+        Whenever it changes it is another object; what didn't change in it is shared. See `mirror`.
+        """
+        if not self._pending:
+            return self._data
+        if self._shown is None:
+            self._shown = self._pending.on_top_of(self._data)
+        return self._shown
+
+    @property
+    def editable(self) -> tuple[str, ...]:
+        """What may be edited, as patterns."""
+        return self._editable
 
     @property
     def epoch(self) -> str | None:
@@ -108,6 +133,15 @@ class ClientConnection:
     def session(self) -> str | None:
         """The session's id; None while it isn't known."""
         return self._session
+
+    @property
+    def peer(self) -> str | None:
+        """What others call this client; None before the first `Attached`."""
+        return self._peer
+
+    def peers(self, scope: messages.Scope) -> Mapping[str, messages.Peer]:
+        """Who is there, by id; nobody in a scope that isn't watched. A value: `PresenceChanged` tells of a new one."""
+        return self._peers.of(scope)
 
     @property
     def status(self) -> Status:
@@ -188,11 +222,54 @@ class ClientConnection:
         encoded = encode_value(fields, what=f"the fields of {name!r}")
         if not encoded.startswith(b"{"):
             raise TypeError(f"the fields of {name!r} must be a mapping, got {type(fields).__name__}")
-        return self._sends.add(encode_value(name), encoded, attached=self._link is _Link.ATTACHED)
+        return self._sends.add(Message(encode_value(name), encoded), attached=self._link is _Link.ATTACHED)
+
+    def edit(self, op: Name, path: str, value: object = None) -> int:
+        """Change what is shown at once, and queue the edit; returns its ticket, as `send` does.
+
+        Args:
+            op: `set` a key or an index, `insert` before an index, or `remove`
+            path: the place as a JSON Pointer; `-` as the last step of an insert is the end of the list
+            value: encoded now; `remove` has none
+
+        Raises:
+            SessionGone: this client has ended
+            MailboxFull: too many sends and edits wait already; this one was not taken
+            PatchError: it doesn't fit what is shown: for its author that is the refusal `conflict`
+            TypeError, ValueError: the path is no JSON Pointer or names the root, or the value can't be sent as JSON
+
+        """
+        if self._status is Status.ENDED:
+            raise SessionGone("this client has ended")
+        edit = self._pending.make(op, path, value, self.data)
+        ticket = self._sends.add(edit, attached=self._link is _Link.ATTACHED)
+        self._pending.add(edit)
+        self._shown = None
+        return ticket
+
+    def watch(self, scope: messages.Scope) -> None:
+        """Ask who is there, now and on each further connection. Write all of `outgoing` next."""
+        self._peers.watch(scope)
+
+    def unwatch(self, scope: messages.Scope) -> None:
+        """Don't hear of it any more."""
+        self._peers.unwatch(scope)
+
+    def present(self, metadata: Mapping[str, Any]) -> None:
+        """Say something of this client to others, in the place of what it said before. Write all of `outgoing` next.
+
+        Raises:
+            TypeError, ValueError: it is no mapping, can't be sent as JSON, or is longer than 1,024 bytes
+
+        """
+        self._peers.present(metadata)
 
     def outgoing(self) -> list[str]:
         """The frames to write now, in order; each is given once per connection."""
-        return self._sends.outgoing() if self._link is _Link.ATTACHED else []
+        if self._link is not _Link.ATTACHED:
+            return []
+        edits = self._revision != NO_REVISION and not self._pending.is_stale
+        return [*self._peers.outgoing(), *self._sends.outgoing(revision=self._revision, edits=edits)]
 
     def closed(self, code: int, reason: str = "", *, random: float) -> Decision:
         """The websocket was closed, or could not be opened.
@@ -223,6 +300,7 @@ class ClientConnection:
             return events.Reconnect(after=delay)
         self._status = Status.ENDED
         refused = self._sends.abandon()
+        self._pending.clear()
         if reaction is Reaction.RELOAD and (was_ever_live or not self._was_reload):
             return events.Reload(code=code, reason=reason, refused=refused)
         return events.Ended(code=code, reason=reason, refused=refused)
@@ -234,15 +312,52 @@ class ClientConnection:
             return self._take_snapshot(message)
         if isinstance(message, messages.Attached):
             return self._take_attached(message)
+        if isinstance(message, messages.Presence):
+            return [events.PresenceChanged(scope=message.scope)] if self._peers.take(message) else []
         if isinstance(message, messages.Closing):
             self._closing = message
             return [events.Closing(code=message.code, reason=message.reason, retry_after=message.retry_after)]
-        ticket = self._sends.settle(message.number)
-        if ticket is None:
+        if isinstance(message, messages.Editable):
+            self._editable = message.patterns
+            return [events.Editable(patterns=message.patterns)]
+        return self._take_answer(message)
+
+    def _take_answer(self, message: messages.Answer | messages.Error | messages.Edited) -> list[Event]:
+        send = self._sends.unsettled(message.number)
+        if send is None:  # it was answered before
             return []
+        _check_kind(send, message)
+        self._sends.settle(message.number)
         if isinstance(message, messages.Answer):
-            return [events.Answered(ticket=ticket, value=message.value)]
-        return [events.Refused(ticket=ticket, kind=message.kind, text=message.text, incident=message.incident)]
+            return [events.Answered(ticket=send.ticket, value=message.value)]
+        if isinstance(message, messages.Error):
+            refused = events.Refused(
+                ticket=send.ticket, kind=message.kind, text=message.text, incident=message.incident
+            )
+            return [*self._undo(send), refused] if isinstance(send, PendingEdit) else [refused]
+        assert isinstance(send, PendingEdit)
+        answered = events.Answered(ticket=send.ticket, value=None)
+        send.revision = message.revision
+        if message.revision <= self._revision:
+            return [*self._undo(send), answered]
+        return [answered]
+
+    def _undo(self, edit: PendingEdit) -> list[Event]:
+        """The edit is pending no more, and the mirror doesn't have it."""
+        if edit.state == "gone":
+            return []
+        was_shown = edit.state == "shown"
+        lost = self._pending.leave(edit)
+        self._shown = None
+        return [*([events.Redrawn()] if was_shown else []), *self._give_up(lost)]
+
+    def _give_up(self, lost: list[PendingEdit]) -> list[Event]:
+        """Edits that were lost: those that were never written have no other answer than this one."""
+        unwritten = [edit for edit in lost if not edit.was_written]
+        for edit in unwritten:
+            self._sends.withdraw(edit)
+            self._pending.leave(edit)
+        return [_refused(edit, "conflict", _LOST) for edit in unwritten]
 
     def _take_attached(self, message: messages.Attached) -> list[Event]:
         if self._session is not None and message.session != self._session:
@@ -252,10 +367,15 @@ class ClientConnection:
         if message.resumed and message.revision < self._revision:
             raise ProtocolError(f"resumed at revision {message.revision}, but {self._revision} was here already")
         same_client = message.client == self._client and message.epoch == self._epoch
-        lost = self._sends.attached(message.received, same_client=same_client)
+        lost: list[Event] = [*self._sends.attached(message.received, same_client=same_client)]
+        if not same_client and self._client is not None:
+            lost = [*self._forget_edits(other_epoch=message.epoch != self._epoch), *lost]
         self._session, self._client, self._key = message.session, message.client, message.key
         self._epoch = message.epoch
         self._link = _Link.ATTACHED
+        self._editable = message.editable
+        self._peer = message.peer
+        self._peers.attached()
         if message.resumed:
             self._go_live()
         else:
@@ -270,15 +390,36 @@ class ClientConnection:
         if message.revision < self._revision:
             raise ProtocolError(f"a snapshot of revision {message.revision} after {self._revision}")
         self._data, self._revision = message.data, message.revision
+        self._shown = None
         self._go_live()
-        return [events.Snapshotted()]
+        return [events.Snapshotted(), *self._give_up(self._pending.snapshotted(message.revision))]
+
+    def _forget_edits(self, *, other_epoch: bool) -> list[Event]:
+        """The server knows this client no more: what was written is unknown, and the rest has perhaps no document."""
+        if not self._pending:
+            return []
+        self._shown = None
+        if other_epoch:
+            self._pending.clear()
+            text = "The document is another one now."
+            return [events.Redrawn(), *(_refused(edit, "unsent", text) for edit in self._sends.withdraw_edits())]
+        return [events.Redrawn(), *self._give_up(self._pending.forget_written())]
 
     def _take_patch(self, message: messages.Patch) -> list[Event]:
         if message.base != self._revision:
             raise ProtocolError(f"a patch from revision {message.base}, but {self._revision} is here")
-        self._data = apply(self._data, message.operations)
+        patched = events.Patched(paths=tuple(operation.path for operation in message.operations))
+        if not self._pending:
+            self._data = apply(self._data, message.operations)
+            self._revision = message.revision
+            return [patched]
+        taken: list[Operation] = []
+        for operation in message.operations:
+            taken.append(take_apart(self._data, operation))
+            self._data = apply(self._data, [operation])
         self._revision = message.revision
-        return [events.Patched(paths=tuple(operation.path for operation in message.operations))]
+        self._shown = None
+        return [patched, *self._give_up(self._pending.patched(message.revision, message.operations, taken))]
 
     def _go_live(self) -> None:
         self._status = Status.LIVE
@@ -294,3 +435,22 @@ class ClientConnection:
         """For logs, so without token, key and the session's id."""
         state = f"{self._status.value}, revision {self._revision}, {self.unsettled} unsettled"
         return f"<ClientConnection {state}>"
+
+
+_LOST = "What this was to change has changed meanwhile."
+
+
+def _refused(edit: PendingEdit, kind: events.RefusalKind, text: str) -> events.Refused:
+    return events.Refused(ticket=edit.ticket, kind=kind, text=text)
+
+
+def _check_kind(send: Send, message: messages.Answer | messages.Error | messages.Edited) -> None:
+    """Sends are answered as sends, and edits as edits."""
+    if isinstance(send, PendingEdit):
+        is_wrong = isinstance(message, messages.Answer)
+    else:
+        is_wrong = isinstance(message, messages.Edited) or (
+            isinstance(message, messages.Error) and message.kind == "conflict"
+        )
+    if is_wrong:
+        raise ProtocolError(f"this is no answer to what was sent as {message.number}")

@@ -21,6 +21,8 @@ class CloseCode(IntEnum):
     """The peer broke a rule of the wire."""
     TOKEN_REFUSED = 4401
     """The page's token is wrong or has expired."""
+    REFUSED = 4403
+    """The app refuses this connection; the close reason says why."""
     GONE = 4404
     """There is no such session."""
     NO_FIRST_FRAME = 4408
@@ -48,6 +50,7 @@ _REACTIONS: dict[int, Reaction] = {
     CloseCode.TOO_SLOW: Reaction.COME_BACK,
     CloseCode.PROTOCOL_ERROR: Reaction.STAY_AWAY,
     CloseCode.TOKEN_REFUSED: Reaction.RELOAD,
+    CloseCode.REFUSED: Reaction.STAY_AWAY,
     CloseCode.GONE: Reaction.RELOAD,
     CloseCode.NO_FIRST_FRAME: Reaction.COME_BACK,
     CloseCode.DESTROYED: Reaction.STAY_AWAY,

@@ -7,9 +7,10 @@ from typing import Any, Literal, final
 
 import attrs
 
-RefusalKind = Literal["rejected", "invalid", "failed", "unknown", "unsent"]
-"""From the server: `rejected`, `invalid`, `failed`. From the client itself: `unknown` (it was written, and
-whether it was done can't be known any more), `unsent` (it was never written)."""
+RefusalKind = Literal["rejected", "invalid", "conflict", "failed", "unknown", "unsent"]
+"""From the server: `rejected`, `invalid`, `conflict`, `failed`. From the client itself: `unknown` (it was written, and
+whether it was done can't be known any more), `unsent` (it was never written), and `conflict` too (an edit that was
+never written, and for which there is no place any more)."""
 
 
 @unique
@@ -52,24 +53,46 @@ class Patched:
 
 @final
 @attrs.frozen(kw_only=True)
+class Redrawn:
+    """What is shown changed otherwise than by what arrived: own edits were put in, moved or taken out."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Editable:
+    """What may be edited is another now."""
+
+    patterns: tuple[str, ...]
+
+
+@final
+@attrs.frozen(kw_only=True)
 class Answered:
-    """A send was done."""
+    """A send or an edit was done."""
 
     ticket: int
     value: Any
-    """What its handler returned."""
+    """What its handler returned; None for an edit."""
 
 
 @final
 @attrs.frozen(kw_only=True)
 class Refused:
-    """A send was not done, or nobody knows."""
+    """A send or an edit was not done, or nobody knows. An edit is shown no more."""
 
     ticket: int
     kind: RefusalKind
     text: str
     incident: str | None = None
     """What to look for in the server's log."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class PresenceChanged:
+    """Somebody came, left, or says something new of itself."""
+
+    scope: Literal["session", "application"]
 
 
 @final
@@ -82,7 +105,7 @@ class Closing:
     retry_after: float | None
 
 
-Event = Attached | Snapshotted | Patched | Answered | Refused | Closing
+Event = Attached | Snapshotted | Patched | Redrawn | Editable | Answered | Refused | PresenceChanged | Closing
 
 
 @final

@@ -14,9 +14,11 @@ from typing import Protocol, final
 
 import attrs
 
+from supervisor.errors import ProtocolError
+from supervisor.protocol.bridge import EditTurn
 from supervisor.protocol.encoding import encode_value
 from supervisor.protocol.history import MAX_BYTES, MAX_REVISIONS, History
-from supervisor.protocol.messages import Attached, Resume, Send, encode
+from supervisor.protocol.messages import Attached, Edit, Editable, Resume, Send, encode
 from supervisor.protocol.records import ClientRecord, New, Repeated
 
 MAX_DETACHED = 64
@@ -47,10 +49,12 @@ class Attachment:
 
     client: str
     """The client's id; give it to `accept`, `answered` and `detach`."""
+    peer: str
+    """What others call it."""
     resumed: bool
     """True: patches were enough. False: a snapshot is among the messages."""
     messages: tuple[bytes, ...]
-    """Everything to send, in order, before any later patch or answer; kept answers come last."""
+    """Everything to send, in order, before any later patch or answer; kept answers come last, but for `edited`."""
 
 
 @final
@@ -71,6 +75,7 @@ class Feed:
     __slots__ = (
         "_attached",
         "_detached",
+        "_editable",
         "_encoded_epoch",
         "_epoch",
         "_history",
@@ -98,6 +103,7 @@ class Feed:
         self._new_client_id = new_client_id
         self._linger = linger
         self._history = History(max_patches=max_revisions, max_bytes=max_bytes)
+        self._editable: tuple[str, ...] = ()
         self._attached: dict[str, ClientRecord] = {}
         # In the order of leaving, so that the first is the first to be forgotten.
         self._detached: OrderedDict[str, ClientRecord] = OrderedDict()
@@ -120,6 +126,11 @@ class Feed:
         self._history.append(base, revision, message)
         return message
 
+    def editable(self, patterns: tuple[str, ...]) -> bytes:
+        """Clients may edit something else from now on; returns the message that says so."""
+        self._editable = patterns
+        return encode(Editable(patterns=patterns))
+
     def snapshot(self, *, revision: int, data: bytes) -> bytes:
         """The message that brings any client up to a revision; `data` is the document as JSON."""
         return b'{"type":"snapshot","epoch":%b,"revision":%d,"data":%b}' % (
@@ -128,20 +139,45 @@ class Feed:
             data,
         )
 
-    def attach(self, *, revision: int, snapshot: Callable[[], bytes], now: float) -> Attachment:
+    def expect(self, message: Resume | None, now: float) -> tuple[str, str | None]:
+        """A client that is to attach soon: what others will call it, and its id if it is known.
+
+        A known one isn't forgotten while it is expected: call `detach` for it afterwards, whatever became of it.
+        """
+        self._expire(now)
+        record = None
+        if message is not None and message.epoch == self._epoch:
+            record = self._attached.get(message.client) or self._detached.get(message.client)
+        if record is None:
+            return self._new_client_id(), None
+        self._connected(record)
+        return record.peer, record.id
+
+    def attach(
+        self, *, revision: int, snapshot: Callable[[], bytes], now: float, peer: str | None = None
+    ) -> Attachment:
         """A new client: it gets an id and a snapshot. Call `detach` once when its connection has left.
 
         Args:
+            peer: what `expect` said, if it was expected
             revision: the document's last committed revision
             snapshot: gives that revision's JSON
             now: the time in seconds
 
         """
         self._expire(now)
-        record = self._new_record()
+        record = self._new_record(peer)
         return self._attachment(record, revision=revision, missed=None, snapshot=snapshot)
 
-    def resume(self, message: Resume, *, revision: int, snapshot: Callable[[], bytes], now: float) -> Attachment:
+    def resume(
+        self,
+        message: Resume,
+        *,
+        revision: int,
+        snapshot: Callable[[], bytes],
+        now: float,
+        peer: str | None = None,
+    ) -> Attachment:
         """A client that comes back: it gets what it missed, and the answers that it has not confirmed.
 
         Check the key with `admits` before. If the client id has a connection still, this one takes over:
@@ -149,6 +185,7 @@ class Feed:
 
         Args:
             message: the client's first frame
+            peer: what `expect` said, if it was expected
             revision: the document's last committed revision
             snapshot: gives that revision's JSON; called only if patches are not enough
             now: the time in seconds
@@ -160,16 +197,14 @@ class Feed:
         self._expire(now)
         if message.epoch != self._epoch:
             # Its numbers and its mirror are of another life of the document.
-            return self._attachment(self._new_record(), revision=revision, missed=None, snapshot=snapshot)
+            return self._attachment(self._new_record(peer), revision=revision, missed=None, snapshot=snapshot)
         missed = self._history.since(message.revision, current=revision)
         record = self._attached.get(message.client) or self._detached.get(message.client)
         if record is None:
-            record = self._new_record()
+            record = self._new_record(peer)
         else:
             record.confirm(message.confirmed)
-            self._detached.pop(record.id, None)
-            self._attached[record.id] = record
-            record.connections += 1
+            self._connected(record)
         return self._attachment(record, revision=revision, missed=missed, snapshot=snapshot)
 
     def accept(self, client_id: str, send: Send, now: float) -> New | Repeated:
@@ -182,15 +217,32 @@ class Feed:
         self._expire(now)
         return self._attached[client_id].accept(send)
 
-    def answered(self, client_id: str, number: int, message: bytes) -> bool:
+    def accept_edit(self, client_id: str, edit: Edit, revision: int, now: float) -> EditTurn | Repeated:
+        """Decide what an edit of an attached client is; what is returned finds its place. The edit is untrusted.
+
+        Answer a new one before any that the same client sent later: so its next edits tell which refusals it knows of.
+
+        Raises:
+            ProtocolError: as `accept`; or its base has fallen, or is above the document's revision
+
+        """
+        self._expire(now)
+        if edit.base > revision:
+            raise ProtocolError(f"edit {edit.number} is based on revision {edit.base}, but {revision} is the last one")
+        record = self._attached[client_id]
+        accepted = record.accept(edit)
+        return accepted if isinstance(accepted, Repeated) else EditTurn(edit, record.bridge, self._history)
+
+    def answered(self, client_id: str, number: int, message: bytes, *, edited: bool = False) -> bool:
         """Keep the answer to an accepted send until it is confirmed; the caller sends it too, if it can.
 
-        False: the client was forgotten, so nobody will want it.
+        `edited`: it is one, which comes before the state that it tells of. False: the client was forgotten, so nobody
+        will want it.
         """
         record = self._attached.get(client_id) or self._detached.get(client_id)
         if record is None:
             return False
-        record.keep(number, message)
+        record.keep(number, message, edited=edited)
         return True
 
     def detach(self, client_id: str, now: float) -> None:
@@ -205,8 +257,13 @@ class Feed:
                 self._detached.popitem(last=False)
         self._expire(now)
 
-    def _new_record(self) -> ClientRecord:
-        record = ClientRecord(self._new_client_id())
+    def _connected(self, record: ClientRecord) -> None:
+        self._detached.pop(record.id, None)
+        self._attached[record.id] = record
+        record.connections += 1
+
+    def _new_record(self, peer: str | None) -> ClientRecord:
+        record = ClientRecord(self._new_client_id(), peer or self._new_client_id())
         self._attached[record.id] = record
         return record
 
@@ -221,18 +278,23 @@ class Feed:
         attached = Attached(
             session=self._session,
             client=record.id,
+            peer=record.peer,
             key=self._key,
             epoch=self._epoch,
             revision=revision,
             resumed=missed is not None,
             received=record.received,
+            editable=self._editable,
         )
         if missed is None:
             state: tuple[bytes, ...] = (self.snapshot(revision=revision, data=snapshot()),)
         else:
             state = missed
         return Attachment(
-            client=record.id, resumed=missed is not None, messages=(encode(attached), *state, *record.kept())
+            client=record.id,
+            peer=record.peer,
+            resumed=missed is not None,
+            messages=(encode(attached), *record.kept_edited(), *state, *record.kept()),
         )
 
     def _expire(self, now: float) -> None:

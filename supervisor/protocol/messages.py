@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, final
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct
 
 from supervisor.errors import ProtocolError
 from supervisor.protocol.encoding import encode_value
@@ -34,8 +34,17 @@ _Count = Annotated[int, Meta(ge=0, le=_MAX_NUMBER)]
 # -1: the client has no usable mirror.
 _MirrorRevision = Annotated[int, Meta(ge=-1, le=_MAX_NUMBER)]
 
-ErrorKind = Literal["rejected", "invalid", "failed"]
-"""`rejected`: the handler said no. `invalid`: name or fields are wrong. `failed`: the handler broke."""
+# A step of an edit's path: the key of an object, or the index in an array.
+_Step = Annotated[str, Meta(max_length=4096)] | Annotated[int, Meta(ge=0, le=_MAX_NUMBER)]
+_Path = Annotated[tuple[_Step, ...], Meta(min_length=1, max_length=200)]
+
+ErrorKind = Literal["rejected", "invalid", "conflict", "failed"]
+"""`rejected`: the app said no. `invalid`: name or fields are wrong. `conflict`: what an edit was to change has gone.
+`failed`: the app's code broke."""
+Scope = Literal["session", "application"]
+"""Of presence."""
+MAX_METADATA = 1_024
+"""Bytes of what a client tells others of itself, as it has written it: a cursor or a colour, and no document."""
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True):
@@ -88,18 +97,54 @@ class Send(Message, frozen=True, tag="send"):
     confirmed: _Count
 
 
-ClientMessage = Attach | Resume | Send
+@final
+class Edit(Message, frozen=True, tag="edit", kw_only=True):
+    """A change of the document that a client wishes.
+
+    `{"type":"edit","number":5,"base":17,"op":"set","path":["notes",3,"text"],"value":"milk","confirmed":3}`
+    """
+
+    number: _Number
+    """In one row with the numbers of sends."""
+    base: _Count
+    """The revision of the mirror that the path is meant for."""
+    op: Literal["set", "insert", "remove"]
+    path: _Path
+    value: Any = UNSET
+    """Of `set` and `insert`; `remove` has none."""
+    confirmed: _Count
+
+
+@final
+class Present(Message, frozen=True, tag="present"):
+    """What others are to know of this client: `{"type":"present","metadata":{"cursor":[3,4]}}`."""
+
+    metadata: Raw
+    """A JSON object of at most `MAX_METADATA` bytes."""
+
+
+@final
+class Watch(Message, frozen=True, tag="watch"):
+    """Tell me who is there from now on: `{"type":"watch","scope":"session"}`."""
+
+    scope: Scope
+
+
+ClientMessage = Attach | Resume | Send | Edit | Present | Watch
 
 
 @final
 class Attached(Message, frozen=True, tag="attached"):
     """The server's answer to a first frame.
 
-    `{"type":"attached","session":"ID","client":"…","key":"…","epoch":"…","revision":17,"resumed":true,"received":5}`
+    `{"type":"attached","session":"ID","client":"…","peer":"…","key":"…","epoch":"…","revision":17,"resumed":true,
+    "received":5,"editable":["/notes"]}`
     """
 
     session: str
     client: str
+    peer: str
+    """What others call this client; opens nothing."""
     key: str
     epoch: str
     revision: _Count
@@ -107,7 +152,9 @@ class Attached(Message, frozen=True, tag="attached"):
     resumed: bool
     """True: the patches after the client's revision follow. False: a snapshot follows."""
     received: _Count
-    """The highest number of a send that was accepted from this client id."""
+    """The highest number of a send or edit that was accepted from this client id."""
+    editable: tuple[str, ...]
+    """What clients may edit, as patterns."""
 
     def __repr__(self) -> str:
         """Without the key, because this ends up in logs."""
@@ -180,6 +227,46 @@ class Error(Message, frozen=True, tag="error"):
 
 
 @final
+class Edited(Message, frozen=True, tag="edited"):
+    """The answer to an edit that was done: `{"type":"edited","number":5,"revision":18}`.
+
+    It comes before the patch, or the snapshot, that leads to that revision.
+    """
+
+    number: _Number
+    revision: _Count
+
+
+@final
+class Editable(Message, frozen=True, tag="editable"):
+    """What clients may edit from now on: `{"type":"editable","patterns":["/notes"]}`."""
+
+    patterns: tuple[str, ...]
+
+
+@final
+class Peer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Somebody who is there: `{"id":"…","name":"Ada","metadata":{}}`."""
+
+    id: str
+    """See `Attached.peer`."""
+    name: str | None
+    """What the app calls it."""
+    metadata: dict[str, Any]
+
+
+@final
+class Presence(Message, frozen=True, tag="presence"):
+    """Who is there: `{"type":"presence","scope":"session","complete":false,"present":[…],"left":["…"]}`."""
+
+    scope: Scope
+    complete: bool
+    """True: `present` are all. False: these joined, or are described anew."""
+    present: tuple[Peer, ...]
+    left: tuple[str, ...]
+
+
+@final
 class Closing(Message, frozen=True, tag="closing"):
     """The server closes next: `{"type":"closing","code":1012,"reason":"…","retry_after":1.7}`."""
 
@@ -189,7 +276,23 @@ class Closing(Message, frozen=True, tag="closing"):
     """Seconds until the client may come back; only 1012 and 1013 have it."""
 
 
-ServerMessage = Attached | Snapshot | Patch | Answer | Error | Closing
+@final
+class Place(Struct, frozen=True):
+    """Where an operation of a patch does something; its value is left out."""
+
+    op: Literal["add", "remove", "replace"]
+    path: str
+
+
+@final
+class Places(Struct, frozen=True, rename={"revision": "to"}):
+    """What of a `Patch` an edit has to be carried over."""
+
+    revision: int
+    operations: list[Place]
+
+
+ServerMessage = Attached | Snapshot | Patch | Answer | Error | Edited | Editable | Presence | Closing
 
 _encoder = msgspec.json.Encoder()
 _client_message_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
@@ -217,6 +320,11 @@ def encode_error(number: int, kind: ErrorKind, text: str, incident: str | None =
     return _encoder.encode(Error(number=number, kind=kind, text=text, incident=incident))
 
 
+def encode_edited(number: int, revision: int) -> bytes:
+    """The JSON of an `Edited`."""
+    return b'{"type":"edited","number":%d,"revision":%d}' % (number, revision)
+
+
 def encode_closing(code: int, reason: str, retry_after: float | None = None) -> bytes:
     """The JSON of a `Closing`."""
     return _encoder.encode(Closing(code=int(code), reason=reason, retry_after=retry_after))
@@ -233,6 +341,13 @@ def decode_client_message(frame: str | bytes) -> ClientMessage:
     # Raw begins at the value itself, with no space before it.
     if isinstance(message, Send) and not bytes(message.fields).startswith(b"{"):
         raise ProtocolError("not a message of this wire: expected `object` - at `$.fields`")
+    if isinstance(message, Present):
+        metadata = bytes(message.metadata)
+        if not metadata.startswith(b"{") or len(metadata) > MAX_METADATA:
+            raise ProtocolError(f"not a message of this wire: metadata is an object of at most {MAX_METADATA} bytes")
+    if isinstance(message, Edit) and (message.value is UNSET) is not (message.op == "remove"):
+        needed = "has no value" if message.op == "remove" else "needs a value"
+        raise ProtocolError(f"not a message of this wire: an edit that is to {message.op} {needed}")
     return message
 
 
@@ -258,6 +373,20 @@ def _decode(decoder: msgspec.json.Decoder[Any], frame: str | bytes) -> Any:
         raise ProtocolError("not a message of this wire: it is nested too deeply") from error
     except (msgspec.MsgspecError, UnicodeError) as error:
         raise ProtocolError(f"not a message of this wire: {shorten(str(error))}") from error
+
+
+_places_decoder = msgspec.json.Decoder(Places)
+_operations_decoder = msgspec.json.Decoder(list[Add | Remove | Replace])
+
+
+def decode_places(patch: bytes) -> Places:
+    """The operations of a patch message of our own, without their values."""
+    return _places_decoder.decode(patch)
+
+
+def decode_operations(encoded: bytes) -> list[Add | Remove | Replace]:
+    """The operations of a patch of our own document."""
+    return _operations_decoder.decode(encoded)
 
 
 def shorten(text: str) -> str:

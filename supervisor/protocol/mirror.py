@@ -1,4 +1,9 @@
-"""A client's mirror of a document: plain Python data to which patches are applied in place. Pure."""
+"""A client's mirror of a document: plain Python data, of which each revision has its own and shares the rest. Pure.
+
+Rule: data that were given to anybody never change. A patch makes new containers along its paths and keeps every other
+one, so whoever holds `data` of a revision can look at it for as long as they like, and `before["prices"] is
+after["prices"]` says that nothing changed in there. The browser's `tree.js` keeps the same rule.
+"""
 
 from __future__ import annotations
 
@@ -14,30 +19,36 @@ _INDEX = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 # RFC 6901, 3: `~` stands only before 0 and 1.
 _BAD_ESCAPE = re.compile(r"~(?![01])")
 
+# Containers that the patch at hand has made: nobody else has seen them, so its later operations change them in place.
+# Without it a patch of n operations on a list of m items would copy n·m of them. By id, with the container itself,
+# since the id of one that is gone may become another's.
+_Ours = dict[int, Any]
+
 
 def apply(data: dict[str, Any], operations: Iterable[Add | Remove | Replace]) -> dict[str, Any]:
-    """Apply the operations of a patch in place, and return the root, which is another one if it was replaced.
+    """The data with the operations of a patch applied; `data` stays as it is, and the two share what is equal.
 
     Raises:
-        ProtocolError: an operation doesn't fit; those before it are applied, so the data are good for nothing
-            any more
+        ProtocolError: an operation doesn't fit
 
     """
+    ours: _Ours = {}
     for operation in operations:
-        data = _apply_one(data, operation)
+        data = _apply_one(data, operation, ours)
     return data
 
 
-def _apply_one(data: dict[str, Any], operation: Add | Remove | Replace) -> dict[str, Any]:
-    keys = _split(operation.path)
+def _apply_one(data: dict[str, Any], operation: Add | Remove | Replace, ours: _Ours) -> dict[str, Any]:
+    keys = split(operation.path)
     if not keys:
         if isinstance(operation, Remove) or not isinstance(operation.value, dict):
             raise ProtocolError("a patch that leaves no object at the document's root")
         # To add where something is, is to replace it (RFC 6902, 4.1).
         return operation.value
-    target: Any = data
+    root: dict[str, Any] = _own(data, ours)
+    target: Any = root
     for key in keys[:-1]:
-        target = _child(target, key, operation.path)
+        target = _own_child(target, key, operation.path, ours)
     last = keys[-1]
     if isinstance(target, dict):
         if not isinstance(operation, Add) and last not in target:
@@ -55,10 +66,16 @@ def _apply_one(data: dict[str, Any], operation: Add | Remove | Replace) -> dict[
         target[_index(last, len(target), operation.path)] = operation.value
     else:
         del target[_index(last, len(target), operation.path)]
-    return data
+    return root
 
 
-def _split(path: str) -> list[str]:
+def split(path: str) -> list[str]:
+    """The steps of a JSON Pointer, which is untrusted; none for the root.
+
+    Raises:
+        ProtocolError: it is none
+
+    """
     if path == "":
         return []
     if not path.startswith("/") or _BAD_ESCAPE.search(path):
@@ -67,12 +84,25 @@ def _split(path: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/")]
 
 
-def _child(target: Any, key: str, path: str) -> Any:
+def _own(value: Any, ours: _Ours) -> Any:
+    """The container itself if this patch made it, else a copy that this patch may change."""
+    if id(value) in ours or not isinstance(value, dict | list):
+        return value
+    copy = value.copy()
+    ours[id(copy)] = copy
+    return copy
+
+
+def _own_child(target: Any, key: str, path: str, ours: _Ours) -> Any:
+    place: str | int
     if isinstance(target, dict) and key in target:
-        return target[key]
-    if isinstance(target, list):
-        return target[_index(key, len(target), path)]
-    raise _unfit(path)
+        place = key
+    elif isinstance(target, list):
+        place = _index(key, len(target), path)
+    else:
+        raise _unfit(path)
+    child = target[place] = _own(target[place], ours)
+    return child
 
 
 def _index(key: str, end: int, path: str) -> int:

@@ -1,4 +1,4 @@
-"""The server's record of one client: which sends were accepted, which answers it may lack. Pure.
+"""The server's record of one client: which sends and edits were accepted, which answers it may lack. Pure.
 
 The rule, on which "applied exactly once" rests: **a number is accepted once, and its answer is kept until the
 client confirms it.** A client that comes back sends again what the server has not received, and the server
@@ -15,7 +15,8 @@ from typing import final
 import attrs
 
 from supervisor.errors import ProtocolError
-from supervisor.protocol.messages import Send
+from supervisor.protocol.bridge import Bridge
+from supervisor.protocol.messages import Edit, Send
 
 WINDOW = 64
 """Sends of one client that may be unanswered or unconfirmed: as many as a person causes in a bad reconnect,
@@ -25,13 +26,13 @@ and few enough that keeping their answers costs nothing."""
 @final
 @attrs.frozen
 class New:
-    """The send is the next one: hand it on, and give its answer to `Feed.answered`."""
+    """The send, or edit, is the next one: hand it on, and give its answer to `Feed.answered`."""
 
 
 @final
 @attrs.frozen
 class Repeated:
-    """The send was accepted before: do nothing but send these messages."""
+    """The send, or edit, was accepted before: do nothing but send these messages."""
 
     messages: tuple[bytes, ...]
     """Its answer, if that is there already and isn't confirmed; else nothing."""
@@ -43,20 +44,26 @@ class ClientRecord:
     """One client id's numbers and answers."""
 
     id: str
+    peer: str
+    """What others call this client; opens nothing."""
     connections: int = 1
     """How many connections speak for it; two for a moment, when a newer one takes over."""
     received: int = 0
     confirmed: int = 0
     detached_at: float = 0.0
     """When its last connection left; means nothing while it has one."""
+    bridge: Bridge = attrs.field(factory=Bridge, init=False)
+    """What its edits are carried over."""
     _unanswered: dict[int, None] = attrs.field(factory=dict, init=False)  # a dict as an ordered set: rising numbers
     _answers: dict[int, bytes] = attrs.field(factory=dict, init=False)
+    # The numbers of those answers that come before the state.
+    _edited: set[int] = attrs.field(factory=set, init=False)
 
-    def accept(self, send: Send) -> New | Repeated:
-        """Decide what a send is.
+    def accept(self, send: Send | Edit) -> New | Repeated:
+        """Decide what a send is, or an edit.
 
         Raises:
-            ProtocolError: the number leaves a gap or the window, or `confirmed` is not true
+            ProtocolError: the number leaves a gap or the window, `confirmed` is not true, or the base has fallen
 
         """
         number = send.number
@@ -72,6 +79,10 @@ class ClientRecord:
             raise ProtocolError(
                 f"send {number} is more than {WINDOW} ahead of the last confirmed answer, {self.confirmed}"
             )
+        if isinstance(send, Edit):
+            if send.base < self.bridge.base:
+                raise ProtocolError(f"edit {number} is based on revision {send.base}, after one on {self.bridge.base}")
+            self.bridge.base = send.base
         self.received = number
         self._unanswered[number] = None
         return New()
@@ -90,10 +101,11 @@ class ClientRecord:
             raise ProtocolError(f"answer {number} was confirmed, but answer {first_unanswered} was not given yet")
         for confirmed in range(self.confirmed + 1, number + 1):
             del self._answers[confirmed]
+            self._edited.discard(confirmed)
         self.confirmed = number
 
-    def keep(self, number: int, message: bytes) -> None:
-        """Keep the answer of an accepted send.
+    def keep(self, number: int, message: bytes, *, edited: bool = False) -> None:
+        """Keep the answer of an accepted send; `edited` says that it is one that comes before the state.
 
         Raises:
             ValueError: there is no such send, or it was answered before; that is a mistake of the caller
@@ -103,7 +115,13 @@ class ClientRecord:
             raise ValueError(f"send {number} of client {self.id!r} isn't waiting for an answer")
         del self._unanswered[number]
         self._answers[number] = message
+        if edited:
+            self._edited.add(number)
 
     def kept(self) -> tuple[bytes, ...]:
-        """All answers that are not confirmed, by number."""
-        return tuple(self._answers[number] for number in sorted(self._answers))
+        """All answers that are not confirmed, by number; but for those that come before the state."""
+        return tuple(self._answers[number] for number in sorted(self._answers) if number not in self._edited)
+
+    def kept_edited(self) -> tuple[bytes, ...]:
+        """All answers that are not confirmed and come before the state, by number."""
+        return tuple(self._answers[number] for number in sorted(self._edited))

@@ -1,9 +1,11 @@
-"""A client's sends: their numbers, the window, and what becomes of them across reconnects. Pure.
+"""A client's sends and edits: their numbers, the window, and what becomes of them across reconnects. Pure.
 
 A send gets its number when it is first written. What was never written has none, so that under a new client
 id nothing needs renumbering: numbers just begin at 1 again. What *was* written under the old id may have been
 done or not; that can't be found out, and doing it twice would be worse than not knowing: it is refused as
 `unknown`.
+
+An edit is a send in all of this; `pending` has what is different about it. Here both are called sends.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import attrs
 
 from supervisor.errors import MailboxFull, ProtocolError
 from supervisor.protocol.events import Refused
+from supervisor.protocol.pending import PendingEdit
 from supervisor.protocol.records import WINDOW
 
 MAX_QUEUED = 1_000
@@ -25,13 +28,28 @@ window."""
 
 
 @final
-@attrs.frozen
-class _Send:
-    ticket: int
+@attrs.define(eq=False)
+class Message:
+    """A message for the app."""
+
     name: bytes
     """JSON."""
     fields: bytes
     """JSON."""
+    ticket: int = 0
+    """Given by `Sends.add`."""
+
+    def frame(self, number: int, confirmed: int, revision: int) -> bytes:
+        """What is written."""
+        return b'{"type":"send","number":%d,"name":%b,"fields":%b,"confirmed":%d}' % (
+            number,
+            self.name,
+            self.fields,
+            confirmed,
+        )
+
+
+Send = Message | PendingEdit
 
 
 @final
@@ -41,9 +59,9 @@ class Sends:
     def __init__(self) -> None:
         self._tickets = 0
         # Never written, in order.
-        self._queue: deque[_Send] = deque()
+        self._queue: deque[Send] = deque()
         # Written and not settled, by number. The numbers rise.
-        self._written: dict[int, _Send] = {}
+        self._written: dict[int, Send] = {}
         # Numbers of _written that are to be written again on this connection, in order.
         self._again: deque[int] = deque()
         # The highest number given under this client id.
@@ -58,8 +76,8 @@ class Sends:
         """The number up to which all answers have arrived."""
         return self._confirmed
 
-    def add(self, name: bytes, fields: bytes, *, attached: bool) -> int:
-        """Queue a send; returns its ticket.
+    def add(self, send: Send, *, attached: bool) -> int:
+        """Queue a send; gives it its ticket, and returns that.
 
         Raises:
             MailboxFull: too many wait already
@@ -72,8 +90,19 @@ class Sends:
         if full:
             raise MailboxFull(f"{len(self)} sends wait for the server already; this one was not sent")
         self._tickets += 1
-        self._queue.append(_Send(self._tickets, name, fields))
+        send.ticket = self._tickets
+        self._queue.append(send)
         return self._tickets
+
+    def withdraw(self, edit: PendingEdit) -> None:
+        """Take back an edit that was never written."""
+        self._queue.remove(edit)
+
+    def withdraw_edits(self) -> list[PendingEdit]:
+        """Take back all edits that were never written; returns them."""
+        edits = [send for send in self._queue if isinstance(send, PendingEdit)]
+        self._queue = deque(send for send in self._queue if not isinstance(send, PendingEdit))
+        return edits
 
     def attached(self, received: int, *, same_client: bool) -> list[Refused]:
         """The server said what it has received; returns what can't be known any more.
@@ -97,18 +126,37 @@ class Sends:
         self._last = self._confirmed = 0
         return lost
 
-    def outgoing(self) -> list[str]:
-        """The frames to write now: first what is written again, then what the window lets through."""
+    def outgoing(self, *, revision: int, edits: bool) -> list[str]:
+        """The frames to write now: first what is written again, then what the window lets through.
+
+        Args:
+            revision: the mirror's, for edits that are written for the first time
+            edits: whether such edits may be written; else they wait, and what stands behind them does
+
+        """
         frames = []
         while self._again:
             number = self._again.popleft()
-            frames.append(self._frame(number, self._written[number]))
+            frames.append(self._written[number].frame(number, self._confirmed, revision).decode())
         for _ in range(min(self._free(), len(self._queue))):
+            if not edits and isinstance(self._queue[0], PendingEdit):
+                break
             self._last += 1
             send = self._queue.popleft()
             self._written[self._last] = send
-            frames.append(self._frame(self._last, send))
+            frames.append(send.frame(self._last, self._confirmed, revision).decode())
         return frames
+
+    def unsettled(self, number: int) -> Send | None:
+        """What was written with that number and has no answer yet; None if it has one.
+
+        Raises:
+            ProtocolError: no send with that number was written
+
+        """
+        if number > self._last:
+            raise ProtocolError(f"an answer to send {number}, but {self._last} were written")
+        return self._written.get(number)
 
     def settle(self, number: int) -> int | None:
         """An answer arrived; returns the send's ticket, or None if it was settled before.
@@ -117,11 +165,10 @@ class Sends:
             ProtocolError: no send with that number was written
 
         """
-        if number > self._last:
-            raise ProtocolError(f"an answer to send {number}, but {self._last} were written")
-        send = self._written.pop(number, None)
+        send = self.unsettled(number)
         if send is None:
             return None
+        del self._written[number]
         if self._again and number in self._again:
             # Answered though the server said that it had not received it: then it need not be written again.
             self._again.remove(number)
@@ -146,15 +193,11 @@ class Sends:
     def _free(self) -> int:
         return WINDOW - (self._last - self._confirmed)
 
-    def _frame(self, number: int, send: _Send) -> str:
-        frame = b'{"type":"send","number":%d,"name":%b,"fields":%b,"confirmed":%d}'
-        return (frame % (number, send.name, send.fields, self._confirmed)).decode()
-
     def __len__(self) -> int:
         """How many have no answer."""
         return len(self._queue) + len(self._written)
 
 
-def _unknown(send: _Send) -> Refused:
+def _unknown(send: Send) -> Refused:
     text = "The connection was lost before the answer came; it can't be known whether this was done."
     return Refused(ticket=send.ticket, kind="unknown", text=text)

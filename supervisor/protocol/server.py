@@ -16,8 +16,11 @@ from supervisor.errors import ProtocolError
 from supervisor.protocol.messages import (
     Attach,
     ClientMessage,
+    Edit,
+    Present,
     Resume,
     Send,
+    Watch,
     decode_client_message,
     encode_closing,
 )
@@ -36,6 +39,9 @@ _TRANSITIONS: dict[tuple[State, type[ClientMessage]], State] = {
     (State.NEW, Attach): State.ATTACHED,
     (State.NEW, Resume): State.ATTACHED,
     (State.ATTACHED, Send): State.ATTACHED,
+    (State.ATTACHED, Edit): State.ATTACHED,
+    (State.ATTACHED, Present): State.ATTACHED,
+    (State.ATTACHED, Watch): State.ATTACHED,
 }
 
 

@@ -14,11 +14,13 @@ ATTACHED = {
     "type": "attached",
     "session": "s",
     "client": "c",
+    "peer": "p",
     "key": "secret",
     "epoch": "e",
     "revision": 3,
     "resumed": False,
     "received": 0,
+    "editable": [],
 }
 
 
@@ -177,3 +179,23 @@ def test_no_secret_is_in_its_repr():
     client = live_client()
     client.send("Watch", {})
     assert repr(client) == "<ClientConnection live, revision 3, 1 unsettled>"
+
+
+def test_presence_is_told_as_events():
+    client = ClientConnection(token="token")
+    assert client.peer is None
+    client.watch("session")
+    client.present({"a": 1})
+    client.opened()
+    assert client.outgoing() == []
+    receive(client, **ATTACHED)
+    assert client.peer == "p"
+    assert len(client.outgoing()) == 2
+    peer = {"id": "p", "name": "Ada", "metadata": {"a": 1}}
+    told = {"type": "presence", "scope": "session", "complete": True, "present": [peer], "left": []}
+    assert receive(client, **told) == [events.PresenceChanged(scope="session")]
+    assert client.peers("session")["p"].name == "Ada"
+    assert receive(client, **told | {"scope": "application"}) == []
+    client.unwatch("session")
+    assert receive(client, **told) == []
+    assert client.peers("session") == {}

@@ -14,6 +14,7 @@ from supervisor.protocol.codes import CloseCode, Reaction, reaction_to
         (1013, Reaction.COME_BACK),
         (4400, Reaction.STAY_AWAY),
         (4401, Reaction.RELOAD),
+        (4403, Reaction.STAY_AWAY),
         (4404, Reaction.RELOAD),
         (4408, Reaction.COME_BACK),
         (4410, Reaction.STAY_AWAY),

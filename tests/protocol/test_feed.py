@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from supervisor.errors import ProtocolError
+from supervisor.protocol.bridge import EditTurn
 from supervisor.protocol.feed import Feed
-from supervisor.protocol.messages import Resume, Send
+from supervisor.protocol.messages import Edit, Resume, Send
 from supervisor.protocol.records import New, Repeated
 
 
@@ -21,12 +22,12 @@ class Patch:
 
 
 def new_feed(**options):
-    numbers = itertools.count(1)
+    ids = (f"{kind}-{number}" for number in itertools.count(1) for kind in "cp")
     return Feed(
         session="s",
         epoch="e-1",
         key="secret",
-        new_client_id=lambda: f"c-{next(numbers)}",
+        new_client_id=lambda: next(ids),
         linger=15.0,
         **options,
     )
@@ -57,11 +58,13 @@ def attached(client="c-1", revision=0, resumed=False, received=0):
         "type": "attached",
         "session": "s",
         "client": client,
+        "peer": client.replace("c", "p"),
         "key": "secret",
         "epoch": "e-1",
         "revision": revision,
         "resumed": resumed,
         "received": received,
+        "editable": [],
     }
 
 
@@ -150,6 +153,53 @@ def test_kept_answers_come_last():
     assert back.messages[1:] == (patch, b"answer 2", b"answer 3")
 
 
+def edit(number, base=0, confirmed=0):
+    return Edit(number=number, base=base, op="set", path=("a",), value=1, confirmed=confirmed)
+
+
+def test_kept_answers_to_edits_come_before_the_state():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    assert isinstance(feed.accept_edit("c-1", edit(1), 0, 0), EditTurn)
+    assert feed.accept("c-1", send(2), 0) == New()
+    feed.accept_edit("c-1", edit(3), 0, 0)
+    feed.answered("c-1", 1, b"edited 1", edited=True)
+    patch = feed.committed(Patch(0, 1))
+    feed.answered("c-1", 2, b"answer 2")
+    feed.answered("c-1", 3, b"error 3")
+    back = feed.resume(resume(), revision=1, snapshot=never, now=1)
+    assert back.messages[1:] == (b"edited 1", patch, b"answer 2", b"error 3")
+    back = feed.resume(resume(confirmed=1), revision=1, snapshot=never, now=1)
+    assert back.messages[1:] == (patch, b"answer 2", b"error 3")
+
+
+def test_an_edit_that_was_accepted_before_is_answered_again():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.accept_edit("c-1", edit(1), 0, 0)
+    assert feed.accept_edit("c-1", edit(1), 0, 0) == Repeated(())
+    feed.answered("c-1", 1, b"edited 1", edited=True)
+    assert feed.accept_edit("c-1", edit(1), 0, 0) == Repeated((b"edited 1",))
+
+
+def test_the_base_of_edits_neither_falls_nor_is_ahead():
+    feed = new_feed()
+    feed.attach(revision=3, snapshot=snapshot, now=0)
+    with pytest.raises(ProtocolError, match="edit 1 is based on revision 4, but 3 is the last one"):
+        feed.accept_edit("c-1", edit(1, base=4), 3, 0)
+    feed.accept_edit("c-1", edit(1, base=3), 3, 0)
+    with pytest.raises(ProtocolError, match="edit 2 is based on revision 2, after one on 3"):
+        feed.accept_edit("c-1", edit(2, base=2), 3, 0)
+    assert isinstance(feed.accept_edit("c-1", edit(2, base=3), 4, 0), EditTurn)
+
+
+def test_what_may_be_edited_is_told_at_once_and_to_who_attaches():
+    feed = new_feed()
+    assert json.loads(feed.editable(("/a", "/b/*"))) == {"type": "editable", "patterns": ["/a", "/b/*"]}
+    first = feed.attach(revision=0, snapshot=snapshot, now=0)
+    assert decoded(first)[0]["editable"] == ["/a", "/b/*"]
+
+
 @attrs.frozen
 class Wrapper:
     messages: tuple[bytes, ...]
@@ -232,3 +282,43 @@ def test_a_snapshot_in_between_is_a_message_of_its_own():
 
 def test_no_secret_is_in_its_repr():
     assert repr(new_feed()) == "<Feed <History empty, 0 bytes>, 0 attached, 0 detached>"
+
+
+# A client that is expected.
+
+
+def test_an_unknown_client_that_is_expected_costs_nothing_and_gets_the_peer_that_was_told():
+    feed = new_feed()
+    peer, client = feed.expect(None, 0)
+    assert (peer, client) == ("c-1", None)
+    assert "0 attached, 0 detached" in repr(feed)
+    attachment = feed.attach(revision=0, snapshot=snapshot, now=1, peer=peer)
+    assert attachment.peer == decoded(attachment)[0]["peer"] == peer
+    for message in (resume(client="nobody"), resume(client=attachment.client, epoch="e-2")):
+        peer, client = feed.expect(message, 0)
+        assert client is None
+        assert feed.resume(message, revision=0, snapshot=snapshot, now=0, peer=peer).peer == peer
+
+
+def test_a_known_client_that_is_expected_is_not_forgotten_and_keeps_its_peer():
+    feed = new_feed()
+    first = feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.detach(first.client, 0)
+    assert feed.expect(resume(), 14) == (first.peer, first.client)
+    again = feed.resume(resume(), revision=0, snapshot=never, now=100, peer=first.peer)
+    assert (again.client, again.peer) == (first.client, first.peer)
+    feed.detach(first.client, 100)  # it isn't expected any more
+    assert "1 attached, 0 detached" in repr(feed)
+    feed.detach(first.client, 100)
+    assert "0 attached, 1 detached" in repr(feed)
+
+
+def test_a_known_client_that_is_refused_is_forgotten_later():
+    feed = new_feed()
+    first = feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.detach(first.client, 0)
+    feed.expect(resume(), 14)
+    feed.detach(first.client, 20)
+    assert feed.expect(resume(), 34) == (first.peer, first.client)
+    feed.detach(first.client, 34)
+    assert feed.expect(resume(), 50)[1] is None

@@ -40,7 +40,9 @@ def test_client_messages_go_round(message):
 @pytest.mark.parametrize(
     "message",
     [
-        messages.Attached(session="s", client="c", key="k", epoch="e", revision=17, resumed=True, received=5),
+        messages.Attached(
+            session="s", client="c", peer="p", key="k", epoch="e", revision=17, resumed=True, received=5, editable=()
+        ),
         messages.Snapshot(epoch="e", revision=17, data={"a": None}),
         messages.Patch(
             base=16,
@@ -154,7 +156,15 @@ def test_secrets_are_in_no_repr():
     attach = decode_client_message(json.dumps({**ATTACH, "token": "secret"}))
     resume = decode_client_message(json.dumps({**RESUME, "key": "secret", "session": "hidden"}))
     attached = messages.Attached(
-        session="hidden", client="c", key="secret", epoch="e", revision=1, resumed=True, received=0
+        session="hidden",
+        client="c",
+        peer="p",
+        key="secret",
+        epoch="e",
+        revision=1,
+        resumed=True,
+        received=0,
+        editable=(),
     )
     for message in (attach, resume, attached):
         assert "secret" not in repr(message)

@@ -14,13 +14,42 @@ from supervisor.protocol.messages import Add, Remove, Replace
 from supervisor.protocol.mirror import apply
 
 
-def test_it_changes_the_data_in_place():
-    data = {"a": [1, 2], "b": {"c": 1}}
-    inner = data["a"]
-    operations = [Add(path="/a/-", value=3), Remove(path="/b/c"), Replace(path="/a/0", value=0)]
-    assert apply(data, operations) is data
-    assert data == {"a": [0, 2, 3], "b": {}}
-    assert data["a"] is inner
+def test_each_revision_has_its_own_data_and_they_share_the_rest():
+    before = {"a": [1, 2], "b": {"c": {"d": 1}}, "e": {"f": [1]}}
+    seen = copy.deepcopy(before)
+    operations = [Add(path="/a/-", value=3), Remove(path="/b/c/d"), Replace(path="/a/0", value=0)]
+    after = apply(before, operations)
+    assert before == seen
+    assert after == {"a": [0, 2, 3], "b": {"c": {}}, "e": {"f": [1]}}
+    assert after["e"] is before["e"]
+
+
+def test_a_patch_that_does_not_fit_leaves_the_data_as_they_were():
+    data = {"a": [1]}
+    with pytest.raises(ProtocolError):
+        apply(data, [Add(path="/a/-", value=2), Remove(path="/b")])
+    assert data == {"a": [1]}
+
+
+def test_a_patch_copies_each_container_once():
+    """Else a patch of many operations on a long list would take for ever."""
+
+    class Counted(list):
+        copies = 0
+
+        def copy(self):
+            Counted.copies += 1
+            return Counted(self)
+
+    data = {"a": Counted([0])}
+    assert apply(data, [Add(path="/a/-", value=n) for n in range(1, 50)])["a"] == list(range(50))
+    assert Counted.copies == 1
+
+
+def test_a_value_of_a_patch_may_be_changed_by_the_same_patch():
+    value = {"b": []}
+    operations = [Add(path="/a", value=value), Add(path="/a/b/-", value=1), Add(path="/c", value=value)]
+    assert apply({}, operations) == {"a": {"b": [1]}, "c": {"b": []}}
 
 
 def test_another_root_is_given_back():
@@ -71,8 +100,10 @@ def test_it_does_what_jsonpatch_does(data, draw):
             operation["value"] = draw.draw(VALUES)
         expected = jsonpatch.apply_patch(copy.deepcopy(data), [operation])
         make = {"add": Add, "remove": Remove, "replace": Replace}[operation.pop("op")]
-        data = apply(data, [make(**copy.deepcopy(operation))])
-        assert data == expected
+        before = copy.deepcopy(data)
+        following = apply(data, [make(**copy.deepcopy(operation))])
+        assert (data, following) == (before, expected)
+        data = following
 
 
 def escape(key):

@@ -13,7 +13,7 @@ def send(number, confirmed=0):
 
 
 def record(received, answered=()):
-    client = ClientRecord("c")
+    client = ClientRecord("c", "p")
     for number in range(1, received + 1):
         assert client.accept(send(number)) == New()
     for number in answered:

@@ -72,3 +72,13 @@ def test_closing_is_said_after_a_protocol_error_too():
 
 def test_it_says_its_state():
     assert repr(ServerConnection()) == "<ServerConnection before the first frame>"
+
+
+@pytest.mark.parametrize("frame", ['{"type":"present","metadata":{"n":1}}', '{"type":"watch","scope":"session"}'])
+def test_presence_is_spoken_of_once_attached(frame):
+    connection = ServerConnection()
+    connection.receive(ATTACH)
+    connection.receive(frame)
+    assert connection.state is State.ATTACHED
+    with pytest.raises(ProtocolError, match="can't come here: the connection is before the first frame"):
+        ServerConnection().receive(frame)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from supervisor.errors import MailboxFull, ProtocolError, SessionGone
+from supervisor.errors import MailboxFull, PatchError, ProtocolError, SessionGone
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 
 VECTORS = Path(__file__).parent.parent / "vectors"
-FILES = ("server_messages", "client_messages", "invalid_server_messages")
+FILES = ("server_messages", "client_messages", "invalid_server_messages", "presence")
 CASES = [
     pytest.param(vector, id=f"{file}: {vector['name']}")
     for file in FILES
@@ -22,9 +23,15 @@ STEP_KEYS = {
     "open": {"do"},
     "receive": {"do", "frame", "text", "expect"},
     "send": {"do", "name", "fields", "as", "times"},
+    "edit": {"do", "op", "path", "value", "as"},
+    "watch": {"do", "scope"},
+    "present": {"do", "metadata"},
     "lost": {"do", "code", "reason", "expect", "after"},
 }
-EXPECTATIONS = {f"expect_{key}" for key in ("frames", "settled", "data", "epoch", "session", "revision", "status")}
+EXPECTATIONS = {
+    f"expect_{key}"
+    for key in ("frames", "settled", "data", "epoch", "session", "revision", "status", "peer", "presence")
+}
 DECISIONS = {events.Reconnect: "reconnect", events.Reload: "reload", events.Ended: "ended"}
 
 
@@ -56,6 +63,23 @@ class Player:
             else:
                 self._names[ticket] = name
                 self.frames += map(json.loads, self.client.outgoing())
+
+    def _edit(self, step):
+        try:
+            ticket = self.client.edit(step["op"], step["path"], step.get("value"))
+        except (MailboxFull, SessionGone):
+            self.settled[step["as"]] = {"error": {"kind": "unsent"}}
+        except PatchError:
+            self.settled[step["as"]] = {"error": {"kind": "conflict"}}
+        else:
+            self._names[ticket] = step["as"]
+            self.frames += map(json.loads, self.client.outgoing())
+
+    def _watch(self, step):
+        self.client.watch(step["scope"])
+
+    def _present(self, step):
+        self.client.present(step["metadata"])
 
     def _receive(self, step):
         frame = step["text"] if "text" in step else json.dumps(step["frame"])
@@ -102,6 +126,9 @@ def test_the_client_does_what_the_vector_says(vector, random):
             assert player.frames == expected
         elif key == "expect_status":
             assert player.client.status.value == expected
+        elif key == "expect_presence":
+            for scope, peers in expected.items():
+                assert msgspec.to_builtins(list(player.client.peers(scope).values())) == peers
         elif key == "expect_settled":
             assert player.settled.keys() == expected.keys()
             for name, outcome in expected.items():

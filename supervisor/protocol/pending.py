@@ -1,0 +1,322 @@
+"""A client's own edits that the server has not taken yet, and what is shown with them on top of the mirror. Pure.
+
+Each edit was made on top of the mirror and of those before it. When the mirror changes, all of them are carried over
+the change; when one of them goes, those behind it are carried over its inverse. See "Edits" in
+`docs/reference/wire.md`; its words are used here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, final
+
+import attrs
+import msgspec
+
+from supervisor.errors import PatchError, ProtocolError
+from supervisor.protocol import messages
+from supervisor.protocol.carrying import (
+    Keys,
+    Operation,
+    carry,
+    carry_operation,
+    inverse,
+    is_nothing_but,
+    operation_of,
+)
+from supervisor.protocol.encoding import encode_value
+from supervisor.protocol.mirror import split
+
+MAX_STEPS = 200
+"""Of an edit's path: documents are nested no deeper."""
+MAX_KEY = 4096
+"""Characters of one step; the server takes no longer ones."""
+
+_INDEX = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
+
+Name = Literal["set", "insert", "remove"]
+
+
+@final
+@attrs.define(eq=False)
+class PendingEdit:
+    """One edit, from when it was made until it is answered and the mirror has it."""
+
+    op: Name
+    keys: Keys
+    """Where it is now."""
+    encoded: bytes | None
+    """The value as JSON; None for a removal."""
+    value: Any
+    ticket: int = 0
+    """Given by `Sends.add`."""
+    state: Literal["shown", "lost", "gone"] = "shown"
+    """`lost`: carried no further, but its answer has yet to come. `gone`: it is among the pending ones no more."""
+    revision: int | None = None
+    """The one that has it, once the server has told."""
+    is_stale: bool = False
+    """It was written before a snapshot, and names an index: nobody can tell where that is now."""
+    _frame: bytes | None = None
+
+    @property
+    def has_index(self) -> bool:
+        """Whether a step of its path is an index."""
+        return any(type(key) is int for key in self.keys)
+
+    @property
+    def was_written(self) -> bool:
+        """Whether the server may know of it."""
+        return self._frame is not None
+
+    def frame(self, number: int, confirmed: int, revision: int) -> bytes:
+        """What is written: the first time made of what is true now, and the very same each further time."""
+        if self._frame is None:
+            value = b"" if self.encoded is None else b',"value":%b' % self.encoded
+            self._frame = b'{"type":"edit","number":%d,"base":%d,"op":"%b","path":%b%b,"confirmed":%d}' % (
+                number,
+                revision,
+                self.op.encode(),
+                encode_value(self.keys),
+                value,
+                confirmed,
+            )
+        return self._frame
+
+
+@final
+class Pending:
+    """The edits of one client, in the order in which they were made."""
+
+    def __init__(self) -> None:
+        # Those that are shown, and those that were lost but not answered.
+        self._edits: list[PendingEdit] = []
+
+    def make(self, op: Name, path: str, value: object, shown: dict[str, Any]) -> PendingEdit:
+        """An edit of what is shown. It is pending once it was given to `add`.
+
+        Raises:
+            PatchError: it doesn't fit what is shown
+            ValueError: the path is no JSON Pointer, or names the root, or is too long
+            TypeError, ValueError: the value can't be sent as JSON
+
+        """
+        encoded = None if op == "remove" else encode_value(value, what=f"the value for {path!r}")
+        keys = _resolved(op, path, shown)
+        if len(keys) > MAX_STEPS or any(isinstance(key, str) and len(key) > MAX_KEY for key in keys):
+            raise ValueError(f"a path has at most {MAX_STEPS} steps of {MAX_KEY} characters")
+        encode_value(keys, what=f"the path {path!r}")
+        # Decoded again, so that nobody else holds what is shown.
+        return PendingEdit(op, keys, encoded, None if encoded is None else msgspec.json.decode(encoded))
+
+    def add(self, edit: PendingEdit) -> None:
+        """Show it from now on."""
+        self._edits.append(edit)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether some edit is shown of which nobody can tell where it belongs."""
+        return any(edit.is_stale for edit in self._edits)
+
+    def patched(
+        self,
+        revision: int,
+        operations: Sequence[messages.Add | messages.Remove | messages.Replace],
+        taken: Sequence[Operation],
+    ) -> list[PendingEdit]:
+        """The mirror came to a revision by a patch; returns the edits that were lost by that.
+
+        `taken` are the operations once more, taken apart while the mirror changed.
+        """
+        left, carried, lost = self._leaving(revision), self._edits, []
+        if len(left) == 1 and left[0].state == "shown" and is_nothing_but(left[0], left[0].value, operations):
+            # What is behind the edit was made on top of it, and that is just what the mirror has become.
+            carried = self._edits[: self._edits.index(left[0])]
+            self._drop(left[0])
+        else:
+            for edit in reversed(left):
+                lost += self.leave(edit)
+        for operation in taken:
+            lost += _carry(carried, operation)
+        return [edit for edit in lost if edit.state == "lost"]
+
+    def snapshotted(self, revision: int) -> list[PendingEdit]:
+        """The mirror is another one; returns the edits that can't be carried over to it."""
+        for edit in self._leaving(revision):
+            self._drop(edit)
+        lost = []
+        for edit in self._edits:
+            if edit.has_index and edit.state == "shown":
+                if edit.was_written:
+                    edit.is_stale = True
+                else:
+                    edit.state = "lost"
+                    lost.append(edit)
+        return lost
+
+    def forget_written(self) -> list[PendingEdit]:
+        """Nobody knows any more what became of those that were written; returns the others that are lost by that."""
+        lost = []
+        for edit in [edit for edit in reversed(self._edits) if edit.was_written]:
+            lost += self.leave(edit)
+        return [edit for edit in lost if edit.state == "lost"]
+
+    def leave(self, edit: PendingEdit) -> list[PendingEdit]:
+        """It is not on top of the mirror any more: those behind it are carried over its inverse, or lost by that."""
+        behind = self._edits[self._edits.index(edit) + 1 :]
+        was_shown = edit.state == "shown"
+        self._drop(edit)
+        return _carry(behind, inverse(edit)) if was_shown else []
+
+    def clear(self) -> None:
+        """Show none any more."""
+        for edit in self._edits:
+            edit.state = "gone"
+        self._edits.clear()
+
+    def on_top_of(self, data: dict[str, Any]) -> dict[str, Any]:
+        """What is shown: the data with all edits on top; `data` is not changed, and shared where nothing is."""
+        own: dict[int, Any] = {}
+        for edit in self._edits:
+            if edit.state == "shown":
+                data = _applied(data, edit, own)
+        return data
+
+    def __len__(self) -> int:
+        """How many are pending, shown or not."""
+        return len(self._edits)
+
+    def _leaving(self, revision: int) -> list[PendingEdit]:
+        return [edit for edit in self._edits if edit.revision is not None and edit.revision <= revision]
+
+    def _drop(self, edit: PendingEdit) -> None:
+        edit.state = "gone"
+        self._edits.remove(edit)
+
+
+def _carry(edits: Iterable[PendingEdit], operation: Operation | None) -> list[PendingEdit]:
+    """Carry edits, each made on top of those before it, over an operation; returns those that were lost."""
+    lost = []
+    for edit in edits:
+        if operation is None:
+            break
+        if edit.state != "shown":
+            continue
+        behind = carry_operation(operation, edit)
+        keys = carry(edit, operation)
+        if keys is None:
+            edit.state = "lost"
+            lost.append(edit)
+        else:
+            edit.keys = keys
+        operation = behind
+    return lost
+
+
+def take_apart(data: dict[str, Any], operation: messages.Add | messages.Remove | messages.Replace) -> Operation:
+    """An operation without its value, with the end of an array as an index; before it is applied to `data`.
+
+    Raises:
+        ProtocolError: its path is no JSON Pointer
+
+    """
+    taken = operation_of(operation)
+    if not taken.path or taken.path[-1] != "-":
+        return taken
+    target: Any = data
+    for token in taken.path[:-1]:
+        if isinstance(target, list) and _INDEX.fullmatch(token) and int(token) < len(target):
+            target = target[int(token)]
+        elif isinstance(target, dict) and token in target:
+            target = target[token]
+        else:
+            return taken  # it doesn't fit, and who applies it will say so
+    return Operation(taken.op, (*taken.path[:-1], str(len(target)))) if isinstance(target, list) else taken
+
+
+def _resolved(op: Name, path: str, shown: dict[str, Any]) -> Keys:
+    """The steps of a path, each a key or an index as what is shown has it there."""
+    try:
+        tokens = split(path)
+    except ProtocolError as error:
+        raise ValueError(str(error)) from None
+    if not tokens:
+        raise ValueError("an edit can't name the whole document; name a place in it")
+    keys: list[str | int] = []
+    target: Any = shown
+    for token in tokens[:-1]:
+        keys.append(_key(target, token, path))
+        target = _child(target, keys[-1], path)
+    last = tokens[-1]
+    if op == "insert" and last == "-" and isinstance(target, list):
+        last = str(len(target))
+    keys.append(_key(target, last, path))
+    if isinstance(keys[-1], int):
+        if keys[-1] >= len(target) + (op == "insert"):
+            raise _unfit(path)
+    elif op == "insert" or (op == "remove" and last not in target):
+        raise _unfit(path)
+    return tuple(keys)
+
+
+def _key(target: Any, token: str, path: str) -> str | int:
+    if isinstance(target, dict):
+        return token
+    if isinstance(target, list) and _INDEX.fullmatch(token):
+        return int(token)
+    raise _unfit(path)
+
+
+def _child(target: Any, key: str | int, path: str) -> Any:
+    try:
+        return target[key]
+    except (KeyError, IndexError):
+        raise _unfit(path) from None
+
+
+def _unfit(path: str) -> PatchError:
+    return PatchError(f"{messages.shorten(path)!r} is not there, or can't be edited so")
+
+
+def _applied(data: dict[str, Any], edit: PendingEdit, own: dict[int, Any]) -> dict[str, Any]:
+    """The data with one edit on top; the data themselves if it doesn't fit. Only what is in `own` is changed."""
+    target: Any = data
+    for key in edit.keys[:-1]:
+        if not _fits(target, key):
+            return data
+        target = target[key]
+    last = edit.keys[-1]
+    if edit.op == "insert":
+        fits = isinstance(target, list) and type(last) is int and last <= len(target)
+    elif edit.op == "set" and type(last) is str:
+        fits = isinstance(target, dict)
+    else:
+        fits = _fits(target, last)
+    if not fits:
+        return data
+    target = data = _owned(data, own)
+    for key in edit.keys[:-1]:
+        target[key] = _owned(target[key], own)
+        target = target[key]
+    if edit.op == "insert":
+        target.insert(last, edit.value)
+    elif edit.op == "set":
+        target[last] = edit.value
+    else:
+        del target[last]
+    return data
+
+
+def _fits(target: Any, key: str | int) -> bool:
+    if type(key) is int:
+        return isinstance(target, list) and key < len(target)
+    return isinstance(target, dict) and key in target
+
+
+def _owned(value: Any, own: dict[int, Any]) -> Any:
+    """The container itself if it was copied for what is shown, else a copy that is. `own` keeps it alive."""
+    if id(value) in own:
+        return value
+    copied: Any = dict(value) if isinstance(value, dict) else list(value)
+    own[id(copied)] = copied
+    return copied

@@ -1,0 +1,504 @@
+"""The laws of edits, on a model: two clients and a server over links that can break at any moment.
+
+- A mirror is, at every moment, the document as it was at its revision; in the end all are equal.
+- Every edit is done at most once: once if it was answered, never if it was refused; `unknown` only if the server forgot
+  the client or began another epoch.
+- An edit that names an item of a list is done to that very item, wherever it is by then, or is refused.
+- Nobody sees an edit of their own twice, and with nothing pending a client shows its mirror.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections import deque
+
+import attrs
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from supervisor.document.edit import EditOperation
+from supervisor.document.json_document import JsonDocument
+from supervisor.errors import MailboxFull, PatchError, Rejected
+from supervisor.protocol import events
+from supervisor.protocol.carrying import operation_at
+from supervisor.protocol.client import NO_REVISION, ClientConnection
+from supervisor.protocol.feed import Feed
+from supervisor.protocol.messages import Attach, Edit, encode_answer, encode_edited, encode_error
+from supervisor.protocol.records import Repeated
+from supervisor.protocol.server import ServerConnection
+from supervisor.session.editing import EditConflict, EditRules
+
+LINGER = 10.0
+
+
+@attrs.define(eq=False)
+class Link:
+    """One websocket: two queues of frames, and the server's end."""
+
+    up: deque[str] = attrs.Factory(deque)
+    down: deque[str] = attrs.Factory(deque)
+    server: ServerConnection = attrs.Factory(ServerConnection)
+    client_id: str | None = None
+
+
+def identities(data, keys, op):
+    """The ids of the items that a path leads through, or to; None where there is no item."""
+    found = []
+    for depth, key in enumerate(keys):
+        if depth == len(keys) - 1 and (op == "insert" or type(key) is str):
+            break
+        data = data[key]
+        if type(key) is int:
+            found.append(data["id"])
+    return found
+
+
+class Server:
+    """A session, as small as it can be."""
+
+    def __init__(self, max_revisions):
+        self.max_revisions = max_revisions
+        self.epochs = itertools.count(1)
+        self.ids = (f"c-{number}" for number in itertools.count(1))
+        self.items = (f"s{number}" for number in itertools.count(1))
+        self.now = 0.0
+        self.links: list[Link] = []
+        # (epoch, client id, number) of each edit that was done
+        self.done: list[tuple[str, str, int]] = []
+        self.past: dict[tuple[str, int], dict] = {}
+        # What the app's function is to do with the edits that come next.
+        self.moods: deque[str] = deque()
+        # By (epoch, client id, number): what the author saw at the edit's place.
+        self.meant: dict[tuple[str, str, int], list[str]] = {}
+        self.begin_epoch()
+
+    def begin_epoch(self):
+        self.links.clear()
+        self.unhandled = deque()
+        self.document = JsonDocument()
+        self.rules = EditRules(lambda: None)
+        self.rules.allow("", self.judge)
+        self.feed = Feed(
+            session="s",
+            epoch=f"e-{next(self.epochs)}",
+            key="k",
+            new_client_id=lambda: next(self.ids),
+            linger=LINGER,
+            max_revisions=self.max_revisions,
+        )
+        self.document.root.update({"list": [self.item(), self.item()], "map": {}})
+        self.commit()
+
+    def item(self):
+        return {"id": next(self.items), "n": 0, "sub": []}
+
+    def commit(self):
+        patch = self.document.commit()
+        if patch is not None:
+            self.past[self.feed.epoch, patch.revision] = copy.deepcopy(self.document.root)
+            return patch
+        return None
+
+    def change(self, func):
+        func(self.document.root)
+        patch = self.commit()
+        if patch is not None:
+            self.broadcast(self.feed.committed(patch))
+
+    def broadcast(self, message):
+        for link in self.links:
+            if link.client_id is not None:
+                link.down.append(message.decode())
+
+    def answer(self, client_id, number, message, *, edited=False):
+        if self.feed.answered(client_id, number, message, edited=edited):
+            for link in self.links:
+                if link.client_id == client_id:
+                    link.down.append(message.decode())
+
+    def receive(self, link, frame):
+        message = link.server.receive(frame)
+        if link.client_id is None:
+            given = {"revision": self.document.revision, "snapshot": self.document.snapshot, "now": self.now}
+            if isinstance(message, Attach):
+                attachment = self.feed.attach(**given)
+            else:
+                attachment = self.feed.resume(message, **given)
+                for older in [one for one in self.links if one.client_id == attachment.client]:
+                    self.lose(older)
+            link.client_id = attachment.client
+            link.down.extend(each.decode() for each in attachment.messages)
+            return
+        if isinstance(message, Edit):
+            accepted = self.feed.accept_edit(link.client_id, message, self.document.revision, self.now)
+        else:
+            accepted = self.feed.accept(link.client_id, message, self.now)
+        if isinstance(accepted, Repeated):
+            link.down.extend(each.decode() for each in accepted.messages)
+        else:
+            self.unhandled.append((link.client_id, message, accepted))
+
+    def handle(self):
+        client_id, message, turn = self.unhandled.popleft()
+        if not isinstance(message, Edit):
+            self.answer(client_id, message.number, encode_answer(message.number, "ok"))
+            return
+        key = (self.feed.epoch, client_id, message.number)
+        edit = EditOperation(op=message.op, keys=message.path, value=turn.value)
+        root = self.document.root
+
+        def place():
+            changes = [operation_at(each["op"], each["path"]) for each in self.document.changes]
+            keys = turn.place(self.document.revision, changes)
+            if keys is not None and key in self.meant:
+                try:
+                    found = identities(self.document.root, keys, message.op)
+                except (KeyError, IndexError, TypeError):  # it goes on by keys, and finds out that it doesn't fit
+                    assert not any(type(step) is int for step in keys)
+                else:
+                    assert found == self.meant[key]
+            return keys
+
+        try:
+            self.rules.take(lambda: self.document.root, root, edit, None, place)
+        except EditConflict:
+            kind = "conflict"
+        except Rejected:
+            kind = "rejected"
+        except ZeroDivisionError:
+            kind = "failed"
+        else:
+            kind = None
+        if kind is not None:
+            self.document.roll_back()
+            turn.refused()
+            self.answer(client_id, message.number, encode_error(message.number, kind, "no"))
+            return
+        self.done.append(key)
+        patch = self.commit()
+        if patch is None:
+            turn.unchanged()
+            self.answer(client_id, message.number, encode_edited(message.number, self.document.revision), edited=True)
+            return
+        turn.done(patch.revision, patch.encoded)
+        frame = self.feed.committed(patch)
+        self.answer(client_id, message.number, encode_edited(message.number, patch.revision), edited=True)
+        self.broadcast(frame)
+
+    def judge(self, root, edit):
+        mood = self.moods.popleft() if self.moods else "take"
+        if mood == "reject":
+            raise Rejected("no")
+        if mood == "fail":
+            root["map"]["never"] = 1
+            raise ZeroDivisionError
+        if mood == "log" and isinstance(root.get("list"), list):
+            root["list"].insert(0, self.item())
+        if mood == "commit" and isinstance(root.get("list"), list):
+            self.change(lambda root: root["list"].insert(0, self.item()))
+        if mood == "change" and isinstance(edit.value, dict):
+            return attrs.evolve(edit, value=edit.value | {"n": -1})
+        return None
+
+    def lose(self, link):
+        if link in self.links:
+            self.links.remove(link)
+            if link.client_id is not None:
+                self.feed.detach(link.client_id, self.now)
+
+    def fall_behind(self, link):
+        """As a connection does: patches and answers go, what came before stays, and a snapshot takes their place."""
+        frames = [(json.loads(frame)["type"], frame) for frame in link.down]
+        if link.client_id is None or not any(kind == "patch" for kind, _ in frames):
+            return
+        link.down = deque(frame for kind, frame in frames if kind not in ("patch", "answer", "error"))
+        revision = self.document.revision
+        link.down.append(self.feed.snapshot(revision=revision, data=self.document.snapshot()).decode())
+        link.down.extend(frame for kind, frame in frames if kind in ("answer", "error"))
+
+
+class Page:
+    """One client, and what became of its edits."""
+
+    def __init__(self, name, server):
+        self.name = name
+        self.server = server
+        self.client = ClientConnection(token="t")
+        self.link: Link | None = None
+        self.items = (f"{name}{number}" for number in itertools.count(1))
+        self.seen: dict[int, list[str]] = {}
+        self.numbers: dict[tuple[str, str, int], int] = {}
+        self.outcomes: dict[int, str] = {}
+        self.tickets: list[int] = []
+        self.ids: set[str] = set()
+
+    def connect(self):
+        self.link = Link()
+        self.server.links.append(self.link)
+        self.link.up.append(self.client.opened())
+
+    def flush(self):
+        for frame in self.client.outgoing():
+            message = json.loads(frame)
+            if message["type"] == "edit":
+                ticket = self.client._sends.unsettled(message["number"]).ticket
+                key = (self.client.epoch, self.client._client, message["number"])
+                self.numbers[key] = ticket
+                if ticket in self.seen:
+                    self.server.meant[key] = self.seen[ticket]
+            self.link.up.append(frame)
+
+    def edit(self, op, keys, value=None):
+        path = "".join(f"/{key}" for key in keys)
+        shown = self.client.data
+        is_stale = self.client._pending.is_stale
+        try:
+            ticket = self.client.edit(op, path, value)
+        except (MailboxFull, PatchError):
+            return
+        self.tickets.append(ticket)
+        if not is_stale:
+            self.seen[ticket] = identities(shown, keys, op)
+        assert self.client.data != shown or op == "set"
+        self.flush()
+
+    def send(self):
+        try:
+            self.client.send("Work", {})
+        except MailboxFull:
+            return
+        self.flush()
+
+    def receive(self):
+        frame = self.link.down.popleft()
+        for event in self.client.receive(frame):
+            if isinstance(event, events.Attached):
+                self.ids.add(json.loads(frame)["client"])
+            elif isinstance(event, events.Answered | events.Refused) and event.ticket in self.tickets:
+                assert event.ticket not in self.outcomes
+                self.outcomes[event.ticket] = "done" if isinstance(event, events.Answered) else event.kind
+        self.flush()
+
+    def lose(self):
+        self.link = None
+        assert isinstance(self.client.closed(1006, random=0.5), events.Reconnect)
+
+
+def all_ids(value):
+    if isinstance(value, dict):
+        if "id" in value:
+            yield value["id"]
+        for inner in value.values():
+            yield from all_ids(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from all_ids(inner)
+
+
+class Edits(RuleBasedStateMachine):
+    pages_ = st.integers(0, 1)
+    places = st.integers(0, 9)
+
+    @initialize(max_revisions=st.sampled_from([3, 1_000, 1_000]), connected=st.booleans())
+    def begin(self, max_revisions, connected):
+        self.server = Server(max_revisions)
+        self.pages = [Page(name, self.server) for name in "ab"]
+        if connected:
+            for page in (0, 1):
+                self.catch_up(page)
+
+    @rule(page=pages_)
+    def connect(self, page):
+        if self.pages[page].link is None:
+            self.pages[page].connect()
+
+    @rule(page=pages_, kind=st.sampled_from(["insert", "append", "remove", "replace", "set"]), at=places)
+    def edit_the_list(self, page, kind, at):
+        one = self.pages[page]
+        items = one.client.data.get("list")
+        if not isinstance(items, list):
+            return
+        item = {"id": next(one.items), "n": 1, "sub": []}
+        if kind == "append":
+            one.edit("insert", ("list", len(items)), item)
+        elif kind == "insert":
+            one.edit("insert", ("list", at % (len(items) + 1)), item)
+        elif items:
+            at %= len(items)
+            if kind == "remove":
+                one.edit("remove", ("list", at))
+            elif kind == "replace":
+                one.edit("set", ("list", at), {"id": items[at]["id"], "n": item["id"], "sub": []})
+            else:
+                one.edit("set", ("list", at, "n"), item["id"])
+
+    @rule(page=pages_, kind=st.sampled_from(["insert", "remove", "whole"]), at=places, inner=places)
+    def edit_a_list_in_an_item(self, page, kind, at, inner):
+        one = self.pages[page]
+        items = one.client.data.get("list")
+        if not isinstance(items, list) or not items:
+            return
+        at %= len(items)
+        sub = items[at]["sub"]
+        if kind == "insert":
+            one.edit("insert", ("list", at, "sub", inner % (len(sub) + 1)), {"id": next(one.items)})
+        elif kind == "whole":
+            one.edit("set", ("list", at, "sub"), [{"id": next(one.items)}])
+        elif sub:
+            one.edit("remove", ("list", at, "sub", inner % len(sub)))
+
+    @rule(page=pages_, op=st.sampled_from(["set", "remove"]), key=st.sampled_from("xyz"))
+    def edit_the_map(self, page, op, key):
+        one = self.pages[page]
+        one.edit(op, ("map", key), next(one.items))
+
+    @rule(page=pages_, times=st.sampled_from([1, 1, 66]))
+    def send(self, page, times):
+        for _ in range(times):
+            self.pages[page].send()
+
+    @rule(moods=st.lists(st.sampled_from(["take", "reject", "fail", "log", "change", "commit"]), max_size=3))
+    def be_in_moods(self, moods):
+        self.server.moods.extend(moods)
+
+    @rule(page=pages_, count=st.integers(1, 8))
+    def carry_up(self, page, count):
+        link = self.pages[page].link
+        while link is not None and link in self.server.links and link.up and count:
+            self.server.receive(link, link.up.popleft())
+            count -= 1
+
+    @rule(page=pages_, count=st.integers(1, 8))
+    def carry_down(self, page, count):
+        link = self.pages[page].link
+        while link is not None and link.down and count:
+            self.pages[page].receive()
+            count -= 1
+
+    @rule(count=st.integers(1, 8))
+    def handle(self, count):
+        while self.server.unhandled and count:
+            self.server.handle()
+            count -= 1
+
+    @rule(kind=st.sampled_from(["insert", "append", "remove", "replace", "n", "sub", "swap", "new list"]), at=places)
+    def change_the_list(self, kind, at):
+        server = self.server
+
+        def change(root):
+            items = root["list"]
+            if kind == "insert":
+                items.insert(at % (len(items) + 1), server.item())
+            elif kind == "append":
+                items.append(server.item())
+            elif kind == "new list":
+                root["list"] = [server.item() for _ in range(at % 4)]
+            elif items:
+                at_item = at % len(items)
+                if kind == "remove":
+                    del items[at_item]
+                elif kind == "replace":
+                    items[at_item] = {"id": items[at_item]["id"], "n": "new", "sub": [{"id": next(server.items)}]}
+                elif kind == "n":
+                    items[at_item]["n"] = next(server.items)
+                elif kind == "sub":
+                    items[at_item]["sub"].insert(0, {"id": next(server.items)})
+                else:
+                    items.insert(0, items.pop(at_item))
+
+        server.change(change)
+
+    @rule(kind=st.sampled_from(["x", "y", "clear", "root"]))
+    def change_the_map(self, kind):
+        if kind == "root":
+            self.server.document.replace({"list": [self.server.item()], "map": {}})
+        self.server.change(lambda root: root.update(map={}) if kind == "clear" else root["map"].update({kind: 0}))
+
+    @rule(page=pages_, noticed=st.booleans())
+    def break_link(self, page, noticed):
+        link = self.pages[page].link
+        if link is not None:
+            self.pages[page].lose()
+            if noticed:
+                self.server.lose(link)
+
+    @rule(page=pages_)
+    def catch_up(self, page):
+        """All that is under way arrives: without this rule, few runs would get as far as the others need."""
+        one = self.pages[page]
+        if one.link is not None and one.link not in self.server.links:
+            one.lose()
+        self.connect(page)
+        self.carry_up(page, 1_000)
+        self.handle(1_000)
+        self.carry_down(page, 1_000)
+        self.carry_up(page, 1_000)
+
+    @rule(page=pages_)
+    def fall_behind(self, page):
+        link = self.pages[page].link
+        if link in self.server.links:
+            self.server.fall_behind(link)
+
+    @rule(seconds=st.sampled_from([1.0, 11.0]))
+    def wait(self, seconds):
+        self.server.now += seconds
+
+    @rule(again=st.integers(0, 9))
+    def begin_another_epoch(self, again):
+        if again == 0:
+            for page in self.pages:
+                if page.link is not None:
+                    page.lose()
+            self.server.begin_epoch()
+
+    @invariant()
+    def mirrors_show_the_document_as_it_was(self):
+        for page in getattr(self, "pages", ()):
+            if page.client.revision != NO_REVISION:
+                assert page.client._data == self.server.past[page.client.epoch, page.client.revision]
+            if not page.client._pending:
+                assert page.client.data is page.client._data
+
+    @invariant()
+    def nothing_is_shown_twice(self):
+        for page in getattr(self, "pages", ()):
+            if not page.client._pending.is_stale:
+                ids = list(all_ids(page.client.data))
+                assert len(ids) == len(set(ids))
+
+    def teardown(self):
+        if not hasattr(self, "pages"):
+            return
+        for _ in range(2):  # what one client's last edits changed, the other has still to hear
+            for index, page in enumerate(self.pages):
+                if page.link is not None and page.link not in self.server.links:
+                    page.lose()
+                if page.link is None:
+                    page.connect()
+                while True:
+                    self.carry_up(index, 10_000)
+                    self.handle(10_000)
+                    if not page.link.down:
+                        break
+                    self.carry_down(index, 10_000)
+        assert len(self.server.done) == len(set(self.server.done))
+        for page in self.pages:
+            assert page.client.data == page.client._data == self.server.document.root
+            assert page.client.unsettled == 0
+            assert page.outcomes.keys() == set(page.tickets)
+            tickets = [page.numbers[key] for key in self.server.done if key in page.numbers]
+            done = set(tickets)
+            assert len(done) == len(tickets)
+            for ticket, outcome in page.outcomes.items():
+                if outcome == "unknown":
+                    assert len(page.ids) > 1
+                else:
+                    assert (ticket in done) is (outcome == "done")
+
+
+Edits.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestEdits = Edits.TestCase
