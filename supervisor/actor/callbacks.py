@@ -1,4 +1,4 @@
-"""An actor's callbacks: next tick, timeout and periodic, each of them a tick in the actor's mailbox.
+"""An actor's callbacks: next tick, timeout, periodic and listeners, each of them a tick in the actor's mailbox.
 
 Essay: one tick each. A callback that is due puts *itself* into the mailbox, as the tick. It is there at most once:
 a periodic one sets its next alarm only after its tick was handled, for the first multiple of its period that is still
@@ -22,14 +22,14 @@ from supervisor.errors import MailboxFull
 NEXT_TICKS = 1_000
 """Next ticks that may wait at one actor: as many as messages may."""
 
-Kind = Literal["next tick", "timeout", "periodic"]
+Kind = Literal["next tick", "timeout", "periodic", "listener"]
 
 
 @final
 class CallbackHandle(Entry):
     """What an adder returns; give it to `remove_callback()`."""
 
-    __slots__ = ("_alarm", "_args", "_callbacks", "_due", "_func", "_kind", "_seconds")
+    __slots__ = ("_alarm", "_args", "_callbacks", "_due", "_func", "_kind", "_on_over", "_seconds", "_shown")
     counted = False
 
     def __init__(
@@ -48,6 +48,9 @@ class CallbackHandle(Entry):
         self._seconds = seconds
         self._due = math.nan
         self._alarm: Alarm | None = None
+        # What reports name, and what is called after each call of a listener.
+        self._shown: Callable[..., Any] = func
+        self._on_over: Callable[[], None] | None = None
 
     @property
     def active(self) -> bool:
@@ -57,7 +60,7 @@ class CallbackHandle(Entry):
     def start(self, actor: Doer) -> Any | Awaitable[Any]:
         """See `Entry.start`."""
         assert self._callbacks is not None
-        if self._kind != "periodic":
+        if self._kind in ("next tick", "timeout"):
             self._callbacks._finished(self)
         return self._func(*self._args)
 
@@ -67,25 +70,27 @@ class CallbackHandle(Entry):
 
     def succeeded(self, result: object) -> None:
         """See `Entry.succeeded`."""
-        self._rearm()
+        self._over()
 
     def failed(self, error: BaseException, incident: str | None) -> None:
-        """See `Entry.failed`: a periodic one goes on."""
-        self._rearm()
+        """See `Entry.failed`: a periodic one goes on, and so does a listener."""
+        self._over()
 
     def cancelled(self) -> None:
         """See `Entry.cancelled`: it was removed while in hand."""
 
     def describe(self) -> str:
         """See `Entry.describe`."""
-        name = getattr(self._func, "__qualname__", repr(self._func))
+        name = getattr(self._shown, "__qualname__", repr(self._shown))
         return f"{self._kind} callback {name}"
 
     def __repr__(self) -> str:
         state = "active" if self.active else "over"
         return f"<CallbackHandle {self.describe()} {state}>"
 
-    def _rearm(self) -> None:
+    def _over(self) -> None:
+        if self._on_over is not None:
+            self._on_over()
         if self._callbacks is None or self._kind != "periodic":
             return
         # The first multiple of the period that is still to come: missed ticks are skipped.
@@ -136,6 +141,19 @@ class Callbacks:
             raise ValueError(f"seconds must be a finite number above 0, not {seconds!r}")
         return self._add(CallbackHandle(self, "periodic", func, args, seconds))
 
+    def add_listener(
+        self, shown: Callable[..., Any], func: Callable[[], Any], on_over: Callable[[], None]
+    ) -> CallbackHandle:
+        """Call `func` once for each `ring`. Reports name `shown`; `on_over` is called after each call."""
+        handle = CallbackHandle(self, "listener", func, (), 0.0)
+        handle._shown, handle._on_over = shown, on_over
+        return self._add(handle)
+
+    def ring(self, handle: CallbackHandle) -> None:
+        """Call a listener in its turn. It must not wait for its turn already: so there is one tick of it at most."""
+        if self._held is None:
+            self._mailbox.put_tick(handle)
+
     def remove(self, handle: CallbackHandle) -> None:
         """See `Document.remove_callback`."""
         if not isinstance(handle, CallbackHandle):
@@ -155,8 +173,8 @@ class Callbacks:
         return len(self._active)
 
     def _add(self, handle: CallbackHandle) -> CallbackHandle:
-        if not callable(handle._func):
-            raise TypeError(f"a callback must be callable, not {handle._func!r}")
+        if not callable(handle._shown):
+            raise TypeError(f"a callback must be callable, not {handle._shown!r}")
         if handle._kind == "next tick":
             self._next_ticks += 1
         if self._mailbox.is_closed:
@@ -173,7 +191,7 @@ class Callbacks:
     def _begin(self, handle: CallbackHandle) -> None:
         if handle._kind == "next tick":
             self._mailbox.put_tick(handle)
-        else:
+        elif handle._kind != "listener":
             handle._due = trio.current_time() + handle._seconds
             self._arm(handle)
 
