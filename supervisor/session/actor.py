@@ -5,9 +5,10 @@ sessions, its mailbox closes (asks fail at once, tells become dead letters), its
 removed, and its scope is cancelled, which ends handlers in hand (rolled back) and background tasks. Called from the
 session's own handler it waits for that handler's return instead, so that its changes are kept and sent. What remains is
 done by the session's task, shielded and under deadlines: borrows that were waiting get their turn (while background
-tasks unwind, which may take long), the destroyed hooks run with the document still readable, connections are waited
-for. The last thing that happens, with no await after it, is that those who wait for the end are told: when they run,
-nothing of the session does.
+tasks unwind, which may take long), the closed hooks of connections and then the destroyed hooks run with the document
+still readable, connections are waited for. The closed hooks come before that wait, since to the session a connection is
+over once it was told, and one that reads slowly must not hold up the hooks. The last thing that happens, with no await
+after it, is that those who wait for the end are told: when they run, nothing of the session does.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ from supervisor.actor.timers import Alarm
 from supervisor.document.json_document import JsonDocument
 from supervisor.errors import DocumentNotHeld, SessionGone
 from supervisor.instruments import Incident
+from supervisor.session.changes import ChangeListeners
 from supervisor.session.connection import Audience, Connection, ConnectionContext, Ending, NoAudience
 from supervisor.session.context import Document, SessionContext
+from supervisor.session.editing import EditRules
 from supervisor.session.lending import Borrow, borrowed
-from supervisor.session.lifecycle import Effect, Event, Lifecycle
+from supervisor.session.lifecycle import Effect, Event, Lifecycle, State
+from supervisor.session.opening import Departure, Porter, let_in
 from supervisor.session.receivers import Receivers
 from supervisor.session.request import Request
 
@@ -50,6 +54,12 @@ class Household(Protocol):
     """What a session needs of the application that it belongs to."""
 
     application: str
+    context: Any
+    """The application as authors see it: see `SessionContext.application`."""
+
+    @property
+    def porter(self) -> Porter:
+        """Who runs the hooks of connections."""
 
     @property
     def sessions_until(self) -> float:
@@ -59,7 +69,7 @@ class Household(Protocol):
         """Run the created hooks and build the document; if there is to be no session, `end` it."""
 
     async def take_leave(self, session: SessionActor) -> None:
-        """Run the destroyed hooks that are due; reports what they raise, and raises nothing."""
+        """Run the closed and the destroyed hooks that are due; reports what they raise, and raises nothing."""
 
     def attached(self, session: SessionActor) -> None:
         """Somebody attaches, for the first time."""
@@ -89,6 +99,7 @@ class SessionActor(Actor):
         receivers: Receivers,
         runtime: Runtime,
         linger: float,
+        first_attach: float,
         max_age: float | None = None,
         capacity: int = CAPACITY,
     ) -> None:
@@ -102,6 +113,10 @@ class SessionActor(Actor):
         self.lifecycle = Lifecycle()
         self.stored = JsonDocument(guard=self.check_held)
         self.callbacks = Callbacks(self, runtime.timers)
+        self.edit_rules = EditRules(self._tell_editable)
+        self.change_listeners = ChangeListeners(self.callbacks)
+        # Whose message or edit is in hand; None: the server's own code works.
+        self.connection_in_hand: ConnectionContext | None = None
         self.ref = ActorRef(self)
         self.context = SessionContext(self)
         self.document = Document(self)
@@ -121,11 +136,17 @@ class SessionActor(Actor):
         self._household = household
         self._receivers = receivers.by_type
         self._linger = linger
+        self._first_attach = first_attach
         self._max_age = max_age
-        self._linger_alarm: Alarm | None = None
+        # What ends the session while nobody is attached, yet or any more.
+        self._lonely_alarm: Alarm | None = None
+        # How many wait to be let in; and why the session ends, its time being over, if none of them attaches.
+        self._at_the_door = 0
+        self._overdue: str | None = None
         self._age_alarm: Alarm | None = None
         # The session's own nursery while it lives: its background tasks, and the scope that destroying cancels.
         self._nursery: trio.Nursery | None = None
+        self._hooks_only = False
         self._all_left = trio.Event()
         self._ended = trio.Event()
 
@@ -227,20 +248,30 @@ class SessionActor(Actor):
 
     def _perform(self, event: Event) -> None:
         for effect in self.lifecycle.handle(event):
-            if effect is Effect.START_LINGER:
-                self._linger_alarm = self.runtime.timers.call_after(
-                    self._linger,
-                    lambda: self.end(Ending(kind="destroyed", reason="nobody was attached any more")),
-                )
-            elif effect is Effect.STOP_LINGER:
-                assert self._linger_alarm is not None
-                self._linger_alarm.cancel()
-                self._linger_alarm = None
+            if effect is Effect.START_WAIT:
+                self._end_after(self._first_attach, "nobody attached")
+            elif effect is Effect.START_LINGER:
+                self._end_after(self._linger, "nobody was attached any more")
+            elif effect in (Effect.STOP_WAIT, Effect.STOP_LINGER):
+                assert self._lonely_alarm is not None
+                self._lonely_alarm.cancel()
+                self._lonely_alarm = None
             elif effect is Effect.LEAVE:
                 self._leave()
             else:
                 assert effect is Effect.ANNOUNCE_END
                 self._ended.set()
+
+    def _end_after(self, seconds: float, reason: str) -> None:
+        """End the session so long from now, but not while somebody waits to be let in."""
+
+        def ring() -> None:
+            if self._at_the_door:
+                self._overdue = reason
+            else:
+                self.end(Ending(kind="destroyed", reason=reason))
+
+        self._lonely_alarm = self.runtime.timers.call_after(seconds, ring)
 
     def _leave(self) -> None:
         assert self.ending is not None
@@ -299,10 +330,15 @@ class SessionActor(Actor):
         patch = self.stored.commit()
         if patch is not None and not self.lifecycle.has_ended:
             self.audience.committed(patch)
+            if self.change_listeners.any and self.lifecycle.state is not State.CREATING:
+                self.change_listeners.committed(patch, self.connection_in_hand)
 
     def undo(self) -> None:
         """See `Actor.undo`."""
         self.stored.roll_back()
+
+    def _tell_editable(self) -> None:
+        self.audience.editable(self.edit_rules.patterns)
 
     def borrow(self, timeout: float) -> AbstractAsyncContextManager[Document]:
         """See `SessionContext.locked_document`."""
@@ -336,9 +372,14 @@ class SessionActor(Actor):
             if not await room.parked.park(lambda: self.mailbox.withdraw(entry)):
                 entry.dropped()
 
+    def run_hooks_only(self) -> None:
+        """From now on, callbacks and background tasks that are added never run."""
+        self.callbacks.hold()
+        self._hooks_only = True
+
     def start_background(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """See `SessionContext.start_soon`."""
-        if self._nursery is None or self.has_ended:
+        if self._nursery is None or self.has_ended or self._hooks_only:
             self.dead_letter(func)
         else:
             self._nursery.start_soon(self._run_background, func, args, name=func)
@@ -360,6 +401,35 @@ class SessionActor(Actor):
     def connection_contexts(self) -> tuple[ConnectionContext, ...]:
         """Who is attached now."""
         return tuple(connection.context for connection in self.connections)
+
+    @property
+    def application_context(self) -> Any:
+        """See `SessionContext.application`."""
+        return self._household.context
+
+    @property
+    def asks_porter(self) -> bool:
+        """Whether a connection must be let in, by `let_in`, before it may attach."""
+        return self._household.porter.is_needed
+
+    async def let_in(self, connection: ConnectionContext) -> str | None:
+        """Run the opened hooks for a connection. See `opening.let_in`: `depart` must follow unless it is refused.
+
+        If it isn't, it must attach in the same step, before the session ends because nobody is there.
+        """
+        self._at_the_door += 1
+        try:
+            return await let_in(self, self._household.porter, connection)
+        finally:
+            self._at_the_door -= 1
+            if self._overdue is not None and not self.has_ended:  # whoever waits still puts it off again
+                self._end_after(0.0, self._overdue)
+                self._overdue = None
+
+    def depart(self, connection: ConnectionContext) -> None:
+        """A connection that was let in has left; its closed hooks run in their turn. The end takes care of its own."""
+        if not self.mailbox.is_closed:
+            self.mailbox.put_tick(Departure(self._household.porter, connection))
 
     def attach(self, connection: Connection) -> None:
         """A connection joins. The session must not have ended."""

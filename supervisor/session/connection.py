@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, final
 
 import attrs
 
@@ -15,8 +17,9 @@ from supervisor.session.request import Request
 class Ending:
     """Why a session ends, as its connections are told."""
 
-    kind: Literal["destroyed", "restarting"]
-    """`restarting`: the server goes down, and a client may come back."""
+    kind: Literal["destroyed", "restarting", "replaced"]
+    """`restarting`: the server goes down, and a client may come back. `replaced`: new code took the application's
+    place, and pages are to be loaded anew."""
     reason: str = ""
     """A text that a visitor may read."""
 
@@ -24,18 +27,25 @@ class Ending:
 @final
 @attrs.frozen(kw_only=True)
 class ConnectionContext:
-    """One peer that is attached to a session, as authors see it."""
+    """One peer that is attached to a session, as authors see it: a value, as of the moment when it was asked for."""
 
     id: str
-    """Unique within the session; another one after a reconnect."""
+    """Unique; another one after a reconnect."""
     request: Request
     """The request that opened this connection: not the one that created the session."""
+    peer: str = ""
+    """What others call this client; it stays the same when the client comes back, and opens nothing."""
+    name: str | None = None
+    """What the app calls it, by `name_connection`."""
+    metadata: Mapping[str, Any] = MappingProxyType({})
+    """What the client tells others of itself, as JSON: untrusted. Read it, don't change it."""
 
 
 class Connection(Protocol):
     """One peer's link to a session. Its tasks belong to the application's connection nursery."""
 
     context: ConnectionContext
+    """As of now: another value when the client has told something new of itself."""
 
     def end(self, ending: Ending) -> None:
         """Begin to close: returns at once, may be called again, and never raises."""
@@ -50,9 +60,15 @@ class Audience(Protocol):
     def committed(self, patch: Patch) -> None:
         """A transaction was kept. Called once for each, in order, before the answer to what caused it."""
 
+    def editable(self, patterns: tuple[str, ...]) -> None:
+        """Clients may edit something else from now on."""
+
 
 class NoAudience:
     """Shows nothing: for sessions that nobody can attach to."""
 
     def committed(self, patch: Patch) -> None:
         """See `Audience.committed`."""
+
+    def editable(self, patterns: tuple[str, ...]) -> None:
+        """See `Audience.editable`."""

@@ -14,7 +14,9 @@ from supervisor.actor.guard import check_thread
 from supervisor.actor.mailbox import MailboxStatistics
 from supervisor.actor.ref import TIMEOUT, ActorRef
 from supervisor.document.json_document import JsonDocument
+from supervisor.session.changes import Change, ChangeListeners
 from supervisor.session.connection import ConnectionContext, Ending
+from supervisor.session.editing import EditRules, Judge
 from supervisor.session.request import Request
 
 
@@ -28,11 +30,18 @@ class Host(Protocol):
     document: Document
     stored: JsonDocument
     callbacks: Callbacks
+    edit_rules: EditRules
+    change_listeners: ChangeListeners
+    connection_in_hand: ConnectionContext | None
     ref: ActorRef
 
     @property
     def has_ended(self) -> bool:
         """Whether the end has begun."""
+
+    @property
+    def application_context(self) -> Any:
+        """See `SessionContext.application`."""
 
     @property
     def connection_contexts(self) -> tuple[ConnectionContext, ...]:
@@ -76,6 +85,11 @@ class SessionContext:
         return self._host.id
 
     @property
+    def application(self) -> Any:
+        """The application that this session belongs to: its `ApplicationContext`."""
+        return self._host.application_context
+
+    @property
     def request(self) -> Request:
         """The request that created the session; untrusted input."""
         return self._host.request
@@ -87,7 +101,10 @@ class SessionContext:
 
     @property
     def connections(self) -> tuple[ConnectionContext, ...]:
-        """Who is attached now: one for each tab, and for each other client."""
+        """Who is attached now: one for each tab, and for each other client; values, which don't change afterwards.
+
+        A client that has come back is here twice for as long as its older connection isn't known to be lost.
+        """
         return self._host.connection_contexts
 
     @property
@@ -96,22 +113,43 @@ class SessionContext:
         return self._host.has_ended
 
     async def tell(self, message: object, *, timeout: float = TIMEOUT) -> None:
-        """Send a message; waits for room only. See `ActorRef.tell`: a session that has ended is no error."""
+        """Send a message; waits for room in the mailbox only, never for its handling.
+
+        To a session that has ended, or ends meanwhile, it is a dead letter: counted, and no error. Safe to cancel: then
+        it was not sent. Messages of one sender are handled in the order in which they were sent.
+
+        Raises:
+            trio.TooSlowError: there was no room for `timeout` seconds; the message was not sent.
+            DeadlockError: the mailbox is full, and the session waits for the one that sends.
+            TypeError: the app has no handler for messages of this type; nothing was sent.
+        """
         await self._host.ref.tell(message, timeout=timeout)
 
     def tell_nowait(self, message: object) -> None:
-        """Send a message without waiting. See `ActorRef.tell_nowait`.
+        """Send a message and don't wait at all; a plain call.
+
+        To a session that has ended it is a dead letter: counted, and no error.
 
         Raises:
             MailboxFull: there is no room; the message was not sent.
+            TypeError: the app has no handler for messages of this type; nothing was sent.
         """
         self._host.ref.tell_nowait(message)
 
     async def ask(self, message: object, *, timeout: float = TIMEOUT) -> Any:
-        """Send a message and wait for what its handler returns. See `ActorRef.ask` for cancellation and errors.
+        """Send a message and wait for what its handler returns, which may be any object.
+
+        On cancellation, or after `timeout` seconds, a message that is still queued is withdrawn. A handler in hand is
+        cancelled, and the ask waits until it has unwound: its changes are rolled back, but for what a `doc.commit()`
+        kept. If the handler finishes all the same, the ask returns its result.
 
         Raises:
-            SessionGone: the session has ended, or ends before it answers.
+            Exception: whatever the handler raised; `Rejected` if it said no. Both are the handler's.
+            HandlerFailed: it raised what would end the caller's task, as `SystemExit`; the log has it.
+            SessionGone: the session has ended, or ends before it answers; nobody's fault.
+            trio.TooSlowError: the answer took longer than `timeout` seconds.
+            DeadlockError: the session waits for the one that asks.
+            TypeError: the app has no handler for messages of this type; nothing was sent.
         """
         return await self._host.ref.ask(message, timeout=timeout)
 
@@ -133,7 +171,11 @@ class SessionContext:
     async def with_locked_document(self, func: Callable[..., Any], *args: Any, timeout: float = TIMEOUT) -> Any:
         """Borrow the document for `func(doc, *args)`, plain or `async`, and return what it returns.
 
-        See `locked_document()` for time limits, errors and what is rolled back.
+        See `locked_document()` for time limits, errors and what is rolled back; `timeout` doesn't count the function's
+        own time.
+
+        Raises:
+            Exception: whatever the function raised; its changes are rolled back, and nothing is reported.
         """
         async with self._host.borrow(timeout) as doc:
             result = func(doc, *args)
@@ -215,13 +257,18 @@ class Document:
 
     @property
     def revision(self) -> int:
-        """Rises by one with each kept transaction that changed something."""
+        """Rises by one with each kept transaction that changed something; 0 at first. Anybody may read it."""
         return self._stored.revision
 
     @property
     def session_context(self) -> SessionContext:
         """The session that this document belongs to."""
         return self._host.context
+
+    @property
+    def connection(self) -> ConnectionContext | None:
+        """Whose message or edit is being handled; None while the server's own code works, as callbacks and hooks."""
+        return self._host.connection_in_hand
 
     def commit(self) -> None:
         """Keep and send what has changed since the transaction began, or since the last commit.
@@ -237,10 +284,11 @@ class Document:
     def add_next_tick_callback(self, func: Callable[..., Any], *args: Any) -> CallbackHandle:
         """Call `func(*args)` once, after what is queued at the session now; any task may call this.
 
-        The function may be plain or `async`; it holds the document and is a transaction, like a handler.
+        The function may be plain or `async`; it holds the document and is a transaction, like a handler: if it raises,
+        that is reported, and its changes are rolled back. After the session's end nothing is called.
 
         Raises:
-            MailboxFull: 1,000 next ticks wait already.
+            MailboxFull: 1,000 next ticks wait already; it was not added.
         """
         check_thread()
         return self._host.callbacks.add_next_tick(func, args)
@@ -250,15 +298,67 @@ class Document:
     def add_periodic_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
         """Call `func(*args)` every `seconds` seconds, first after that long.
 
-        Calls never overlap; ticks that were missed meanwhile are skipped. Else as `add_next_tick_callback()`.
+        Calls never overlap; ticks that were missed meanwhile are skipped. Else as `add_next_tick_callback()`, but that
+        there may be any number of them. It goes on after a failure, which is reported.
+
+        Raises:
+            ValueError: `seconds` isn't a finite number above 0.
         """
         check_thread()
         return self._host.callbacks.add_periodic(func, args, seconds)
 
     def add_timeout_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
-        """Call `func(*args)` once, `seconds` seconds from now. Else as `add_next_tick_callback()`."""
+        """Call `func(*args)` once, `seconds` seconds from now. Else as `add_next_tick_callback()`.
+
+        Raises:
+            ValueError: `seconds` isn't a finite number from 0 on.
+        """
         check_thread()
         return self._host.callbacks.add_timeout(func, args, seconds)
+
+    def on_change(self, path: str, func: Callable[[Document, Change], Any]) -> CallbackHandle:
+        """Call `func(doc, change)` after each kept transaction that changed the place, something in it, or above it.
+
+        `path` is a JSON Pointer: "/notes", or "" for everything. An index names a place and not an item, so listen to
+        the list. The function may be plain or `async`; each call is a transaction in a turn of its own, after what is
+        queued at the session by then. What it changes itself isn't told to it, but it is told to others; the building
+        of the document is told to nobody. Any task may call this; `remove_callback()` ends it. A failure in it is
+        reported, and it goes on.
+
+        Raises:
+            ValueError: the path is no JSON Pointer.
+        """
+        check_thread()
+        return self._host.change_listeners.add(path, func, self)
+
+    def allow_edits(self, pattern: str, func: Judge | None = None) -> None:
+        """Let clients edit what `pattern` names, from now on; everything else stays read-only to them.
+
+        The pattern is a JSON Pointer in which `*` stands for any one step. It allows to set the place that it names,
+        and all edits inside of that; to insert and to remove at the place itself only if it ends with `*`: "/notes"
+        may be set, "/todo/*" may be put in, set and taken out.
+
+        `func(doc, edit)`, plain or `async`, is asked about each such edit, in its transaction and before it is done. It
+        returns None to take it as it is, or `attrs.evolve(edit, value=…)` to put another value in, or raises
+        `Rejected(text)` to refuse it with that text. `edit` is untrusted input; see `Edit`. Where several patterns
+        allow an edit, the longest one's function is asked, of equally long ones that added last. Called again with the
+        same pattern, this replaces the function. It takes effect at once and is no part of a transaction; any task may
+        call it.
+
+        Raises:
+            ValueError: the pattern is no JSON Pointer.
+        """
+        check_thread()
+        self._host.edit_rules.allow(pattern, func)
+
+    def forbid_edits(self, pattern: str) -> None:
+        """Take back `allow_edits()` of this pattern: it takes effect at once, on edits too that wait for their turn.
+
+        Raises:
+            ValueError: it was not allowed.
+        """
+        check_thread()
+        self._host.edit_rules.forbid(pattern)
 
     def remove_callback(self, handle: CallbackHandle) -> None:
         """Remove a callback: it never fires after this, also if its tick was queued. Doesn't cancel one in hand.

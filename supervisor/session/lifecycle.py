@@ -1,15 +1,18 @@
 """The life of a session as a table: states, events, and what each event brings about. Pure.
 
-    CREATING ──built──► LINGERING ◄──last connection left── ACTIVE
-       │                    │  └────────attached──────────►   │
-       │                    │ linger ran out                  │
-       └────────────────────┴────────── ended ────────────────┘
-                                          ▼
-                                       DRAINING ──closed──► DESTROYED
+    CREATING ──built──► WAITING ──attached──► ACTIVE ──last connection left──► LINGERING
+       │                   │                    │  ◄────────attached────────────  │
+       │                   │ waited too long    │                                │ linger ran out
+       └───────────────────┴───────── ended ────┴────────────────────────────────┘
+                                        ▼
+                                     DRAINING ──closed──► DESTROYED
 
-CREATING: hooks accept it and its document is built. LINGERING: nobody is attached (any more, or yet). ACTIVE: somebody
-is. DRAINING: it handles no further message, borrowers get their turn and its destroyed hooks run. DESTROYED: nothing of
-it runs any more. A session that is refused, or can't be built, goes from CREATING to DRAINING like any other.
+CREATING: hooks accept it and its document is built. WAITING: nobody has attached yet. ACTIVE: somebody is attached.
+LINGERING: nobody is any more. DRAINING: it handles no further message, borrowers get their turn, and its closed and
+destroyed hooks run. DESTROYED: nothing of it runs any more. A session that is refused, or can't be built, goes from
+CREATING to DRAINING like any other.
+
+WAITING is not LINGERING, because a page needs seconds to load and to attach, however short an app lets sessions linger.
 """
 
 from __future__ import annotations
@@ -23,8 +26,9 @@ class State(enum.Enum):
     """Where a session is in its life."""
 
     CREATING = "creating"
-    LINGERING = "lingering"
+    WAITING = "waiting"
     ACTIVE = "active"
+    LINGERING = "lingering"
     DRAINING = "draining"
     DESTROYED = "destroyed"
 
@@ -42,6 +46,8 @@ class Event(enum.Enum):
 class Effect(enum.Enum):
     """What its actor must do then."""
 
+    START_WAIT = "start the timer of the first attach"
+    STOP_WAIT = "stop the timer of the first attach"
     START_LINGER = "start the linger timer"
     STOP_LINGER = "stop the linger timer"
     LEAVE = "leave the application's sessions, close mailbox and connections, cancel the scope"
@@ -49,13 +55,15 @@ class Effect(enum.Enum):
 
 
 _TABLE: dict[tuple[State, Event], tuple[State, tuple[Effect, ...]]] = {
-    (State.CREATING, Event.BUILT): (State.LINGERING, (Effect.START_LINGER,)),
+    (State.CREATING, Event.BUILT): (State.WAITING, (Effect.START_WAIT,)),
     (State.CREATING, Event.ENDED): (State.DRAINING, (Effect.LEAVE,)),
-    (State.LINGERING, Event.ATTACHED): (State.ACTIVE, (Effect.STOP_LINGER,)),
-    (State.LINGERING, Event.ENDED): (State.DRAINING, (Effect.STOP_LINGER, Effect.LEAVE)),
+    (State.WAITING, Event.ATTACHED): (State.ACTIVE, (Effect.STOP_WAIT,)),
+    (State.WAITING, Event.ENDED): (State.DRAINING, (Effect.STOP_WAIT, Effect.LEAVE)),
     (State.ACTIVE, Event.ATTACHED): (State.ACTIVE, ()),
     (State.ACTIVE, Event.LEFT): (State.LINGERING, (Effect.START_LINGER,)),
     (State.ACTIVE, Event.ENDED): (State.DRAINING, (Effect.LEAVE,)),
+    (State.LINGERING, Event.ATTACHED): (State.ACTIVE, (Effect.STOP_LINGER,)),
+    (State.LINGERING, Event.ENDED): (State.DRAINING, (Effect.STOP_LINGER, Effect.LEAVE)),
     (State.DRAINING, Event.LEFT): (State.DRAINING, ()),
     (State.DRAINING, Event.ENDED): (State.DRAINING, ()),
     (State.DRAINING, Event.CLOSED): (State.DESTROYED, (Effect.ANNOUNCE_END,)),

@@ -1,3 +1,4 @@
+import pytest
 import trio
 
 from supervisor.session.connection import Ending, NoAudience
@@ -7,14 +8,39 @@ def modify_document(doc):
     doc.data["n"] = 0
 
 
-async def test_a_session_that_nobody_attaches_to_ends_after_its_linger_time(run_app, autojump_clock):
-    async with run_app({"modify_document": modify_document}, linger=15) as app:
+@pytest.mark.parametrize(("options", "wait"), [({}, 15), ({"linger": 0}, 15), ({"linger": 40}, 40)])
+async def test_a_session_waits_for_its_first_connection_at_least_as_long_as_it_lingers(
+    run_app, autojump_clock, options, wait
+):
+    async with run_app({"modify_document": modify_document}, **options) as app:
         session = await app.open()
-        await trio.sleep(14.9)
+        await trio.sleep(wait - 0.1)
         assert not session.destroyed
         await trio.sleep(0.2)
         assert session.destroyed
         await session.wait_destroyed()
+        assert app.recorder.events[-1] == ("destroyed", "s1", "nobody attached")
+
+
+async def test_the_wait_for_the_first_connection_can_be_set(run_app, autojump_clock):
+    async with run_app({"modify_document": modify_document}, linger=0, first_attach=2) as app:
+        session = await app.open()
+        await trio.sleep(1.9)
+        assert not session.destroyed
+        await trio.sleep(0.2)
+        assert session.destroyed
+
+
+async def test_a_session_that_does_not_linger_ends_with_its_last_connection(run_app, autojump_clock, connect):
+    async with run_app({"modify_document": modify_document}, linger=0) as app:
+        session = await app.open()
+        await trio.sleep(14)
+        connection = connect(app, session)
+        await trio.sleep(100)
+        assert not session.destroyed
+        connection.cancel()
+        await session.wait_destroyed()
+        assert trio.current_time() == 114
         assert app.recorder.events[-1] == ("destroyed", "s1", "nobody was attached any more")
 
 

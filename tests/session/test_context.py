@@ -158,3 +158,9 @@ async def test_they_show_their_state(run_app, autojump_clock):
         assert "session s1" in repr(app.actor.find("s1"))
         session.destroy()
         assert repr(session) == "<SessionContext session s1 destroyed>"
+
+
+async def test_a_session_knows_its_application(run_app, autojump_clock):
+    async with run_app(APP) as app:
+        session = await app.open()
+        assert session.application is app.context

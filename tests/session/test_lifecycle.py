@@ -8,14 +8,17 @@ from supervisor.session.lifecycle import Effect, Event, InvalidTransition, Lifec
 
 WAYS = {
     State.CREATING: [],
-    State.LINGERING: [Event.BUILT],
+    State.WAITING: [Event.BUILT],
     State.ACTIVE: [Event.BUILT, Event.ATTACHED],
+    State.LINGERING: [Event.BUILT, Event.ATTACHED, Event.LEFT],
     State.DRAINING: [Event.ENDED],
     State.DESTROYED: [Event.ENDED, Event.CLOSED],
 }
 NEXT = {
-    (State.CREATING, Event.BUILT): (State.LINGERING, [Effect.START_LINGER]),
+    (State.CREATING, Event.BUILT): (State.WAITING, [Effect.START_WAIT]),
     (State.CREATING, Event.ENDED): (State.DRAINING, [Effect.LEAVE]),
+    (State.WAITING, Event.ATTACHED): (State.ACTIVE, [Effect.STOP_WAIT]),
+    (State.WAITING, Event.ENDED): (State.DRAINING, [Effect.STOP_WAIT, Effect.LEAVE]),
     (State.LINGERING, Event.ATTACHED): (State.ACTIVE, [Effect.STOP_LINGER]),
     (State.LINGERING, Event.ENDED): (State.DRAINING, [Effect.STOP_LINGER, Effect.LEAVE]),
     (State.ACTIVE, Event.ATTACHED): (State.ACTIVE, []),
@@ -68,7 +71,7 @@ def test_only_draining_and_destroyed_have_ended(state):
 
 
 def test_it_knows_whether_anybody_ever_attached():
-    lifecycle = brought_to(State.LINGERING)
+    lifecycle = brought_to(State.WAITING)
     assert not lifecycle.was_attached
     lifecycle.handle(Event.ATTACHED)
     lifecycle.handle(Event.LEFT)
@@ -76,22 +79,27 @@ def test_it_knows_whether_anybody_ever_attached():
 
 
 @given(st.lists(st.sampled_from(Event)))
-def test_whatever_happens_it_leaves_once_and_the_linger_timer_is_set_exactly_while_lingering(events):
+def test_whatever_happens_it_leaves_once_and_a_timer_is_set_exactly_while_nobody_is_attached(events):
     lifecycle = Lifecycle()
     effects = []
-    timer = False
+    timers = {State.WAITING: False, State.LINGERING: False}
+    changes = {
+        Effect.START_WAIT: (State.WAITING, True),
+        Effect.STOP_WAIT: (State.WAITING, False),
+        Effect.START_LINGER: (State.LINGERING, True),
+        Effect.STOP_LINGER: (State.LINGERING, False),
+    }
     for event in events:
         try:
             now = lifecycle.handle(event)
         except InvalidTransition:
             continue
         effects += now
-        if Effect.START_LINGER in now:
-            assert not timer
-            timer = True
-        if Effect.STOP_LINGER in now:
-            assert timer
-            timer = False
-        assert timer is (lifecycle.state is State.LINGERING)
+        for effect in now:
+            if effect in changes:
+                which, is_set = changes[effect]
+                assert timers[which] is not is_set
+                timers[which] = is_set
+        assert timers == {state: lifecycle.state is state for state in timers}
     assert effects.count(Effect.LEAVE) == (1 if lifecycle.has_ended else 0)
     assert effects.count(Effect.ANNOUNCE_END) == (1 if lifecycle.state is State.DESTROYED else 0)
