@@ -20,7 +20,7 @@ from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwr
 from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
 from supervisor.application.callback_actor import CallbackActor
 from supervisor.application.context import ApplicationContext
-from supervisor.application.creation import Outcome
+from supervisor.application.creation import Failed, Outcome, Refused
 from supervisor.application.deadline import UNLOAD_RESERVE, EndDeadline
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author
@@ -29,9 +29,11 @@ from supervisor.application.producers import Producer
 from supervisor.application.registry import SessionRegistry
 from supervisor.application.statistics import ApplicationStatistics
 from supervisor.application.threads import ThreadDoor
+from supervisor.application.visitors import choose_session_id, name_connection
 from supervisor.errors import ActorGone, ApplicationError
 from supervisor.instruments import Incident
-from supervisor.session.actor import SessionActor
+from supervisor.session.actor import RESTARTING, SessionActor
+from supervisor.session.connection import ConnectionContext, Ending
 from supervisor.session.context import SessionContext
 from supervisor.session.request import Request
 
@@ -52,7 +54,11 @@ class ApplicationActor:
         make_epoch: Callable[[], str],
         show_id: Callable[[str], str],
         on_session: Callable[[SessionActor], None] = lambda session: None,
+        hooks_only: bool = False,
     ) -> None:
+        """`hooks_only` is for an export: producers, callbacks and background tasks that are added never run, and each
+        session ends as soon as it is built.
+        """
         self.definition = application
         self.application = application.name
         """The application's name."""
@@ -61,18 +67,22 @@ class ApplicationActor:
         self.context = ApplicationContext(self)
         self.connection_nursery: trio.Nursery | None = None
         """Where the tasks of this application's connections belong; None before it is loaded and after its end."""
-        self.has_unloaded = False
-        """Whether the sessions and then the unload hooks are over."""
+        self._unloaded = trio.Event()
+        self.shares_presence = False
+        """See `ApplicationContext.share_presence`."""
         self._deadline = EndDeadline()
         self._registry = SessionRegistry(
             application,
+            context=self.context,
             runtime=runtime,
             options=self.options,
             deadline=self._deadline,
             make_epoch=make_epoch,
             show_id=show_id,
             on_session=on_session,
+            hooks_only=hooks_only,
         )
+        self._hooks_only = hooks_only
         self._callback_actor = CallbackActor(self.application, runtime, self.report)
         self.callbacks = Callbacks(self._callback_actor, runtime.timers)
         self.callbacks.hold()
@@ -85,6 +95,8 @@ class ApplicationActor:
         self._background_over = trio.Event()
         self._door: ThreadDoor | None = None
         self._stop = trio.Event()
+        # What the sessions' connections are told when all of it ends.
+        self._ending = RESTARTING
 
     # Its life.
 
@@ -122,10 +134,13 @@ class ApplicationActor:
                 if not self._stop.is_set():  # or it was told to while it loaded
                     self._registry.open(sessions)
                 try:
-                    self._start(background, self._run_callbacks, name=f"callbacks of {self.application}")
-                    self.callbacks.start()
-                    for producer in self._producers:
-                        self._start(background, producer.run, name=producer.name)
+                    if self._hooks_only:
+                        self._background_over.set()
+                    else:
+                        self._start(background, self._run_callbacks, name=f"callbacks of {self.application}")
+                        self.callbacks.start()
+                        for producer in self._producers:
+                            self._start(background, producer.run, name=producer.name)
                     task_status.started()
                     await self._stop.wait()
                 finally:
@@ -134,7 +149,7 @@ class ApplicationActor:
                     grace_until = min(trio.current_time() + PRODUCER_GRACE, self._deadline.of_sessions)
                     with trio.CancelScope(shield=True, deadline=grace_until):
                         await self._background_over.wait()
-                    self._registry.end_all()
+                    self._registry.end_all(self._ending)
             connections.cancel_scope.cancel()
         self.connection_nursery = None
 
@@ -157,15 +172,27 @@ class ApplicationActor:
         for producer in list(self._producers):
             producer.cancel()
 
-    def stop(self, *, deadline: float = math.inf) -> None:
+    def stop(self, *, deadline: float = math.inf, ending: Ending = RESTARTING) -> None:
         """Begin to end, without waiting; `deadline` is when all of it must be over, by `trio.current_time()`.
 
+        `ending` is what the sessions' connections are told, and the first one counts.
         May be called again, with a nearer deadline. Called while it loads, it lets the load hooks go on until two
         seconds before the deadline.
         """
         self._deadline.move(deadline)
+        if not self._stop.is_set():
+            self._ending = ending
         self._registry.stop_creating()
         self._stop.set()
+
+    @property
+    def has_unloaded(self) -> bool:
+        """Whether the sessions and then the unload hooks are over."""
+        return self._unloaded.is_set()
+
+    async def wait_unloaded(self) -> None:
+        """Wait until the sessions and then the unload hooks are over. Their deadlines bound it once it was stopped."""
+        await self._unloaded.wait()
 
     @property
     def is_stopping(self) -> bool:
@@ -200,7 +227,7 @@ class ApplicationActor:
                 report=self.report,
             )
         if not self.has_unloaded:
-            self.has_unloaded = True
+            self._unloaded.set()
             self.runtime.instruments.application_unloaded(application=self.application)
 
     # Its sessions.
@@ -213,11 +240,24 @@ class ApplicationActor:
         """See `SessionRegistry.find`."""
         return self._registry.find(id)
 
+    async def choose_session_id(self, request: Request) -> str | Refused | Failed | None:
+        """See `visitors.choose_session_id`."""
+        timeout = self.options.hook_timeout
+        return await choose_session_id(self.definition.handlers, request, timeout=timeout, report=self.report)
+
+    def name_connection(self, request: Request) -> str | None:
+        """See `visitors.name_connection`."""
+        return name_connection(self.definition.handlers, request, report=self.report)
+
     # What its context does.
 
     def snapshot(self) -> tuple[SessionContext, ...]:
         """See `ApplicationContext.sessions`."""
         return self._registry.contexts()
+
+    def connections(self) -> tuple[ConnectionContext, ...]:
+        """See `ApplicationContext.connections`."""
+        return self._registry.connections()
 
     def destroy_session(self, id: str) -> bool:
         """See `ApplicationContext.destroy_session`."""
@@ -229,7 +269,7 @@ class ApplicationActor:
         self._producers[producer] = None
         if self.is_stopping:
             producer.cancel()
-        elif self._background is not None:
+        elif self._background is not None and not self._hooks_only:
             self._start(self._background, producer.run, name=producer.name)
         return producer
 

@@ -11,6 +11,7 @@ from supervisor.actor.guard import check_thread
 from supervisor.application.broadcast import TIMEOUT, BroadcastReport, UpdateReport
 from supervisor.application.producers import Producer
 from supervisor.application.statistics import ApplicationStatistics
+from supervisor.session.connection import ConnectionContext
 from supervisor.session.context import SessionContext
 
 
@@ -19,9 +20,14 @@ class Host(Protocol):
 
     application: str
     callbacks: Callbacks
+    # Whether clients may know who is attached to the whole application.
+    shares_presence: bool
 
     def snapshot(self) -> tuple[SessionContext, ...]:
         """The live sessions."""
+
+    def connections(self) -> tuple[ConnectionContext, ...]:
+        """See `ApplicationContext.connections`."""
 
     def destroy_session(self, id: str) -> bool:
         """See `ApplicationContext.destroy_session`."""
@@ -105,6 +111,20 @@ class ApplicationContext:
         """
         return Sessions(self._host.snapshot())
 
+    @property
+    def connections(self) -> tuple[ConnectionContext, ...]:
+        """Who is attached now, to any of the live sessions. See `SessionContext.connections`."""
+        return self._host.connections()
+
+    def share_presence(self) -> None:
+        """Let clients know who is attached to any session of the application: ids, names and metadata.
+
+        Without it they can only know who is attached to their own session. Best called in `on_application_load`: who
+        asked before was answered that nobody is there, and isn't told of anything.
+        """
+        check_thread()
+        self._host.shares_presence = True
+
     def add_callback(self, func: Callable[..., Any], *args: Any) -> Producer:
         """Run `func(*args)` in a task of its own, for as long as it likes: a producer.
 
@@ -118,13 +138,21 @@ class ApplicationContext:
     def add_periodic_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
         """Call `func(*args)` every `seconds` seconds, in the application's callback task: one callback at a time.
 
-        Calls never overlap and missed ticks are skipped. Times count from the end of the load hooks.
+        Calls never overlap and missed ticks are skipped. Times count from the end of the load hooks. What the function
+        raises is reported, and it is called again the next time. It holds no document.
+
+        Raises:
+            ValueError: `seconds` isn't a finite number above 0.
         """
         check_thread()
         return self._host.callbacks.add_periodic(func, args, seconds)
 
     def add_timeout_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
-        """Call `func(*args)` once after `seconds` seconds. See `add_periodic_callback()`."""
+        """Call `func(*args)` once after `seconds` seconds. See `add_periodic_callback()`.
+
+        Raises:
+            ValueError: `seconds` isn't a finite number from 0 on.
+        """
         check_thread()
         return self._host.callbacks.add_timeout(func, args, seconds)
 
@@ -132,7 +160,7 @@ class ApplicationContext:
         """Call `func(*args)` once, soon, after those that wait already. See `add_periodic_callback()`.
 
         Raises:
-            MailboxFull: 1,000 next ticks wait already.
+            MailboxFull: 1,000 next ticks wait already; it was not added.
         """
         check_thread()
         return self._host.callbacks.add_next_tick(func, args)
@@ -153,7 +181,8 @@ class ApplicationContext:
         """Send one message to every session; waits for room only, at most `timeout` seconds for all together.
 
         A session without room by then lagged: it did not get the message, and the next broadcast doesn't wait for it.
-        Raises nothing for one session's fate; the report has it. Cancelled, it withdraws what waits for room.
+        Raises nothing for one session's fate; the report has it. Cancelled, it withdraws what waits for room; what was
+        accepted until then stays so. All sessions get the same object: don't change it afterwards.
 
         Raises:
             TypeError: the app has no handler for messages of this type; nothing was sent.

@@ -25,6 +25,8 @@ class Refused:
 
     reason: str
     """What the visitor may read; often empty."""
+    incident: str = attrs.field(default="", eq=False)
+    """What the visitor is told, and the log has too; empty if nothing was logged."""
 
 
 @final

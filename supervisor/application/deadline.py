@@ -19,6 +19,8 @@ from supervisor.application.hooks import call_author
 
 UNLOAD_RESERVE = 2.0
 """Seconds of a shutdown's time that load and destroyed hooks must leave to the unload hooks."""
+DESTROY_RESERVE = 2.0
+"""Seconds of a shutdown's time that the closed hooks of connections must leave to the destroyed hooks, beside that."""
 
 
 @final
@@ -56,15 +58,17 @@ class EndDeadline:
             del self._hooks[scope]
 
     async def call_last_hook(
-        self, name: str, handler: Handler, context: Any, *, timeout: float, reserve: float, report: Report
-    ) -> None:
-        """Call a destroyed or unload hook, whose failure stops nobody: it is reported."""
+        self, name: str, handler: Handler, *args: Any, timeout: float, reserve: float, report: Report
+    ) -> bool:
+        """Call a closed, destroyed or unload hook, whose failure stops nobody: it is reported. Whether it succeeded."""
         try:
             with self.hook(reserve) as scope:
-                await call_author(getattr(handler, name), context, timeout=timeout, scope=scope)
+                await call_author(getattr(handler, name), *args, timeout=timeout, scope=scope)
         except BaseException as error:
             failure, rest = split_failure(error)
             if failure is not None:
                 report(name, failure)
             if rest is not None:
                 pass_on(error, rest)
+            return False
+        return True

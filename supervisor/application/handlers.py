@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 from supervisor.application.hooks import check_signature, find_hooks
+from supervisor.application.source import Source
 from supervisor.errors import ApplicationError
 from supervisor.session.receivers import Receiver, Receivers, receivers_in
 
@@ -17,8 +18,9 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
 class Handler:
     """One step of making sessions, with one method per hook. Subclass it and override what you need.
 
-    Each method may be plain or `async`; what it returns is awaited if it can be. Load and created hooks and
-    `modify_document` are called in the order of an application's handlers, unload and destroyed hooks in reverse.
+    Each method but `name_connection` may be plain or `async`; what it returns is awaited if it can be. Load, created
+    and opened hooks and `modify_document` are called in the order of an application's handlers, unload, destroyed and
+    closed hooks in reverse. Of names and ids the first one counts that isn't None.
     """
 
     receivers: Iterable[Receiver] = ()
@@ -27,21 +29,51 @@ class Handler:
     """Where its `templates/` and `static/` are, if it has any."""
     warnings: Iterable[str] = ()
     """What looks wrong in it, a sentence each, for its author."""
+    description: str = ""
+    """What it is, in one line, for the list of applications."""
 
     def on_application_load(self, app_context: Any) -> Any:
-        """Called once, before the first session."""
+        """Called once, before the first session. If it raises, or is late, the server doesn't start."""
 
     def on_application_unload(self, app_context: Any) -> Any:
-        """Called once, after the last session, if the load hook succeeded."""
+        """Called once, after the last session, if the load hook succeeded. What it raises is reported."""
 
     def on_session_created(self, session_context: Any) -> Any:
-        """Called once per session, before its document is built, which is empty; may refuse the session."""
+        """Called once per session, before its document is built, which is empty.
+
+        It refuses the session by `SessionRefused(text)`, `PermissionError` or `session_context.destroy()`. Anything
+        else that it raises is a failure: the visitor gets 500, and there is no session.
+        """
 
     def on_session_destroyed(self, session_context: Any) -> Any:
         """Called once per session that the created hook accepted; the document can still be read."""
 
     def modify_document(self, doc: Any) -> Any:
-        """Called once per session: put into the document what it begins with."""
+        """Called once per session: put into the document what it begins with. If it raises, the visitor gets 500."""
+
+    def on_connection_opened(self, session_context: Any, connection: Any) -> Any:
+        """Called before each attach, also of a client that comes back; holds the document.
+
+        It refuses the connection by `SessionRefused(text)`. Anything else that it raises is reported, and the client
+        tries again later. `connection.request` is that connection's own, and untrusted.
+        """
+
+    def on_connection_closed(self, session_context: Any, connection: Any) -> Any:
+        """Called once for each connection that the opened hook let in, when it is over; holds the document."""
+
+    def name_connection(self, request: Any) -> Any:
+        """Called before each attach: what others are to call who comes with this request, or None. Plain."""
+
+    def choose_session_id(self, request: Any) -> Any:
+        """Called for a page that names no session: which one it gets, or None for a new one of its own."""
+
+    def has_hook(self, name: str) -> bool:
+        """Whether this hook is more than the one that does nothing; so nothing is waited for where there is none."""
+        return name in vars(self) or getattr(type(self), name) is not getattr(Handler, name)
+
+    def find_hook(self, name: str) -> Callable[..., Any] | None:
+        """What is called for this hook, for those who want to know where it is; None if there is nothing to call."""
+        return getattr(self, name) if self.has_hook(name) else None
 
 
 @final
@@ -52,11 +84,16 @@ class FunctionHandler(Handler):
         name = getattr(modify_document, "__qualname__", repr(modify_document))
         check_signature(modify_document, "doc", where=getattr(modify_document, "__module__", "?"), name=name)
         self._modify_document = modify_document
+        self.description = first_line(modify_document)
         self.receivers = list(receivers)
 
     def modify_document(self, doc: Any) -> Any:
         """See `Handler.modify_document`."""
         return self._modify_document(doc)
+
+    def find_hook(self, name: str) -> Callable[..., Any] | None:
+        """See `Handler.find_hook`."""
+        return self._modify_document if name == "modify_document" else None
 
     def __repr__(self) -> str:
         return f"FunctionHandler({self._modify_document!r})"
@@ -78,9 +115,12 @@ class NamespaceHandler(Handler):
         self._hooks, self.warnings = find_hooks(namespace, where)
         self._where = where
         self.directory = directory
+        self.description = first_line(modify_document) or first_line(namespace)
         self.receivers = () if hooks_only else receivers_in(namespace)
         self._modify_document: Callable[[Any], Any] | None = None
-        if not hooks_only:
+        if hooks_only:
+            self.warnings = [*self.warnings, *_misplaced(namespace, where)]
+        else:
             found = modify_document or namespace.get("modify_document")
             if found is not None:
                 if not callable(found):
@@ -93,9 +133,17 @@ class NamespaceHandler(Handler):
         """Whether nothing of an app was found in the namespace."""
         return not self._hooks and self._modify_document is None and not self.receivers
 
-    def _call(self, hook: str, argument: Any) -> Any:
+    def has_hook(self, name: str) -> bool:
+        """See `Handler.has_hook`."""
+        return self._modify_document is not None if name == "modify_document" else name in self._hooks
+
+    def find_hook(self, name: str) -> Callable[..., Any] | None:
+        """See `Handler.find_hook`."""
+        return self._modify_document if name == "modify_document" else self._hooks.get(name)
+
+    def _call(self, hook: str, *arguments: Any) -> Any:
         func = self._hooks.get(hook)
-        return None if func is None else func(argument)
+        return None if func is None else func(*arguments)
 
     def on_application_load(self, app_context: Any) -> Any:
         """See `Handler.on_application_load`."""
@@ -117,8 +165,36 @@ class NamespaceHandler(Handler):
         """See `Handler.modify_document`."""
         return None if self._modify_document is None else self._modify_document(doc)
 
+    def on_connection_opened(self, session_context: Any, connection: Any) -> Any:
+        """See `Handler.on_connection_opened`."""
+        return self._call("on_connection_opened", session_context, connection)
+
+    def on_connection_closed(self, session_context: Any, connection: Any) -> Any:
+        """See `Handler.on_connection_closed`."""
+        return self._call("on_connection_closed", session_context, connection)
+
+    def name_connection(self, request: Any) -> Any:
+        """See `Handler.name_connection`."""
+        return self._call("name_connection", request)
+
+    def choose_session_id(self, request: Any) -> Any:
+        """See `Handler.choose_session_id`."""
+        return self._call("choose_session_id", request)
+
     def __repr__(self) -> str:
         return f"NamespaceHandler({self._where!r})"
+
+
+def _misplaced(namespace: Mapping[str, object], where: str) -> list[str]:
+    """What stands in a file of hooks and is only looked for in main.py; what it imports from there is no mistake."""
+    found = {"modify_document": namespace.get("modify_document")}
+    found |= {receiver.func.__name__: receiver.func for receiver in receivers_in(namespace)}
+    own = [
+        name
+        for name, func in found.items()
+        if func is not None and getattr(func, "__module__", None) == namespace.get("__name__")
+    ]
+    return [f"{where}: {name} is never called, since it is not in main.py; move it there" for name in own]
 
 
 @final
@@ -127,6 +203,7 @@ class Application:
 
     def __init__(self, handlers: Iterable[Handler] | Handler, *, name: str) -> None:
         self.handlers: tuple[Handler, ...] = (handlers,) if isinstance(handlers, Handler) else tuple(handlers)
+        """What it is made of, in the order in which they are asked."""
         for handler in self.handlers:
             if not isinstance(handler, Handler):
                 raise TypeError(f"an application is made of Handler objects, not {handler!r}")
@@ -134,7 +211,10 @@ class Application:
             raise ValueError(f"an application's name is made of letters, digits and . _ ~ -, not {name!r}; rename it")
         self.name = name
         """The last part of its URL."""
+        self.source: Source | None = None
+        """What it was loaded from; None if it was made by hand."""
         self.receivers = Receivers(receiver for handler in self.handlers for receiver in handler.receivers)
+        """Its message handlers, by the type of message."""
 
     async def on_application_load(self, app_context: Any) -> None:
         """Call all handlers' load hooks, in order.
@@ -165,10 +245,37 @@ class Application:
         for handler in reversed(self.handlers):
             await _finish(handler.on_session_destroyed(session_context))
 
+    async def on_connection_opened(self, session_context: Any, connection: Any) -> None:
+        """Call all handlers' opened hooks, in order."""
+        for handler in self.handlers:
+            await _finish(handler.on_connection_opened(session_context, connection))
+
+    async def on_connection_closed(self, session_context: Any, connection: Any) -> None:
+        """Call all handlers' closed hooks, in reverse order."""
+        for handler in reversed(self.handlers):
+            await _finish(handler.on_connection_closed(session_context, connection))
+
+    def name_connection(self, request: Any) -> Any:
+        """The first name that a handler gives, or None."""
+        return next((name for handler in self.handlers if (name := handler.name_connection(request)) is not None), None)
+
+    async def choose_session_id(self, request: Any) -> Any:
+        """The first id that a handler gives, or None."""
+        for handler in self.handlers:
+            id = await _finish(handler.choose_session_id(request))
+            if id is not None:
+                return id
+        return None
+
     @property
     def directory(self) -> Path | None:
         """Where the app's templates and static files are: that of the first handler which has one."""
         return next((handler.directory for handler in self.handlers if handler.directory is not None), None)
+
+    @property
+    def description(self) -> str:
+        """What it is, in one line: that of the last handler which has one, so that `main.py` speaks for its hooks."""
+        return next((handler.description for handler in reversed(self.handlers) if handler.description), "")
 
     @property
     def warnings(self) -> list[str]:
@@ -179,7 +286,14 @@ class Application:
         return f"Application({list(self.handlers)!r}, name={self.name!r})"
 
 
-async def _finish(result: Any) -> None:
+def first_line(documented: object) -> str:
+    """The first line of the docstring of a function, or of a module's namespace; empty if there is none."""
+    if documented is None:  # which has a docstring itself, from Python 3.13 on
+        return ""
+    found = documented.get("__doc__") if isinstance(documented, Mapping) else getattr(documented, "__doc__", None)
+    return found.strip().partition("\n")[0].strip() if isinstance(found, str) else ""
+
+
+async def _finish(result: Any) -> Any:
     """Await what an author's function returned, if that can be awaited."""
-    if hasattr(result, "__await__"):
-        await result
+    return await result if hasattr(result, "__await__") else result

@@ -10,14 +10,30 @@ from typing import Any
 import trio
 
 from supervisor.actor.unawaited import catch_unawaited, unawaited
-from supervisor.errors import ApplicationError
+from supervisor.errors import ApplicationError, SessionRefused
 
-HOOKS = ("on_application_load", "on_application_unload", "on_session_created", "on_session_destroyed")
-"""The hooks' names, as the seed has them."""
+ARGUMENTS = {
+    "on_application_load": ("app_context",),
+    "on_application_unload": ("app_context",),
+    "on_session_created": ("session_context",),
+    "on_session_destroyed": ("session_context",),
+    "on_connection_opened": ("session_context", "connection"),
+    "on_connection_closed": ("session_context", "connection"),
+    "name_connection": ("request",),
+    "choose_session_id": ("request",),
+}
+"""What each hook is called with."""
+HOOKS = tuple(ARGUMENTS)
+"""The hooks' names; the first four are those of the seed."""
 ALIASES = {"on_server_loaded": "on_application_load", "on_server_unloaded": "on_application_unload"}
 """Bokeh's other names for them."""
 
-Hook = Callable[[Any], Any]
+_NEAR = 0.85
+_VERY_NEAR = 0.93
+"""How near to a hook's name another one must be to be taken for it: more so where the hook's doesn't begin with `on_`,
+because an app may well have functions of its own such as `new_connection`."""
+
+Hook = Callable[..., Any]
 
 
 def is_hook(name: str) -> bool:
@@ -29,7 +45,7 @@ def find_hooks(namespace: Mapping[str, object], where: str) -> tuple[dict[str, H
     """The hooks of a module by our names, and warnings of names that are nearly a hook's.
 
     Raises:
-        ApplicationError: a hook is no function of one argument, or is there under both of its names.
+        ApplicationError: a hook is no function of its arguments, or is there under both of its names.
     """
     hooks: dict[str, Hook] = {}
     for name, value in namespace.items():
@@ -39,42 +55,55 @@ def find_hooks(namespace: Mapping[str, object], where: str) -> tuple[dict[str, H
         if hook in hooks and hooks[hook] is not value:
             raise ApplicationError(f"{where} has {hook} under two names; keep one of them")
         if not callable(value):
-            raise ApplicationError(f"{where}: {name} is no function; write `def {name}({_argument(hook)}): ...`")
-        check_signature(value, _argument(hook), where=where, name=name)
+            raise ApplicationError(
+                f"{where}: {name} is no function; write `def {name}({', '.join(ARGUMENTS[hook])}): ...`"
+            )
+        check_signature(value, *ARGUMENTS[hook], where=where, name=name)
+        if name == "name_connection" and inspect.iscoroutinefunction(value):
+            raise ApplicationError(f"{where}: name_connection must be a plain function; write `def`, not `async def`")
         hooks[hook] = value
     return hooks, _near_misses(namespace, where)
 
 
-def check_signature(func: Callable[..., Any], argument: str, *, where: str, name: str) -> None:
-    """Refuse a function that can't be called with one argument."""
+def check_signature(func: Callable[..., Any], *arguments: str, where: str, name: str) -> None:
+    """Refuse a function that can't be called with so many arguments; their names are for who reads the error."""
     try:
         signature = inspect.signature(func)
     except (TypeError, ValueError):  # some callables of C can't be inspected; calling them will tell
         return
     try:
-        signature.bind(object())
+        signature.bind(*arguments)
     except TypeError:
         code = getattr(func, "__code__", None)
         line = "" if code is None else f", line {code.co_firstlineno}"
         raise ApplicationError(
-            f"{where}{line}: {name}{signature} must take one argument; write `def {name}({argument}): ...`"
+            f"{where}{line}: {name}{signature} must take {_count(arguments)}; "
+            f"write `def {name}({', '.join(arguments)}): ...`"
         ) from None
 
 
-def _argument(hook: str) -> str:
-    return "app_context" if "application" in hook else "session_context"
+def _count(arguments: tuple[str, ...]) -> str:
+    return "one argument" if len(arguments) == 1 else "two arguments"
 
 
 def _near_misses(namespace: Mapping[str, object], where: str) -> list[str]:
-    known = [*HOOKS, *ALIASES]
+    known = [*HOOKS, *ALIASES, "modify_document"]
     warnings = []
     for name, value in namespace.items():
-        if is_hook(name) or name.startswith("_") or not callable(value):
+        if name in known or name.startswith("_") or not callable(value):
             continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
-        if near:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
+        if near and (near[0].startswith("on_") or difflib.get_close_matches(name, near, cutoff=_VERY_NEAR)):
             warnings.append(f"{where}: {name} is no hook and is never called; did you mean {near[0]}?")
     return warnings
+
+
+def refusal_in(failure: BaseException | None) -> str | None:
+    """The text of a hook's "no", which may be empty; None if this is a failure."""
+    if isinstance(failure, SessionRefused):
+        return str(failure)
+    # An operating system's "permission denied" has an errno; a hook's own PermissionError has none.
+    return "" if isinstance(failure, PermissionError) and failure.errno is None else None
 
 
 async def call_author(

@@ -17,8 +17,11 @@ from types import ModuleType
 
 from supervisor.application.handlers import Application, Handler, NamespaceHandler
 from supervisor.application.hooks import is_hook
+from supervisor.application.source import Source
 from supervisor.errors import ApplicationError
 
+PRIVATE = "_supervisor_app_"
+"""What the names of modules begin with that no import statement can find."""
 HOOK_FILES = ("lifecycle.py", "app_hooks.py", "server_lifecycle.py")
 """Where a directory's hooks may be: our name first, then Bokeh's newer and older one."""
 
@@ -37,11 +40,16 @@ def load_application(app: str, *, name: str | None = None) -> Application:
     """
     path = Path(app)
     if path.is_dir():
-        return _named(app, name or path.resolve().name, load_directory(path))
+        application = _named(app, name or path.resolve().name, load_directory(path))
+        application.source = Source(app=str(path.absolute()), name=application.name, root=path.resolve())
+        return application
     if path.suffix == ".py" or path.is_file():
         if not path.is_file():
             raise ApplicationError(f"there is no app at {app}: the file doesn't exist")
-        return _named(app, name or path.stem, [_load_script(path)])
+        application = _named(app, name or path.stem, [_load_script(path)])
+        file = path.resolve()
+        application.source = Source(app=str(path.absolute()), name=application.name, root=file.parent, file=file)
+        return application
     if re.fullmatch(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?", app):
         return _load_from_module(app, name)
     raise ApplicationError(f"there is no app at {app}: give a directory, a file x.py, a module, or module:function")
@@ -84,7 +92,7 @@ def load_directory(directory: Path) -> list[Handler]:
 
 
 def _make_package(directory: Path) -> str:
-    name = f"_supervisor_app_{re.sub(r'[^0-9A-Za-z]', '_', directory.resolve().name)}_{secrets.token_hex(4)}"
+    name = f"{PRIVATE}{re.sub(r'[^0-9A-Za-z]', '_', directory.resolve().name)}_{secrets.token_hex(4)}"
     init = directory / "__init__.py"
     spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
     if init.is_file():
@@ -110,7 +118,7 @@ def _execute(module: str, file: Path) -> ModuleType:
 
 
 def _load_script(file: Path) -> Handler:
-    name = f"_supervisor_app_{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{secrets.token_hex(4)}"
+    name = f"{PRIVATE}{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{secrets.token_hex(4)}"
     spec = importlib.util.spec_from_file_location(name, file.resolve())
     if spec is None or spec.loader is None:
         raise ApplicationError(f"{file} is no Python file; an app's script ends in .py")
@@ -136,15 +144,27 @@ def _load_from_module(app: str, name: str | None) -> Application:
         module = importlib.import_module(module_name)
     if not attribute:
         handler = _not_empty(NamespaceHandler(vars(module), where=module_name), module_name)
-        return _named(app, name or module_name.rpartition(".")[2], [handler])
+        return _with_source(_named(app, name or module_name.rpartition(".")[2], [handler]), app)
     try:
         found = getattr(module, attribute)
     except AttributeError:
         raise ApplicationError(f"there is no app at {app}: the module has no {attribute}") from None
     if isinstance(found, Application):
-        return found
+        return _with_source(found, app)
     handler = NamespaceHandler(vars(module), where=module_name, modify_document=found)
-    return _named(app, name or attribute, [handler])
+    return _with_source(_named(app, name or attribute, [handler]), app)
+
+
+def _with_source(application: Application, app: str) -> Application:
+    """Note where the app of a module comes from: the module's file, or the whole package that it is in."""
+    top = sys.modules.get(app.partition(":")[0].partition(".")[0])
+    paths, file = list(getattr(top, "__path__", ())), getattr(top, "__file__", None)
+    if paths:
+        application.source = Source(app=app, name=application.name, root=Path(paths[0]).resolve())
+    elif isinstance(file, str):
+        found = Path(file).resolve()
+        application.source = Source(app=app, name=application.name, root=found.parent, file=found)
+    return application
 
 
 def _find_module(name: str) -> importlib.machinery.ModuleSpec | None:

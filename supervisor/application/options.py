@@ -15,7 +15,9 @@ class ApplicationOptions:
     """Limits and deadlines of one application; all times in seconds."""
 
     linger: float = 15.0
-    """How long a session is kept that nobody is attached to."""
+    """How long a session is kept that nobody is attached to any more."""
+    first_attach: float = 15.0
+    """How long it waits for the first one to attach, if that is longer: a page has to load before."""
     max_age: float | None = None
     """The longest that a session may live; None for as long as it is used."""
     max_sessions: int = 1_000
@@ -25,7 +27,7 @@ class ApplicationOptions:
     creating_timeout: float = 5.0
     """How long a creation waits for its turn."""
     hook_timeout: float = 10.0
-    """How long a created, destroyed or unload hook may take."""
+    """How long a created, destroyed, opened, closed or unload hook may take."""
     load_timeout: float = 60.0
     """How long a load hook may take."""
     build_timeout: float = 60.0

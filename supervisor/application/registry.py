@@ -9,21 +9,21 @@ attach: they get a quarter of the sessions, and the oldest of those that nobody 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import final
+from typing import Any, final
 
 import trio
 
 from supervisor.actor.base import Runtime
-from supervisor.actor.guard import pass_on, split_failure
+from supervisor.actor.guard import new_incident_id, pass_on, split_failure
 from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused
 from supervisor.application.deadline import UNLOAD_RESERVE, EndDeadline
 from supervisor.application.handlers import Application, Handler
-from supervisor.application.hooks import call_author
+from supervisor.application.hooks import call_author, refusal_in
 from supervisor.application.options import ApplicationOptions
+from supervisor.application.porter import Porter
 from supervisor.application.statistics import RegistryStatistics
-from supervisor.errors import SessionRefused
 from supervisor.session.actor import RESTARTING, SessionActor
-from supervisor.session.connection import Ending
+from supervisor.session.connection import ConnectionContext, Ending
 from supervisor.session.context import SessionContext
 from supervisor.session.request import Request
 
@@ -36,15 +36,21 @@ class SessionRegistry:
         self,
         definition: Application,
         *,
+        context: Any,
         runtime: Runtime,
         options: ApplicationOptions,
         deadline: EndDeadline,
         make_epoch: Callable[[], str],
         show_id: Callable[[str], str],
         on_session: Callable[[SessionActor], None],
+        hooks_only: bool = False,
     ) -> None:
         self.application = definition.name
         """See `Household.application`."""
+        self.context = context
+        """See `Household.context`."""
+        self.porter = Porter(definition, options=options, deadline=deadline)
+        """See `Household.porter`."""
         self.dead_letters = 0
         """Messages that came for sessions that had ended."""
         self._definition = definition
@@ -55,6 +61,8 @@ class SessionRegistry:
         self._show_id = show_id
         # Called with each new session before its task starts: the wire gives it its audience.
         self._on_session = on_session
+        # Whether sessions run their hooks and nothing else; see `ApplicationActor`.
+        self._hooks_only = hooks_only
         # Where sessions' tasks belong while new ones may be created, else None.
         self._nursery: trio.Nursery | None = None
         # Every session whose task has not ended, by id; at most one of each id that has not begun to end.
@@ -78,11 +86,11 @@ class SessionRegistry:
         """Create no more sessions; those that there are go on."""
         self._nursery = None
 
-    def end_all(self) -> None:
+    def end_all(self, ending: Ending = RESTARTING) -> None:
         """Create no more, and begin the end of all there are."""
         self.stop_creating()
         for session in list(self._creations):
-            session.end(RESTARTING)
+            session.end(ending)
 
     @property
     def accepted(self) -> Iterable[SessionActor]:
@@ -92,6 +100,10 @@ class SessionRegistry:
     def contexts(self) -> tuple[SessionContext, ...]:
         """Their contexts, as a snapshot."""
         return tuple(session.context for session in self._accepted)
+
+    def connections(self) -> tuple[ConnectionContext, ...]:
+        """Who is attached to any of them, as a snapshot."""
+        return tuple(connection for session in self._accepted for connection in session.connection_contexts)
 
     @property
     def sessions_until(self) -> float:
@@ -150,10 +162,13 @@ class SessionRegistry:
             receivers=self._definition.receivers,
             runtime=self._runtime,
             linger=self._options.linger,
+            first_attach=max(self._options.linger, self._options.first_attach),
             max_age=self._options.max_age,
             capacity=self._options.mailbox_capacity,
         )
         self._on_session(session)
+        if self._hooks_only:
+            session.run_hooks_only()
         self._by_id[id] = session
         self._creations[session] = creation
         self._unattached[session] = None
@@ -179,7 +194,7 @@ class SessionRegistry:
                 pass_on(error, rest or error)
             outcome = Failed(session.report("creation of the session", failure))
         self._creations[session].settle(outcome)
-        if not isinstance(outcome, Created):
+        if self._hooks_only or not isinstance(outcome, Created):
             session.end(Ending(kind="destroyed"))
 
     async def _make_in_turn(self, session: SessionActor) -> Outcome:
@@ -228,22 +243,23 @@ class SessionRegistry:
                 session.report(what, failure)
             pass_on(error, rest)
         assert failure is not None
-        if may_refuse and isinstance(failure, SessionRefused):
-            return self._refused(session, str(failure))
-        # An operating system's "permission denied" has an errno; a hook's own PermissionError has none.
-        if may_refuse and isinstance(failure, PermissionError) and failure.errno is None:
-            return self._refused(session, "")
+        refusal = refusal_in(failure) if may_refuse else None
+        if refusal is not None:
+            return self._refused(session, refusal)
         return Failed(session.report(what, failure))
 
     def _refused(self, session: SessionActor, reason: str) -> Refused:
+        incident = ""
         if self._creations[session].outcome is None:
+            incident = new_incident_id()
             self._runtime.instruments.session_refused(
-                application=self.application, session=session.shown_id, reason=reason
+                application=self.application, session=session.shown_id, reason=reason, incident=incident
             )
-        return Refused(reason)
+        return Refused(reason, incident)
 
     async def take_leave(self, session: SessionActor) -> None:
         """See `Household.take_leave`."""
+        await self.porter.close_connections(session)
         for handler in reversed(self._hooked[session]):
             await self._deadline.call_last_hook(
                 "on_session_destroyed",

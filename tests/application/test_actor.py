@@ -7,6 +7,7 @@ import trio
 
 from supervisor.actor.guard import unwrap
 from supervisor.errors import ApplicationError, MailboxFull, SessionGone
+from supervisor.session.connection import Ending
 from supervisor.session.receivers import receives
 
 
@@ -453,3 +454,19 @@ async def test_what_a_destroyed_hook_changes_is_not_seen_by_the_next(step, run_a
     async with run_app(handlers) as app:
         await app.open()
     assert seen == [{}]
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_stop_says_what_the_connections_are_told_and_the_first_one_counts(
+    run_app, connect, autojump_clock, again
+):
+    async with run_app({}) as app:
+        connection = connect(app, await app.open())
+        ending = Ending(kind="replaced", reason="new code")
+        app.actor.stop(ending=ending)
+        if again:
+            app.actor.stop(deadline=trio.current_time() + 5)
+        assert not app.actor.has_unloaded
+        await app.actor.wait_unloaded()
+        assert app.actor.has_unloaded
+        assert connection.ending == ending

@@ -119,3 +119,26 @@ async def test_each_kind_of_callback_can_be_removed(run_app, autojump_clock):
                 context.remove_callback(handle)
         await trio.sleep(5)
     assert calls == []
+
+
+async def test_an_application_knows_who_is_attached_to_its_sessions(run_app, connect, autojump_clock):
+    async with run_app(APP) as app:
+        one, two = await app.open(), await app.open()
+        assert app.context.connections == ()
+        connect(app, one, id="a")
+        connect(app, two, id="b")
+        connect(app, one, id="c")
+        assert [connection.id for connection in app.context.connections] == ["a", "c", "b"]
+        one.destroy()
+        assert [connection.id for connection in app.context.connections] == ["b"]
+
+
+async def test_presence_is_shared_when_the_app_says_so(run_app, autojump_clock):
+    async with run_app({"on_application_load": lambda app_context: app_context.share_presence()}) as app:
+        assert app.actor.shares_presence
+    async with run_app(APP) as app:
+        assert not app.actor.shares_presence
+        app.context.share_presence()
+        assert app.actor.shares_presence
+        with pytest.raises(RuntimeError, match="this is not the server's thread"):
+            await trio.to_thread.run_sync(app.context.share_presence)

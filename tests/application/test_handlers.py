@@ -128,3 +128,101 @@ async def test_an_application_has_one_method_for_each_hook_in_the_order_of_its_h
         *("load 1", "load 2", "created 1", "created 2", "modify 1", "modify 2", "plain"),
         *("destroyed 2", "destroyed 1", "unload 2", "unload 1"),
     ]
+
+
+# Where things are, for who wants to know.
+
+
+def test_a_handler_tells_what_is_called_for_a_hook():
+    class Own(Handler):
+        def on_session_created(self, session_context): ...
+
+    def modify_document(doc): ...
+
+    own = Own()
+    assert own.find_hook("on_session_created") == own.on_session_created
+    assert own.find_hook("modify_document") is None
+    assert FunctionHandler(modify_document).find_hook("modify_document") is modify_document
+    assert FunctionHandler(modify_document).find_hook("on_session_created") is None
+    namespace = {"modify_document": modify_document, "on_server_loaded": lambda app_context: None}
+    handler = NamespaceHandler(namespace, where="app")
+    assert handler.find_hook("modify_document") is modify_document
+    assert handler.find_hook("on_application_load") is namespace["on_server_loaded"]
+    assert handler.find_hook("on_session_created") is None
+
+
+def test_what_stands_in_the_wrong_file_is_warned_of():
+    """A file of hooks is asked for hooks only; what it imports from main.py is no mistake."""
+
+    def modify_document(doc): ...
+
+    @receives(Quote)
+    def on_a_quote(doc, message): ...
+
+    namespace = {"__name__": __name__, "modify_document": modify_document, "on_a_quote": on_a_quote}
+    warnings = NamespaceHandler(namespace, where="lifecycle.py", hooks_only=True).warnings
+    assert [warning.split()[1] for warning in warnings] == ["modify_document", "on_a_quote"]
+    assert all("move it there" in warning for warning in warnings)
+    imported = {**namespace, "__name__": "lifecycle"}
+    assert NamespaceHandler(imported, where="lifecycle.py", hooks_only=True).warnings == []
+    assert NamespaceHandler(namespace, where="main.py").warnings == []
+
+
+async def test_an_application_has_the_hooks_of_connections_too():
+    log = []
+
+    class Door(Handler):
+        def __init__(self, name):
+            self.name = name
+
+        def on_connection_opened(self, session_context, connection):
+            log.append(f"opened {self.name} {connection}")
+
+        async def on_connection_closed(self, session_context, connection):
+            log.append(f"closed {self.name} {connection}")
+
+    namer = NamespaceHandler(
+        {"name_connection": lambda request: "ada", "choose_session_id": lambda request: "board"}, where="app"
+    )
+    application = Application([Door("1"), Door("2"), namer], name="a")
+    await application.on_connection_opened(None, "c")
+    await application.on_connection_closed(None, "c")
+    assert log == ["opened 1 c", "opened 2 c", "closed 2 c", "closed 1 c"]
+    assert application.name_connection(None) == "ada"
+    assert await application.choose_session_id(None) == "board"
+    assert Application([Door("1")], name="a").name_connection(None) is None
+    assert await Application([Door("1")], name="a").choose_session_id(None) is None
+
+
+def test_a_handler_knows_which_hooks_it_has():
+    class Own(Handler):
+        def on_connection_opened(self, session_context, connection): ...
+
+    assert Own().has_hook("on_connection_opened")
+    assert not Own().has_hook("on_connection_closed")
+    handler = Handler()
+    assert not handler.has_hook("name_connection")
+    handler.name_connection = print
+    assert handler.has_hook("name_connection")
+    found = NamespaceHandler({"choose_session_id": lambda request: None, "modify_document": print}, where="app")
+    assert found.has_hook("choose_session_id")
+    assert found.has_hook("modify_document")
+    assert not found.has_hook("on_session_created")
+    assert not NamespaceHandler({}, where="app").has_hook("modify_document")
+
+
+def test_an_application_is_described_by_the_first_line_of_its_main_module():
+    def make(doc):
+        """Makes it.
+
+        In detail.
+        """
+
+    hooks = NamespaceHandler({"__doc__": "The hooks."}, where="lifecycle.py", hooks_only=True)
+    main = NamespaceHandler({"__doc__": "\n  A board.  \nMore of it."}, where="main.py")
+    assert Application([hooks, main], name="app").description == "A board."
+    assert Application([hooks, NamespaceHandler({}, where="main.py")], name="app").description == "The hooks."
+    assert NamespaceHandler({"__doc__": "A module."}, where="module", modify_document=make).description == "Makes it."
+    assert FunctionHandler(make).description == "Makes it."
+    assert FunctionHandler(lambda doc: None).description == ""
+    assert Application([Handler(), NamespaceHandler({"__doc__": 5}, where="x")], name="app").description == ""

@@ -5,17 +5,74 @@ import trio
 
 from supervisor.actor.unawaited import watch_unawaited
 from supervisor.application.creation import Failed
-from supervisor.application.hooks import ALIASES, HOOKS, call_author, check_signature, find_hooks, is_hook
-from supervisor.errors import ApplicationError, Unawaited
+from supervisor.application.hooks import (
+    ALIASES,
+    ARGUMENTS,
+    HOOKS,
+    call_author,
+    check_signature,
+    find_hooks,
+    is_hook,
+    refusal_in,
+)
+from supervisor.errors import ApplicationError, SessionRefused, Unawaited
 
 
 def hook(context):
     """A function of one argument."""
 
 
+def connection_hook(session_context, connection):
+    """A function of two."""
+
+
 @pytest.mark.parametrize("name", HOOKS)
 def test_a_hook_is_found_by_its_name(name):
-    assert find_hooks({name: hook, "other": 1, "helper": print}, "app") == ({name: hook}, [])
+    func = hook if len(ARGUMENTS[name]) == 1 else connection_hook
+    assert find_hooks({name: func, "other": 1, "helper": print}, "app") == ({name: func}, [])
+
+
+@pytest.mark.parametrize("name", ["on_connection_opened", "on_connection_closed"])
+def test_a_connections_hook_takes_two_arguments(name):
+    for wrong in (hook, lambda: None, lambda a, b, c: None):
+        with pytest.raises(
+            ApplicationError,
+            match=rf"^app, line \d+: {name}\(.*\) must take two arguments; "
+            rf"write `def {name}\(session_context, connection\): \.\.\.`$",
+        ):
+            find_hooks({name: wrong}, "app")
+    with pytest.raises(
+        ApplicationError, match=rf"^app: {name} is no function; write `def {name}\(session_context, con"
+    ):
+        find_hooks({name: 1}, "app")
+
+
+def test_a_connections_name_comes_from_a_plain_function():
+    async def name_connection(request): ...
+
+    with pytest.raises(ApplicationError, match=r"^app: name_connection must be a plain function; write `def`, not `as"):
+        find_hooks({"name_connection": name_connection}, "app")
+
+
+def test_an_apps_own_function_is_not_taken_for_a_hook_that_has_no_prefix():
+    assert find_hooks({"new_connection": hook, "close_connection": hook, "choose_session": hook}, "app")[1] == []
+    assert find_hooks({"name_conection": hook}, "app")[1] == [
+        "app: name_conection is no hook and is never called; did you mean name_connection?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failure", "refusal"),
+    [
+        (SessionRefused("members only"), "members only"),
+        (PermissionError("x"), ""),
+        (PermissionError(13, "x"), None),
+        (ValueError("x"), None),
+        (None, None),
+    ],
+)
+def test_what_is_a_hooks_no(failure, refusal):
+    assert refusal_in(failure) == refusal
 
 
 @pytest.mark.parametrize(("alias", "name"), ALIASES.items())

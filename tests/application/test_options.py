@@ -7,6 +7,7 @@ from supervisor.application.options import ApplicationOptions
 def test_the_defaults_are_those_of_the_issue():
     assert attrs.asdict(ApplicationOptions()) == {
         "linger": 15,
+        "first_attach": 15,
         "max_age": None,
         "max_sessions": 1000,
         "max_creating": 50,
