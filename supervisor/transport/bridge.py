@@ -3,7 +3,7 @@ websockets.
 
 The rule: nothing that a client sends leaves `serve_http` as an exception. Whatever breaks, on the wire or by
 the wire, ends this connection and is answered if it can be; whatever an app raises goes to `on_error`; only
-`Cancelled` and its like pass. Left out on purpose: HTTP/2, trailers, lifespan, CONNECT, proxy headers.
+`Cancelled` and its like pass. Left out on purpose: HTTP/2, trailers, lifespan, CONNECT.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import trio
 
 from supervisor.transport.cycle import Cycle
 from supervisor.transport.draining import Draining
+from supervisor.transport.forwarded import Caller
 from supervisor.transport.head import (
     Head,
     HttpLimits,
@@ -51,7 +52,7 @@ async def serve_http(
     on_error: Callable[[BaseException], None],
     draining: Draining,
     limits: HttpLimits = HttpLimits(),  # noqa: B008 (frozen)
-    scheme: str = "http",
+    identify: Callable[[Head], Caller] | None = None,
 ) -> Upgrade | None:
     """Serve one connection's requests, one after the other, until it is over or wants to be a websocket.
 
@@ -67,7 +68,8 @@ async def serve_http(
         on_error: Gets what the app raises; a plain function. See `Cycle.run`.
         draining: Shared by all connections of a server.
         limits: Sizes and times.
-        scheme: What the app is told: "https" behind TLS.
+        identify: Who a request is from, as the app is told; a plain function. Without it the app is told the peer's
+            address, and plain HTTP.
 
     Returns:
         An Upgrade, whose stream goes to `trio_websocket.wrap_server_stream`; or None: close the stream.
@@ -88,7 +90,7 @@ async def serve_http(
             assert isinstance(head, Head)
             if head.asks_for_websocket:
                 return Upgrade(head=head, stream=Replay(stream, head.serialise() + http.buffered))
-            cycle = Cycle(http, head, limits=limits, draining=draining, scheme=scheme)
+            cycle = Cycle(http, head, limits=limits, draining=draining, caller=identify and identify(head))
             await cycle.run(app, on_error)
             if not cycle.completed or parser.states != {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
                 break

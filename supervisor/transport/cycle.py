@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect
 
 from supervisor.actor.guard import pass_on, split_failure, unwrap
 from supervisor.transport.draining import Draining
+from supervisor.transport.forwarded import Caller
 from supervisor.transport.head import REASONS, Head, HttpLimits, Refusal, http_date, refuse_body, refuse_error
 from supervisor.transport.http_stream import ClientGone, HttpStream
 
@@ -46,15 +47,17 @@ class Cycle:
         head: The head.
         limits: The size of the body and the time to wait for it apply here.
         draining: Once begun, the answer says `Connection: close`.
-        scheme: "http" or "https", for the app.
+        caller: Who the request is from, for the app; None for the peer, by plain HTTP.
     """
 
-    def __init__(self, http: HttpStream, head: Head, *, limits: HttpLimits, draining: Draining, scheme: str) -> None:
+    def __init__(
+        self, http: HttpStream, head: Head, *, limits: HttpLimits, draining: Draining, caller: Caller | None = None
+    ) -> None:
         self._http = http
         self._head = head
         self._limits = limits
         self._draining = draining
-        self._scheme = scheme
+        self._caller = caller
         # The request's body: how much of it was counted, whether the parser has seen its end, whether the app
         # has.
         self._counted = 0
@@ -261,19 +264,28 @@ class Cycle:
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": self._head.http_version,
             "method": self._head.method,
-            "scheme": self._scheme,
+            "scheme": "http" if self._caller is None else self._caller.scheme,
             "path": unquote(path.decode("ascii")),
             "raw_path": path,
             "query_string": query,
             "root_path": "",
             "headers": list(self._head.headers),
-            "client": _address(self._http.stream, "getpeername"),
+            "client": self._client(),
             "server": _address(self._http.stream, "getsockname"),
         }
+
+    def _client(self) -> tuple[str, int] | None:
+        peer = _address(self._http.stream, "getpeername")
+        if self._caller is None or self._caller.address == (peer and peer[0]):
+            return peer
+        # Whom a proxy names has a port that nobody tells.
+        return None if self._caller.address is None else (self._caller.address, 0)
 
 
 def _address(stream: trio.abc.Stream, end: str) -> tuple[str, int] | None:
     """(host, port) of that end of a TCP connection; None for other streams, and once the peer is gone."""
+    if isinstance(stream, trio.SSLStream):
+        stream = stream.transport_stream
     if not isinstance(stream, trio.SocketStream):
         return None
     if stream.socket.family not in (socket.AF_INET, socket.AF_INET6):

@@ -94,7 +94,15 @@ class Head:
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-_MALFORMED = Refusal(status=400, text="The request is malformed.")
+_MALFORMED = Refusal(status=400, text="The request is malformed: it is not well-formed HTTP/1.1.")
+_BAD_LINES = Refusal(
+    status=400, text="The request is malformed: a line of its head ends without CR LF, or goes on in the next one."
+)
+_TWO_LENGTHS = Refusal(
+    status=400,
+    text="The request is malformed: it says in two ways, or in one of another version, how long its body is.",
+)
+_UPGRADE_WITH_BODY = Refusal(status=400, text="The request is malformed: one that asks for a websocket has no body.")
 
 # A line feed without its carriage return, and a header line that goes on in the next (RFC 9112 §2.2, §5.2).
 _BAD_LINE = re.compile(rb"(?<!\r)\n|\n[ \t]")
@@ -111,7 +119,7 @@ def refuse_raw_head(received: bytes, limits: HttpLimits) -> Refusal | None:
     if size > limits.max_head:
         return Refusal(status=431, text=f"The request's head is larger than {limits.max_head} bytes.")
     if ends and _BAD_LINE.search(received[:size]):
-        return _MALFORMED
+        return _BAD_LINES
     return None
 
 
@@ -149,11 +157,11 @@ def refuse_head(head: Head, limits: HttpLimits) -> Refusal | None:
             return Refusal(status=400, text=f"The header {name.decode('ascii')} must be ASCII.")
     declared = head.get(b"content-length")
     if head.get(b"transfer-encoding") is not None and (declared is not None or head.http_version == "1.0"):
-        return _MALFORMED
+        return _TWO_LENGTHS
     if declared is not None and int(declared) > limits.max_body:
         return refuse_body(limits)
     if head.asks_for_websocket and head.has_body:
-        return _MALFORMED
+        return _UPGRADE_WITH_BODY
     return None
 
 

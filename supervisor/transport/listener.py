@@ -10,6 +10,7 @@ from typing import TypeVar
 import trio
 
 from supervisor.actor.guard import pass_on, split_failure
+from supervisor.transport.forwarded import Peer, Scheme
 
 StreamT = TypeVar("StreamT", bound=trio.abc.Stream)
 
@@ -84,18 +85,39 @@ async def _open_all(addresses: list[str], port: int) -> list[trio.SocketListener
     return listeners
 
 
-def explain_listen_error(error: OSError, *, host: str | None, port: int) -> str:
-    """One sentence for people: why `open_listeners(host, port)` failed, and the way out."""
+def explain_listen_error(
+    error: OSError, *, host: str | None, port: int, options: tuple[str, str] = ("--host", "--port")
+) -> str:
+    """One sentence for people: why `open_listeners(host, port)` failed, and the way out.
+
+    `options` is what people who can change host and port know these by.
+    """
     place = f"port {port}" if host is None else f"port {port} of {host}"
+    host_option, port_option = options
     if isinstance(error, socket.gaierror):
-        return f"The host {host!r} is not known here; give --host a name or an address of this machine."
+        return f"The host {host!r} is not known here; give {host_option} a name or an address of this machine."
     if error.errno == errno.EADDRINUSE:
-        return f"Another program listens on {place}; stop it, or choose another port with --port."
+        return f"Another program listens on {place}; stop it, or choose another port with {port_option}."
     if error.errno in _NO_SUCH_ADDRESS:
-        return f"{host!r} is not an address of this machine; give --host one that is, such as 127.0.0.1."
+        return f"{host!r} is not an address of this machine; give {host_option} one that is, such as 127.0.0.1."
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"You may not listen on {place}; choose a port above 1023 with --port."
-    return f"Can't listen on {place} ({error.strerror or error}); choose another with --host and --port."
+        return f"You may not listen on {place}; choose a port above 1023 with {port_option}."
+    return f"Can't listen on {place} ({error.strerror or error}); choose another with {host_option} and {port_option}."
+
+
+def find_peer(stream: trio.abc.Stream) -> Peer:
+    """Who is at the other end of a connection."""
+    scheme: Scheme = "http"
+    if isinstance(stream, trio.SSLStream):
+        stream, scheme = stream.transport_stream, "https"
+    if not isinstance(stream, trio.SocketStream):
+        return Peer(address=None, scheme=scheme)
+    if stream.socket.family not in (socket.AF_INET, socket.AF_INET6):
+        return Peer(address=None, is_unix=True, scheme=scheme)
+    try:
+        return Peer(address=stream.socket.getpeername()[0], scheme=scheme)
+    except OSError:  # it is gone
+        return Peer(address=None, scheme=scheme)
 
 
 async def accept_connections(

@@ -45,8 +45,12 @@ class Origins:
             return True
         return _is_address(name)
 
-    def accepts_origin(self, origin: str, *, host: str) -> bool:
-        """Whether a page of this Origin may open a websocket to this Host; both are untrusted."""
+    def accepts_origin(self, origin: str, *, host: str, secure: bool = False) -> bool:
+        """Whether a page of this Origin may open a websocket to this Host; both are untrusted.
+
+        `secure` says that this server is surely reached by TLS. Then its own pages are too, and a page of `http` with
+        its name is somebody's who sits on the visitor's line.
+        """
         try:
             parts = urlsplit(origin)
         except ValueError:
@@ -57,7 +61,8 @@ class Origins:
             return False
         name, port = split
         default = _DEFAULT_PORTS[parts.scheme]
-        if name == own[0] and (port or default) == (own[1] or default):
+        is_own = name == own[0] and (port or default) == (own[1] or default)
+        if is_own and not (secure and parts.scheme in ("http", "ws")):
             return True
         return any(
             name == allowed and scheme in (None, parts.scheme) and allowed_port in (None, port or default)
@@ -80,6 +85,24 @@ def parse_allowed(name: str) -> tuple[str | None, str, int | None]:
     if not (_NAME.fullmatch(host) or _is_address(host)) or (separator and scheme not in _DEFAULT_PORTS):
         raise ValueError(f"{name!r} is no origin: write a name such as example.org, or https://example.org:8443")
     return scheme or None, host, port or (_DEFAULT_PORTS[scheme] if scheme else None)
+
+
+def frame_source(name: str) -> str:
+    """Read one value of `--allow-embedding`, as `parse_allowed` does, into a source of a Content-Security-Policy.
+
+    Content Security Policy level 3, 2.3.1: a source without a scheme means the page's own, or a safer one; one without
+    a port means the scheme's own port. It has no form for IPv6 addresses.
+
+    Raises:
+        ValueError: it is no origin, or none that a policy can name.
+    """
+    scheme, host, port = parse_allowed(name)
+    if scheme in ("ws", "wss"):
+        raise ValueError(f"{name!r} is no page's origin: write http:// or https://")
+    if ":" in host:
+        raise ValueError(f"{name!r} can't be named in a page's policy, which knows no IPv6 addresses: write its name")
+    prefix = "" if scheme is None else f"{scheme}://"
+    return prefix + host + ("" if port is None or port == _DEFAULT_PORTS.get(scheme or "") else f":{port}")
 
 
 def _split_authority(authority: str) -> tuple[str, int | None] | None:

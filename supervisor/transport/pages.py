@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -13,11 +13,26 @@ import jinja2
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
+from supervisor.transport.tracebacks import explain
+
+MAX_DATA = 256 * 1024
+"""Bytes of a document that a page carries for the browser client; a larger one comes by the websocket alone."""
+
 _COMMENT = r"<!--.*?-->"
 _HEAD = re.compile(rf"{_COMMENT}|(?P<head><head(?=[\s>])[^>]*>)", re.IGNORECASE | re.DOTALL)
 # A browser that finds anything but this before the doctype shows the page in quirks mode.
 _SPACE = rf"(?:[\s\ufeff]|{_COMMENT})*"
 _START = re.compile(rf"(?:{_SPACE}<!doctype\b[^>]*>)?(?:{_SPACE}<html(?=[\s>])[^>]*>)?", re.IGNORECASE | re.DOTALL)
+_BODY_END = re.compile(r"</body\s*>", re.IGNORECASE)
+# Inside of a script element these could end it, begin a comment, or not be JavaScript. In JSON they are parts of
+# strings and of nothing else, so an escape means the same.
+_ESCAPES = {
+    b"<": rb"\u003c",
+    b">": rb"\u003e",
+    b"&": rb"\u0026",
+    "\u2028".encode(): rb"\u2028",
+    "\u2029".encode(): rb"\u2029",
+}
 
 
 @final
@@ -31,6 +46,43 @@ class PageContext:
     token: str
     websocket: str
     """The path of the websocket, with the prefix."""
+    epoch: str = ""
+    revision: int = 0
+    document: bytes = b"{}"
+    """The last committed document as JSON."""
+    dev: DevContext | None = None
+    """None but for a development server."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class DevContext:
+    """What a page of a development server needs to follow its app."""
+
+    events: str
+    """The path of the app's events, with the prefix."""
+    version: str
+    """The version of the app that the page is made of."""
+
+
+@final
+@attrs.frozen
+class WayOut:
+    """A link that an error page offers."""
+
+    text: str
+    href: str
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Listed:
+    """One application in the index."""
+
+    name: str
+    description: str
+    sessions: int
+    """How many are live."""
 
 
 @final
@@ -38,13 +90,26 @@ class Pages:
     """Renders pages. One for each server.
 
     Templates get these variables: `nonce`, for script and style elements; `client_url`, to import the browser client
-    from; `static_url`, where the app's `static/` is served (without a slash at the end); `title`; `prefix`; and
+    from; `static_url`, where the app's `static/` is served (without a slash at the end); `title`; `prefix`;
+    `data`, a copy of the session's document, so that the page is useful before its websocket is up; and
     `supervisor_meta`, the `<meta>` element, for templates that want to place it themselves.
     """
 
-    def __init__(self, *, prefix: str, new_nonce: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        *,
+        prefix: str,
+        new_nonce: Callable[[], str],
+        names: Sequence[str] = (),
+        embedders: Sequence[str] = (),
+    ) -> None:
         self._prefix = prefix
         self._new_nonce = new_nonce
+        # Sources in the policy's own words; see `origin.frame_source`.
+        self._embedders = embedders
+        # Where an error page leads if it knows nothing better: the list, or the one application there is.
+        only = f"{prefix}/{names[0]}" if len(names) == 1 else None
+        self._home = WayOut("All applications", f"{prefix}/") if only is None else WayOut(f"Open {names[0]}", only)
         self._own = _environment(Path(__file__).parent / "templates")
         self._of_apps: dict[Path, jinja2.Environment] = {}
 
@@ -56,23 +121,26 @@ class Pages:
         """
         nonce = self._new_nonce()
         meta = self._meta(page)
+        template = self._template_of(directory)
         variables = {
             "nonce": nonce,
             "client_url": f"{self._prefix}/-/client/supervisor.js",
             "static_url": f"{self._prefix}/{page.title}/static",
             "title": page.title,
             "prefix": self._prefix,
+            "data": None if template is None else json.loads(page.document),
             "supervisor_meta": meta,
         }
-        template = self._template_of(directory) or self._own.get_template("generic.html")
-        text = template.render(variables)
+        text = (template or self._own.get_template("generic.html")).render(variables)
         if meta not in text:
             text = insert_into_head(text, meta)
+        text = insert_into_head(text, self._dev_elements(page.dev, nonce))
+        text = insert_at_end(text, _data_element(page, nonce))
         return self._respond(text, nonce=nonce)
 
-    def index(self, names: list[str]) -> Response:
+    def index(self, applications: Sequence[Listed]) -> Response:
         """The list of applications."""
-        return self._page("index.html", {"names": names})
+        return self._page("index.html", {"applications": applications})
 
     def error(
         self,
@@ -80,18 +148,46 @@ class Pages:
         title: str,
         text: str,
         *,
+        ways_out: Sequence[WayOut] = (),
         incident: str | None = None,
+        error: BaseException | None = None,
+        dev: DevContext | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """A page that says what happened, and what can be done."""
-        variables = {"status": status, "title": title, "text": text, "incident": incident}
-        return self._page("error.html", variables, status=status, headers=headers)
+        """A page that says what happened, and what can be done.
+
+        Args:
+            status: the HTTP status.
+            title: what happened, in a few words.
+            text: the same in a sentence, and what to do; untrusted texts are escaped.
+            ways_out: links, the most likely first; by default one to the list of applications.
+            incident: what the log has too.
+            error: its traceback is shown: only for a development server.
+            dev: for a development server, whose error pages follow as well.
+            headers: beside those of every page.
+        """
+        variables = {
+            "status": status,
+            "title": title,
+            "text": text,
+            "ways_out": ways_out or (self._home,),
+            "incident": incident,
+            "parts": () if error is None else explain(error),
+        }
+        return self._page("error.html", variables, status=status, dev=dev, headers=headers)
 
     def _page(
-        self, template: str, variables: dict[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
+        self,
+        template: str,
+        variables: dict[str, Any],
+        *,
+        status: int = 200,
+        dev: DevContext | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         nonce = self._new_nonce()
         text = self._own.get_template(template).render({**variables, "nonce": nonce, "prefix": self._prefix})
+        text = insert_into_head(text, self._dev_elements(dev, nonce))
         return self._respond(text, nonce=nonce, status=status, headers=headers)
 
     def _template_of(self, directory: Path | None) -> jinja2.Template | None:
@@ -101,23 +197,35 @@ class Pages:
             self._of_apps[directory] = _environment(directory / "templates")
         return self._of_apps[directory].get_template("index.html")
 
+    def _dev_elements(self, dev: DevContext | None, nonce: str) -> Markup:
+        """What makes a page follow its app's changes."""
+        if dev is None:
+            return Markup()
+        content = json.dumps({"events": dev.events, "version": dev.version})
+        meta = Markup('<meta name="supervisor-dev" content="{}">').format(content)
+        script = Markup('<script type="module" src="{}" nonce="{}"></script>')
+        return meta + script.format(f"{self._prefix}/-/client/dev.js", nonce)
+
     @staticmethod
     def _meta(page: PageContext) -> Markup:
         content = json.dumps({"session": page.session, "token": page.token, "websocket": page.websocket})
         return Markup('<meta name="supervisor" content="{}">').format(content)
 
-    @staticmethod
-    def _respond(text: str, *, nonce: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    def _respond(
+        self, text: str, *, nonce: str, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Response:
         # An author's text may hold lone surrogates, which UTF-8 can't carry.
         body = text.encode("utf-8", "replace")
-        return HTMLResponse(body, status_code=status, headers={**page_headers(nonce), **(headers or {})})
+        return HTMLResponse(
+            body, status_code=status, headers={**page_headers(nonce, self._embedders), **(headers or {})}
+        )
 
 
-def page_headers(nonce: str) -> dict[str, str]:
+def page_headers(nonce: str, embedders: Sequence[str] = ()) -> dict[str, str]:
     """What every page carries: it is never cached, never indexed, leaks no address, and runs only what it names.
 
     Content Security Policy level 3: scripts and styles from this server, or with the nonce; `connect-src 'self'`
-    covers the websocket of the page's own origin.
+    covers the websocket of the page's own origin. Only our own pages and those of `embedders` may show it in a frame.
     """
     policy = [
         "default-src 'self'",
@@ -128,7 +236,7 @@ def page_headers(nonce: str) -> dict[str, str]:
         "object-src 'none'",
         "base-uri 'none'",
         "form-action 'self'",
-        "frame-ancestors 'self'",
+        " ".join(["frame-ancestors 'self'", *embedders]),
     ]
     return {
         "Cache-Control": "no-store",
@@ -144,6 +252,24 @@ def insert_into_head(text: str, element: str) -> str:
     found = next((found for found in _HEAD.finditer(text) if found["head"]), None) or _START.match(text)
     assert found is not None
     return text[: found.end()] + str(element) + text[found.end() :]
+
+
+def insert_at_end(text: str, element: str) -> str:
+    """The page with an element put last into its body, where it delays nothing of what is to be seen."""
+    *_, end = [len(text), *(found.start() for found in _BODY_END.finditer(text))]
+    return text[:end] + str(element) + text[end:]
+
+
+def _data_element(page: PageContext, nonce: str) -> str:
+    """The document for the browser client, `{"epoch":…,"revision":…,"data":…}`, or nothing if it is too large."""
+    if len(page.document) > MAX_DATA:
+        return ""
+    document = page.document
+    for character, escape in _ESCAPES.items():
+        document = document.replace(character, escape)
+    begin = json.dumps({"epoch": page.epoch, "revision": page.revision})[:-1]
+    element = Markup('<script type="application/json" id="supervisor-data" nonce="{}">').format(nonce)
+    return f'{element}{begin},"data":{document.decode()}}}</script>'
 
 
 def _environment(templates: Path) -> jinja2.Environment:

@@ -12,7 +12,6 @@ its back once it has begun to close, because no frame may follow a close frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import final
 
 import attrs
@@ -20,20 +19,18 @@ import trio
 import trio_websocket
 
 from supervisor.actor.guard import pass_on, split_failure
-from supervisor.actor.timers import Alarm
-from supervisor.application.actor import ApplicationActor
-from supervisor.errors import InvalidMessage, ProtocolError
-from supervisor.identity import TokenRefused
+from supervisor.actor.timers import Alarm, TimerQueue
+from supervisor.errors import ProtocolError
 from supervisor.protocol.codes import CloseCode
-from supervisor.protocol.fields import ClientMessages
-from supervisor.protocol.messages import Attach, Resume, Send, encode_error
-from supervisor.protocol.records import WINDOW, Repeated
-from supervisor.protocol.server import ServerConnection
+from supervisor.protocol.feed import Attachment
+from supervisor.protocol.records import WINDOW
 from supervisor.session.connection import ConnectionContext, Ending
 from supervisor.session.request import Request
+from supervisor.transport.conversation import Conversation, Door, Goodbye, goodbye_of
+from supervisor.transport.entries import sendable
 from supervisor.transport.frames import MAX_REASON, ping_frame, text_frame
 from supervisor.transport.outbox import Outbox
-from supervisor.transport.wire import ClientSend, SessionWire, encode_failed, sendable
+from supervisor.transport.wire import SessionWire
 
 _PING = ping_frame()
 PATIENCE = 2
@@ -63,31 +60,6 @@ class WebSocketOptions:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Door:
-    """What the connections of one application need to find their sessions."""
-
-    application: ApplicationActor
-    messages: ClientMessages
-    """What clients of this application may send."""
-    check_token: Callable[[str], str]
-    """The session's id that a page's token stands for; raises `TokenRefused`."""
-    new_connection_id: Callable[[], str]
-    """Names a connection."""
-    random: Callable[[], float]
-    """From 0 to 1, for the delay that clients are given when the server restarts."""
-
-
-class _Goodbye(Exception):
-    """Ends the talk: the connection is to be closed with this code."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
-
-
-@final
 class WebSocketConnection:
     """One peer's link to a session. `run` is its life, in the application's connection nursery."""
 
@@ -97,23 +69,24 @@ class WebSocketConnection:
         self._door = door
         self._options = options
         self._outbox = Outbox(stream, limit=options.max_backlog, on_drained=self._drained)
-        self._protocol = ServerConnection()
+        self._conversation = Conversation(
+            self, door, first_frame_timeout=options.first_frame_timeout, room_timeout=options.room_timeout
+        )
         self._scope = trio.CancelScope()
         # Around all that waits for the client; cancelled in order to say goodbye.
         self._talking = trio.CancelScope()
-        self._goodbye: _Goodbye | None = None
+        self._goodbye: Goodbye | None = None
         # The code that the connection was closed with when it was not us who closed it.
         self._closed_with = _LOST
         # What the library made of the stream, from the handshake until we say goodbye.
         self._socket: trio_websocket.WebSocketConnection | None = None
-        # Once attached: the session on the wire, and the client's id there.
-        self._wire: SessionWire | None = None
-        self._client = ""
         # The backlog was dropped: nothing is shown until the queue is empty and a snapshot is sent; answers wait.
         self._is_behind = False
         self._held_answers: list[bytes] = []
         # Answers of which bytes may be queued still; at most as many as a client may have under way.
         self._queued_answers: list[bytes] = []
+        # The session's timers, once attached.
+        self._timers: TimerQueue | None = None
         # The next ping; while we say goodbye, the end of our patience with a client that doesn't read.
         self._beat: Alarm | None = None
         self._pinged_at: float | None = None
@@ -124,9 +97,8 @@ class WebSocketConnection:
 
     def end(self, ending: Ending) -> None:
         """See `Connection.end`."""
-        code = CloseCode.RESTARTING if ending.kind == "restarting" else CloseCode.DESTROYED
         if self._goodbye is None:
-            self._goodbye = _Goodbye(code, sendable(ending.reason))
+            self._goodbye = goodbye_of(ending)
         self._talking.cancel()
 
     def cancel(self) -> None:
@@ -152,6 +124,20 @@ class WebSocketConnection:
         elif self._outbox.statistics().queued_frames:
             self._queued_answers.append(frame)
 
+    def tell(self, frame: bytes) -> bool:
+        """See `Speaker.tell`. What is taken isn't part of the backlog: the document's snapshot doesn't stand for it."""
+        if not self._is_open:
+            return True
+        if self._outbox.statistics().queued_bytes > self._options.max_backlog:
+            return False
+        self._outbox.push_urgent(frame)
+        return True
+
+    def announce(self, frame: bytes) -> None:
+        """See `Viewer.announce`. Unlike an answer it must not wait for the snapshot, and has no need to."""
+        if self._is_open:
+            self._outbox.push_urgent(frame)
+
     @property
     def _is_open(self) -> bool:
         """Whether frames may be sent: RFC 6455, 5.5.1 allows none after a close frame."""
@@ -169,12 +155,23 @@ class WebSocketConnection:
         """The client has read all: bring it up to date if something was dropped."""
         self._full_beats = 0
         self._queued_answers.clear()
-        if self._is_behind and self._is_open and self._wire is not None:
+        wire = self._conversation.wire
+        if self._is_behind and self._is_open and wire is not None:
             self._is_behind = False
-            self._outbox.push_urgent(self._wire.snapshot_frame())
+            self._outbox.push_urgent(wire.snapshot_frame())
+            if wire.editable_frame is not None:  # it may have been dropped
+                self._outbox.push_urgent(wire.editable_frame)
             held, self._held_answers = self._held_answers, []
             for frame in held:
                 self._outbox.push_urgent(frame)
+        self._conversation.drained()
+
+    def begin(self, wire: SessionWire, attachment: Attachment) -> None:
+        """See `Speaker.begin`."""
+        for message in attachment.messages:
+            self._outbox.push_urgent(text_frame(message))
+        self._timers = wire.session.runtime.timers
+        self._beat = self._timers.call_after(self._options.ping_interval, self._ping)
 
     # Its life.
 
@@ -194,7 +191,7 @@ class WebSocketConnection:
                 self._beat.cancel()
             with trio.CancelScope(shield=True):
                 await self._outbox.aclose()
-            self._detach()
+            self._conversation.leave(self._closed_with if self._goodbye is None else self._goodbye.code)
 
     async def _run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -212,11 +209,11 @@ class WebSocketConnection:
                 self._socket = socket
                 try:
                     with self._talking:
-                        await self._talk(socket)
-                except _Goodbye as goodbye:
+                        await self._conversation.hold(socket.get_message)
+                except Goodbye as goodbye:
                     self._goodbye = self._goodbye or goodbye
                 except ProtocolError as error:
-                    self._goodbye = self._goodbye or _Goodbye(error.code, sendable(str(error)))
+                    self._goodbye = self._goodbye or Goodbye(error.code, sendable(str(error)))
                 except trio_websocket.ConnectionClosed:
                     pass
                 if socket.closed is not None:
@@ -226,106 +223,17 @@ class WebSocketConnection:
         if self._closed_with == CloseCode.MESSAGE_TOO_BIG:
             await self._read_the_rest()
 
-    async def _talk(self, socket: trio_websocket.WebSocketConnection) -> None:
-        with trio.move_on_after(self._options.first_frame_timeout) as first:
-            frame = await socket.get_message()
-        if first.cancelled_caught:
-            raise _Goodbye(CloseCode.NO_FIRST_FRAME, "no first frame in time")
-        message = self._protocol.receive(frame)
-        assert not isinstance(message, Send)
-        wire = self._admit(message)
-        self._attach(wire, message if isinstance(message, Resume) else None)
-        while True:
-            message = self._protocol.receive(await socket.get_message())
-            assert isinstance(message, Send)
-            await self._deliver(wire, message)
-
-    def _admit(self, message: Attach | Resume) -> SessionWire:
-        """The session that the first frame is for, if the frame may open it."""
-        if isinstance(message, Attach):
-            try:
-                id = self._door.check_token(message.token)
-            except TokenRefused as error:
-                raise _Goodbye(CloseCode.TOKEN_REFUSED, str(error)) from None
-        else:
-            id = message.session
-        session = self._door.application.find(id)
-        wire = None if session is None else session.audience
-        # One answer for a wrong key and for no session: nobody learns which ids exist.
-        if not isinstance(wire, SessionWire) or (isinstance(message, Resume) and not wire.feed.admits(message.key)):
-            raise _Goodbye(CloseCode.GONE, "there is no such session any more")
-        return wire
-
-    def _attach(self, wire: SessionWire, resume: Resume | None) -> None:
-        """Join the session, in one step with sending what is there already."""
-        attachment = wire.attach(self, resume)
-        self._wire = wire
-        self._client = attachment.client
-        wire.session.attach(self)
-        for message in attachment.messages:
-            self._outbox.push_urgent(text_frame(message))
-        self._beat = wire.session.runtime.timers.call_after(self._options.ping_interval, self._ping)
-        wire.session.runtime.instruments.connection_attached(
-            application=self._door.application.application,
-            session=wire.session.shown_id,
-            connection=self.context.id,
-            resumed=attachment.resumed,
-        )
-
-    def _detach(self) -> None:
-        """Leave the session; the last thing that this connection does."""
-        wire, self._wire = self._wire, None
-        if wire is None:
-            return
-        wire.session.runtime.instruments.connection_detached(
-            application=self._door.application.application,
-            session=wire.session.shown_id,
-            connection=self.context.id,
-            code=self._closed_with if self._goodbye is None else self._goodbye.code,
-        )
-        wire.detach(self, self._client)
-        wire.session.detach(self)
-
-    async def _deliver(self, wire: SessionWire, send: Send) -> None:
-        """Hand a message to the session; waits while the session has no room.
-
-        An accepted number is answered, whatever happens: its client won't send it again. So from its acceptance on,
-        the end of this connection doesn't interrupt.
-        """
-        accepted = wire.feed.accept(self._client, send, trio.current_time())
-        if isinstance(accepted, Repeated):
-            for message in accepted.messages:
-                self.answer(text_frame(message))
-            return
-        try:
-            decoded = self._door.messages.decode(send.name, send.fields)
-        except InvalidMessage as error:
-            wire.answered(self._client, send.number, encode_error(send.number, "invalid", sendable(str(error))))
-            return
-        except (Exception, SystemExit) as error:  # of validators and converters that the app has written
-            incident = wire.session.report(f"fields of message {send.name} of a client", error)
-            wire.answered(self._client, send.number, encode_failed(send.number, incident))
-            return
-        entry = ClientSend(wire, self._client, send.number, decoded)
-        with trio.CancelScope(shield=True), trio.move_on_after(self._options.room_timeout) as waited:
-            await wire.session.deliver(entry)
-        if waited.cancelled_caught:
-            text = "The session was too busy to take this; try again."
-            wire.answered(self._client, send.number, encode_error(send.number, "rejected", text))
-
     def _ping(self) -> None:
         """Every `ping_interval`: end a connection of which nothing was heard since the last one, or that reads nothing.
 
         Behind a backlog no ping is queued: it would come too late to tell anything, and nothing would bound them.
         """
-        assert self._wire is not None
+        assert self._timers is not None
         if self._outbox.statistics().queued_frames:
             self._pinged_at = None
             self._full_beats += 1
             if self._full_beats > PATIENCE:
-                self._goodbye = self._goodbye or _Goodbye(
-                    CloseCode.TOO_SLOW, "the client does not read what it is sent"
-                )
+                self._goodbye = self._goodbye or Goodbye(CloseCode.TOO_SLOW, "the client does not read what it is sent")
                 self._talking.cancel()
                 return
         elif self._pinged_at is not None and self._outbox.received_at < self._pinged_at:
@@ -334,11 +242,12 @@ class WebSocketConnection:
         else:
             self._pinged_at = trio.current_time()
             self._outbox.push_urgent(_PING)
-        self._beat = self._wire.session.runtime.timers.call_after(self._options.ping_interval, self._ping)
+        self._beat = self._timers.call_after(self._options.ping_interval, self._ping)
 
     async def _say_goodbye(self, socket: trio_websocket.WebSocketConnection) -> None:
         goodbye = self._goodbye
         self._socket = None
+        self._conversation.be_absent()
         if self._beat is not None:
             self._beat.cancel()
         if goodbye is None or socket.closed is not None:
@@ -346,12 +255,11 @@ class WebSocketConnection:
         retry_after = None
         if goodbye.code in (CloseCode.RESTARTING, CloseCode.TOO_SLOW):
             retry_after = round(self._door.random() * self._options.return_within, 3)
-        if self._wire is not None:
+        if self._timers is not None:
             # A client that reads gets what came before the end; from one that doesn't, it must not hide the end.
-            timers, patience = self._wire.session.runtime.timers, self._options.close_timeout / 2
-            self._beat = timers.call_after(patience, self._give_up_backlog)
+            self._beat = self._timers.call_after(self._options.close_timeout / 2, self._give_up_backlog)
         with trio.move_on_after(self._options.close_timeout, shield=True):
-            closing = self._protocol.closing(goodbye.code, goodbye.reason, retry_after)
+            closing = self._conversation.protocol.closing(goodbye.code, goodbye.reason, retry_after)
             if closing is not None:
                 self._outbox.push_urgent(text_frame(closing))
             reason = goodbye.reason.encode()[:MAX_REASON].decode("utf-8", "ignore")

@@ -6,6 +6,7 @@ import trio
 import trio.testing
 from starlette.requests import ClientDisconnect
 
+from supervisor.transport.forwarded import Caller
 from supervisor.transport.head import HttpLimits
 
 GET = b"GET /a%20b/%C3%A9?q=1 HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -54,7 +55,7 @@ async def test_the_scope_is_asgi_3(serve):
         scopes.append(scope)
         await hello(scope, receive, send)
 
-    await serve(app, scheme="https").client.ask(GET)
+    await serve(app, identify=lambda head: Caller(address=None, host="x", scheme="https")).client.ask(GET)
     assert scopes == [
         {
             "type": "http",

@@ -1,12 +1,14 @@
 import errno
 import socket
+import ssl
 
 import pytest
 import trio
 import trio.testing
 
 from supervisor.transport import listener as module
-from supervisor.transport.listener import accept_connections, explain_listen_error, open_listeners
+from supervisor.transport.forwarded import Peer
+from supervisor.transport.listener import accept_connections, explain_listen_error, find_peer, open_listeners
 
 
 def port_of(listener):
@@ -288,3 +290,30 @@ async def test_a_client_that_left_in_the_queue_is_passed_over(nursery, autojump_
 async def test_other_errors_of_the_listener_pass(nursery):
     with pytest.raises(OSError, match="strange"):
         await accept_connections(Scripted(OSError(errno.EINVAL, "strange")), nursery, pytest.fail, on_error=pytest.fail)
+
+
+# Who is at the other end.
+
+
+async def test_a_peer_is_known_by_its_address(tcp_pair):
+    _, ours = await tcp_pair()
+    assert find_peer(ours) == Peer(address="127.0.0.1")
+    ours.socket.close()
+    assert find_peer(ours) == Peer(address=None)
+
+
+async def test_a_peer_behind_tls_is_known_by_its_address_too(tcp_pair):
+    _, ours = await tcp_pair()
+    stream = trio.SSLStream(ours, ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), server_side=True)
+    assert find_peer(stream) == Peer(address="127.0.0.1", scheme="https")
+
+
+async def test_a_peer_on_a_unix_socket_has_no_address():
+    ours, theirs = (trio.SocketStream(each) for each in trio.socket.socketpair())
+    async with ours, theirs:
+        assert find_peer(ours) == Peer(address=None, is_unix=True)
+
+
+async def test_a_peer_in_memory_is_nobody():
+    ours, _ = trio.testing.memory_stream_pair()
+    assert find_peer(ours) == Peer(address=None)

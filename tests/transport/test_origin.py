@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.transport.origin import Origins, parse_allowed
+from supervisor.transport.origin import Origins, frame_source, parse_allowed
 
 # A page can be opened by these names on a machine that is called "Box", served with --allow-origin of these two.
 OURS = Origins(["Live.Example.org", "https://other.example:8443"], machine="Box")
@@ -223,3 +223,56 @@ def test_a_value_that_is_taken_allows_what_it_names(text):
     if authority.isascii():
         assert ours.accepts_host(authority)
         assert ours.accepts_origin(f"{scheme or 'http'}://{authority}", host="localhost")
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("https://portal.example.org", "https://portal.example.org"),
+        ("https://portal.example.org/", "https://portal.example.org"),
+        ("https://PORTAL.example.org:8443", "https://portal.example.org:8443"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("portal.example.org", "portal.example.org"),
+        ("portal.example.org:8443", "portal.example.org:8443"),
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+    ],
+)
+def test_an_embedder_is_a_source_of_the_policy(name, source):
+    assert frame_source(name) == source
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("*", "write a name such as"),
+        ("https://portal.example.org; script-src *", "write a name such as"),
+        ("https://portal.example.org 'self'", "write a name such as"),
+        ("wss://portal.example.org", "write http:// or https://"),
+        ("https://[2001:db8::1]", "no IPv6 addresses: write its name"),
+    ],
+)
+def test_what_a_policy_cannot_name_is_refused_with_advice(name, advice):
+    with pytest.raises(ValueError, match=advice):
+        frame_source(name)
+
+
+@given(st.text())
+def test_no_embedder_adds_anything_else_to_the_policy(text):
+    try:
+        source = frame_source(text)
+    except ValueError:
+        return
+    assert not set(source) & set(";, '\"*\\\r\n\t")
+
+
+@pytest.mark.parametrize(
+    ("origin", "accepted"), [("https://box", True), ("http://box", False), ("http://box:443", False)]
+)
+def test_where_this_server_is_surely_reached_by_tls_its_own_pages_are_too(origin, accepted):
+    """Whoever sits on the visitor's line can make a page of `http` with our name, and cookies don't know schemes."""
+    assert OURS.accepts_origin(origin, host="box:443", secure=True) == accepted
+    assert OURS.accepts_origin("http://box", host="box:80", secure=False)
+
+
+def test_an_operator_may_name_an_origin_of_http_all_the_same():
+    assert OURS.accepts_origin("http://live.example.org", host="live.example.org", secure=True)

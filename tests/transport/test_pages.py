@@ -6,10 +6,21 @@ import json
 import os
 import re
 
+import attrs
 import jinja2
 import pytest
 
-from supervisor.transport.pages import PageContext, Pages, insert_into_head, page_headers
+from supervisor.transport.pages import (
+    MAX_DATA,
+    DevContext,
+    Listed,
+    PageContext,
+    Pages,
+    WayOut,
+    insert_at_end,
+    insert_into_head,
+    page_headers,
+)
 
 PAGE = PageContext(title="app", session="s-1", token="t<&\"'>{}", websocket="/tools/app/-/websocket")
 
@@ -36,6 +47,14 @@ def text_of(response):
     return response.body.decode()
 
 
+DATA = re.compile(r'<script type="application/json" id="supervisor-data" nonce="(\w+)">(.*?)</script>', re.DOTALL)
+
+
+def rendered(response):
+    """The page without what every live page carries for the browser client."""
+    return DATA.sub("", text_of(response))
+
+
 def meta_of(text):
     [content] = re.findall(r'<meta name="supervisor" content="([^"]*)">', text)
     return json.loads(html.unescape(content))
@@ -46,7 +65,7 @@ def test_the_generic_page_has_what_the_client_needs_and_runs_under_its_own_polic
     text = text_of(response)
     assert meta_of(text) == {"session": "s-1", "token": PAGE.token, "websocket": PAGE.websocket}
     assert "'nonce-nonce1'" in response.headers["content-security-policy"]
-    assert re.findall(r'nonce="([^"]*)"', text) == ["nonce1", "nonce1"]
+    assert re.findall(r'nonce="([^"]*)"', text) == ["nonce1"] * 3
     assert '"/tools/-/client/generic.js"' in text
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -58,7 +77,7 @@ def test_an_apps_directory_without_a_template_gets_the_generic_page(pages, tmp_p
 
 def test_a_template_gets_its_variables(pages, template):
     directory = template("<head></head>{{ nonce }}|{{ client_url }}|{{ static_url }}|{{ title }}|{{ prefix }}")
-    assert text_of(pages.live_page(directory, PAGE)).endswith(
+    assert rendered(pages.live_page(directory, PAGE)).endswith(
         "</head>nonce1|/tools/-/client/supervisor.js|/tools/app/static|app|/tools"
     )
 
@@ -73,16 +92,16 @@ def test_a_template_may_place_the_meta_element_itself(pages, template):
 def test_a_template_may_extend_another_and_escapes_by_itself(pages, template):
     template("<head></head><p>{% block main %}{% endblock %}</p>", "layout.html")
     directory = template("{% extends 'layout.html' %}{% block main %}{{ '<b>&' }}{% endblock %}")
-    assert text_of(pages.live_page(directory, PAGE)).endswith("<p>&lt;b&gt;&amp;</p>")
+    assert rendered(pages.live_page(directory, PAGE)).endswith("<p>&lt;b&gt;&amp;</p>")
 
 
 def test_a_template_that_changes_is_read_again(pages, template):
     directory = template("one")
-    assert text_of(pages.live_page(directory, PAGE)).endswith("one")
+    assert rendered(pages.live_page(directory, PAGE)).endswith("one")
     file = directory / "templates" / "index.html"
     file.write_text("two")
     os.utime(file, (1, 1))
-    assert text_of(pages.live_page(directory, PAGE)).endswith("two")
+    assert rendered(pages.live_page(directory, PAGE)).endswith("two")
 
 
 @pytest.mark.parametrize("text", ["{{ unknown }}", "{% if %}", "{{ 1 // 0 }}", "{% include 'missing.html' %}"])
@@ -92,7 +111,7 @@ def test_a_wrong_template_raises(pages, template, text):
 
 
 def test_lone_surrogates_of_an_author_become_question_marks(pages, template):
-    assert text_of(pages.live_page(template("{{ '\\ud800' }}!"), PAGE)).endswith("?!")
+    assert rendered(pages.live_page(template("{{ '\\ud800' }}!"), PAGE)).endswith("?!")
     assert "?!" in text_of(pages.error(403, "No entry", "\ud800!"))
 
 
@@ -121,8 +140,15 @@ def test_the_meta_element_comes_first_into_the_head_of_odd_templates(text, expec
 
 
 def test_the_index_lists_the_applications(pages):
-    response = pages.index(["one", "two"])
-    assert re.findall(r'href="(/[^"]*)"', text_of(response)) == ["/tools/one", "/tools/two"]
+    listed = [
+        Listed(name="one", description="Shows <one> thing.", sessions=1),
+        Listed(name="two", description="", sessions=0),
+        Listed(name="three", description="", sessions=12),
+    ]
+    response = pages.index(listed)
+    assert re.findall(r'href="(/[^"]*)"', text_of(response)) == ["/tools/one", "/tools/two", "/tools/three"]
+    assert "Shows &lt;one&gt; thing." in text_of(response)
+    assert re.findall(r"\w+ sessions?\b", text_of(response))[1:] == ["1 session", "no sessions", "12 sessions"]
     assert "'nonce-nonce1'" in response.headers["content-security-policy"]
     assert 'style nonce="nonce1"' in text_of(response)
 
@@ -160,3 +186,101 @@ def test_the_headers_of_every_page():
     assert policy["style-src"] == "'self' 'nonce-n'"
     assert policy["default-src"] == policy["connect-src"] == "'self'"
     assert policy["object-src"] == policy["base-uri"] == "'none'"
+
+
+# The document in the page.
+
+
+def data_of(response):
+    [(nonce, text)] = DATA.findall(text_of(response))
+    assert f"'nonce-{nonce}'" in response.headers["content-security-policy"]
+    return text
+
+
+def page_of(document):
+    return attrs.evolve(PAGE, epoch="e1", revision=7, document=document.encode())
+
+
+@pytest.mark.parametrize("text", [None, "<body>x</body>"])
+def test_every_live_page_carries_the_document(pages, template, text):
+    response = pages.live_page(text and template(text), page_of('{"a":[1,"ä"]}'))
+    assert json.loads(data_of(response)) == {"epoch": "e1", "revision": 7, "data": {"a": [1, "ä"]}}
+
+
+@pytest.mark.parametrize(
+    "text", ["</script><script>alert(1)</script>", "<!--<script>", "]]>", "&lt;", "\u2028\u2029", "<\\/"]
+)
+def test_no_document_breaks_out_of_its_element(pages, text):
+    document = {"text": text, text: 1}
+    found = data_of(pages.live_page(None, page_of(json.dumps(document, ensure_ascii=False))))
+    assert not set("<>&\u2028\u2029") & set(found)
+    assert json.loads(found)["data"] == document
+
+
+def test_a_large_document_is_left_out_and_templates_have_it_all_the_same(pages, template):
+    directory = template("{{ data.text | length }}")
+    for length, found in ((MAX_DATA - 12, 1), (MAX_DATA - 11, 0)):
+        response = pages.live_page(directory, page_of(json.dumps({"text": "x" * length})))
+        assert len(DATA.findall(text_of(response))) == found
+        assert rendered(response).endswith(str(length))
+
+
+def test_a_template_has_the_document_escaped(pages, template):
+    directory = template("<head></head>{{ data.prices.ACME }}|{{ data['items'][0] }}|{{ data.gone | default('none') }}")
+    response = pages.live_page(directory, page_of('{"prices":{"ACME":"<1>"},"items":[3]}'))
+    assert rendered(response).endswith("</head>&lt;1&gt;|3|none")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<body>x</body>", "<body>xMETA</body>"),
+        ("<BODY>x</BODY >\n</HTML>", "<BODY>xMETA</BODY >\n</HTML>"),
+        ("<p>'</body>' <body>x</body></html>", "<p>'</body>' <body>xMETA</body></html>"),
+        ("x", "xMETA"),
+        ("", "META"),
+    ],
+)
+def test_the_document_comes_last_into_the_body(text, expected):
+    assert insert_at_end(text, "META") == expected
+
+
+# Error pages.
+
+
+def test_an_error_page_leads_somewhere(pages):
+    assert '<a href="/tools/">All applications</a>' in text_of(pages.error(404, "No", "no"))
+    only = Pages(prefix="/tools", new_nonce=lambda: "n", names=["app"])
+    assert '<a href="/tools/app">Open app</a>' in text_of(only.error(404, "No", "no"))
+    ways_out = [WayOut("Try <again>", '/app?"'), WayOut("Elsewhere", "/b")]
+    text = text_of(pages.error(500, "No", "no", ways_out=ways_out))
+    assert re.findall(r'<a href="([^"]*)">([^<]*)</a>', text) == [
+        ("/app?&#34;", "Try &lt;again&gt;"),
+        ("/b", "Elsewhere"),
+    ]
+
+
+def raised(text):
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        return error
+
+
+def test_an_error_page_shows_a_traceback_only_when_given_one(pages):
+    text = text_of(pages.error(500, "No", "no", error=raised("<b>wrong</b>")))
+    assert "ValueError: &lt;b&gt;wrong&lt;/b&gt;" in text
+    assert "raise ValueError(text)" in text
+    assert "test_pages.py" in text
+    assert "<b>" not in text
+    assert "Traceback" not in text_of(pages.error(500, "No", "no"))
+
+
+def test_pages_of_a_development_server_follow(pages, template):
+    dev = DevContext(events="/tools/app/-/dev", version="<v>.3")
+    live = pages.live_page(template("<head></head>"), attrs.evolve(PAGE, dev=dev))
+    for response in (live, pages.error(500, "No", "no", dev=dev)):
+        [content] = re.findall(r'<meta name="supervisor-dev" content="([^"]*)">', text_of(response))
+        assert json.loads(html.unescape(content)) == {"events": dev.events, "version": dev.version}
+        assert '<script type="module" src="/tools/-/client/dev.js" nonce="' in text_of(response)
+    assert "dev" not in text_of(pages.live_page(None, PAGE)).replace("device", "")

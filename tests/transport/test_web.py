@@ -12,8 +12,10 @@ import trio.testing
 from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
 from supervisor.errors import SessionRefused
+from supervisor.identity import KeyRing
 from supervisor.server import Server, ServerOptions
 from supervisor.testing import PageRefused
+from supervisor.testing.harness import Incidents
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.web import _BROWSER_CLIENT
@@ -206,6 +208,53 @@ async def test_a_visitor_who_leaves_does_not_end_the_creation(supervise):
         assert len(app.sessions) == 1
 
 
+# The session that the app chooses.
+
+
+async def test_the_app_chooses_the_session_of_who_names_none(supervise):
+    async def choose_session_id(request):
+        return "board" if request.cookies.get("team") == "red" else None
+
+    async with supervise(app_of(choose_session_id=choose_session_id)) as app:
+        first = await app.new_session(cookies={"team": "red"})
+        second = await app.new_session(cookies={"team": "red"})
+        other = await app.new_session()
+        assert first.id == second.id == "board" != other.id
+        assert (await app.new_session(id=other.id, cookies={"team": "red"})).id == other.id
+        assert (await app.new_session(id="board")).id == "board"
+        assert len(app.sessions) == 2
+
+
+@pytest.mark.parametrize("id", ["", "my board", "x" * 129, "\ud800", 7, b"board"])
+async def test_an_id_that_is_none_is_500_with_an_incident(supervise, id):
+    async with supervise(app_of(choose_session_id=lambda request: id)) as app:
+        answer = await app.get("/app")
+        assert answer.status == 500
+        [incident] = app.incidents
+        assert incident.what == "choose_session_id"
+        assert incident.id in answer.text
+        assert len(app.sessions) == 0
+        app.incidents.clear()
+
+
+async def test_a_choice_that_fails_is_500_with_an_incident_and_one_that_refuses_is_403(supervise):
+    error = LookupError("swordfish")
+
+    def choose_session_id(request):
+        raise error
+
+    async with supervise(app_of(choose_session_id=choose_session_id)) as app:
+        answer = await app.get("/app")
+        assert answer.status == 500
+        assert "swordfish" not in answer.text
+        assert [incident.error for incident in app.incidents] == [error]
+        app.incidents.clear()
+        error = SessionRefused("closed on Sundays")
+        answer = await app.get("/app")
+        assert (answer.status, "closed on Sundays" in answer.text) == (403, True)
+        assert len(app.sessions) == 0
+
+
 # Who is not let in.
 
 
@@ -250,6 +299,7 @@ async def test_a_failure_is_500_with_the_incident_and_no_text_of_the_exception(s
         assert answer.status == 500
         [incident] = app.incidents
         assert f"<code>{incident.id}</code>" in answer.text
+        assert 'href="/app">Try again' in answer.text
         assert "swordfish" not in answer.text
         assert "ValueError" not in answer.text
         assert incident.what == hook
@@ -273,6 +323,82 @@ async def test_retry_after_is_never_zero(supervise):
         client = (await app.new_session()).client()
         await client.until(lambda data: True)
         assert (await app.get("/app")).headers["retry-after"] == "1"
+
+
+class Refusals(Incidents):
+    """Keeps who was not let in."""
+
+    def __init__(self):
+        super().__init__()
+        self.refused = []
+
+    def session_refused(self, *, application, session, reason, incident):
+        self.refused.append((application, reason, incident))
+
+    def session_had_no_room(self, *, application, reason, incident):
+        self.refused.append((application, reason, incident))
+
+
+async def ask_of(nursery, application, *targets, **options):
+    """The answers of a server, and its refusals."""
+    seen, listener = Refusals(), MemoryListener()
+    server = Server([application], options=ServerOptions(**options), instruments=seen)
+    await nursery.start(server.serve, [listener])
+    answers = [await get(await listener.connect(), target) for target in targets]
+    server.stop()
+    return answers, seen
+
+
+async def test_a_refused_visitor_is_told_an_incident_that_is_logged(nursery, autojump_clock):
+    def on_session_created(session_context):
+        raise SessionRefused("members only")
+
+    [answer], seen = await ask_of(nursery, app_of(on_session_created=on_session_created), "/app?a=%22b")
+    [(application, reason, incident)] = seen.refused
+    assert (application, reason) == ("app", "members only")
+    assert re.fullmatch("[0-9a-f]{8}", incident)
+    assert f"<code>{incident}</code>" in answer.text
+    assert 'href="/app?a=%22b">Try again' in answer.text
+
+
+async def test_who_comes_without_a_signed_link_is_told_an_incident_that_is_logged(nursery, autojump_clock):
+    options = {"session_ids": "external-signed", "keys": KeyRing((b"k" * 32,))}
+    answers, seen = await ask_of(nursery, app_of(), "/app", "/app?session=forged", **options)
+    assert [answer.status for answer in answers] == [403, 403]
+    for answer, (_, _, incident) in zip(answers, seen.refused, strict=True):
+        assert f"<code>{incident}</code>" in answer.text
+
+
+async def test_who_finds_no_room_is_told_an_incident_that_is_logged(nursery, autojump_clock):
+    async def modify_document(doc):
+        await trio.sleep(1)
+
+    async def ask():
+        await get(await listener.connect(), "/app")
+
+    seen, listener = Refusals(), MemoryListener()
+    options = ServerOptions(application=ApplicationOptions(max_sessions=1, max_creating=1, creating_timeout=0.1))
+    server = Server([app_of(modify_document=modify_document)], options=options, instruments=seen)
+    await nursery.start(server.serve, [listener])
+    for _ in range(2):
+        nursery.start_soon(ask)
+    await trio.sleep(0.5)
+    server.stop()
+    await server.wait_stopped()
+    assert [(application, len(incident)) for application, _, incident in seen.refused] == [("app", 8)] * 2
+    assert seen.refused[0][1].startswith("live sessions: ")
+
+
+async def test_a_page_that_we_fail_to_make_is_an_incident_too(supervise, monkeypatch):
+    async with supervise(app_of()) as app:
+        monkeypatch.setattr(app.server.applications["app"], "open_session", None)
+        answer = await app.get("/app")
+        assert answer.status == 500
+        [incident] = app.incidents
+        assert (incident.what, incident.application) == ("page", "-")
+        assert f"<code>{incident.id}</code>" in answer.text
+        assert "TypeError" not in answer.text
+        app.incidents.clear()
 
 
 # What a page is.
@@ -320,6 +446,22 @@ async def test_a_template_that_fails_is_500_with_an_incident_of_its_session(supe
         assert app.sessions[0].id.startswith(incident.session)
         assert len(incident.session) == 8
         app.incidents.clear()
+
+
+async def test_a_template_has_the_document_and_cannot_change_it(supervise, directory):
+    template(directory, "<body>{{ data.prices.ACME }}{% set _ = data.prices.clear() %}</body>")
+
+    def modify_document(doc):
+        doc.data = {"prices": {"ACME": 12.5}}
+
+    async with supervise(app_of(directory, modify_document=modify_document)) as app:
+        session = await app.new_session()
+        assert session.page.text.partition("<body>")[2].startswith("12.5<script")
+        client = await session.connect()
+        assert client.data == {"prices": {"ACME": 12.5}}
+        data = json.loads(re.search(r'id="supervisor-data" nonce="[^"]*">(.*?)</script>', session.page.text)[1])
+        actor = app.actor.find(session.id)
+        assert data == {"epoch": actor.epoch, "revision": 1, "data": client.data}
 
 
 # Static files, the index, health, and nothing.
@@ -401,6 +543,7 @@ async def test_several_apps_have_an_index(autojump_clock, prefix):
         answer = await ask(f"{prefix}/")
         assert answer.status == 200
         assert re.findall(r'<li><a href="([^"]*)">', answer.text) == [f"{prefix}/one", f"{prefix}/two"]
+        assert answer.text.count("no sessions") == 2
         for name in ("one", "two"):
             assert (await ask(f"{prefix}/{name}")).status == 200
 
@@ -459,5 +602,71 @@ async def test_nothing_is_served_beside_the_prefix(supervise, target):
     async with supervise(app_of(), options=ServerOptions(prefix="/tools")) as app:
         answer = await app.get(target)
         assert answer.status == 404
-        assert 'href="/tools/"' in answer.text
+        assert 'href="/tools/app"' in answer.text
         assert (await app.get("/tools/app")).status == 200
+
+
+# Ids that another program signs.
+
+KEYS = KeyRing((b"old key, 16 byte", b"new key, 16 byte"))
+
+
+@contextlib.asynccontextmanager
+async def signed_only(supervise, **namespace):
+    options = ServerOptions(session_ids="external-signed", keys=KEYS)
+    async with supervise(app_of(**namespace), options=options) as app:
+        yield app
+
+
+async def test_a_signed_id_makes_and_joins_the_session_that_it_names(supervise):
+    async with signed_only(supervise) as app:
+        for expires in (None, 60, 120):  # other links, one session
+            signed = KEYS.sign_id("board-7", expires=expires)
+            assert (await app.get(f"/app?session={signed}")).status == 200
+        assert [session.id for session in app.sessions] == ["board-7"]
+        old = KeyRing(KEYS.keys[:1]).sign_id("board-8", expires=None)
+        assert (await app.get(f"/app?session={old}")).status == 200
+        assert len(app.sessions) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("", "opened by a link that another program makes"),
+        ("?session=", "not complete"),
+        ("?session=board-7", "not complete, or was not made for this server"),
+        ("?session=board-7.never.AAAA", "not complete"),
+        ("?session=" + KeyRing((b"other key, 16 by",)).sign_id("board-7", expires=None), "not complete"),
+        ("?session=" + KEYS.sign_id("board-7", expires=-1), "has expired. Get a new one where you found it"),
+        ("?session=%FF%00", "not complete"),
+    ],
+)
+async def test_whoever_has_no_signed_id_gets_one_sentence_and_no_session(supervise, query, sentence):
+    async with signed_only(supervise) as app:
+        page = await app.get(f"/app{query}")
+        assert page.status == 403
+        assert sentence in html.unescape(page.text)
+        assert not app.sessions
+        # An id alone joins nothing, not even a session that lives.
+        assert (await app.get(f"/app?session={KEYS.sign_id('live', expires=None)}")).status == 200
+        assert (await app.get("/app?session=live")).status == 403
+
+
+async def test_an_app_may_choose_for_whoever_has_no_signed_id(supervise):
+    async with signed_only(supervise, choose_session_id=lambda request: "lobby") as app:
+        assert (await app.get("/app")).status == 200
+        assert [session.id for session in app.sessions] == ["lobby"]
+        assert (await app.get("/app?session=lobby")).status == 403
+
+
+async def test_a_page_of_a_signed_id_attaches_and_comes_back(supervise):
+    async with signed_only(supervise, modify_document=lambda doc: doc.data.update(a=1)) as app:
+        session = await app.new_session(id=KEYS.sign_id("board-7", expires=None))
+        client = await session.connect()
+        assert client.data == {"a": 1}
+        assert session.id == "board-7"
+
+
+async def test_ids_can_only_be_signed_with_keys_that_are_known():
+    with pytest.raises(ValueError, match="needs the keys that ids are signed with"):
+        Server([app_of()], options=ServerOptions(session_ids="external-signed"))

@@ -30,6 +30,7 @@ from supervisor.session.request import Request
 from supervisor.testing import harness
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
+from supervisor.transport.conversation import Conversation
 from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -1304,6 +1305,38 @@ async def test_past_one_mebibyte_the_backlog_gives_way_to_one_snapshot(serve):
         nursery.cancel_scope.cancel()
 
 
+async def test_what_may_be_edited_is_told_again_after_the_snapshot(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for mark in "abcdefghij":
+            await put(session, 200_000, mark)
+            session.document.allow_edits(f"/{mark}")
+        while (await peer.message())["type"] != "snapshot":
+            pass
+        with trio.fail_after(60):
+            message = await peer.message()
+        assert message == {"type": "editable", "patterns": [f"/{mark}" for mark in "abcdefghij"]}
+        nursery.cancel_scope.cancel()
+
+
+async def test_edited_comes_before_the_snapshot_that_has_the_edit(serve):
+    """It is in the queue among the patches that are dropped, and stays there."""
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        session.document.allow_edits("/text")
+        for number in range(1, 8):
+            value = f"{number}" * 300_000
+            await peer.send_json(type="edit", number=number, base=1, op="set", path=["text"], value=value, confirmed=0)
+            await all_blocked()
+        messages = []
+        while not messages or messages[-1]["type"] != "snapshot":
+            messages.append(await peer.message())
+        edited = [message for message in messages if message["type"] == "edited"]
+        assert [message["number"] for message in edited] == list(range(1, 8))
+        assert edited[-1]["revision"] == messages[-1]["revision"]
+        nursery.cancel_scope.cancel()
+
+
 async def test_answers_come_after_the_snapshot_and_none_is_lost(serve):
     """Those that were queued among the dropped patches too: an answer follows the patches that its message caused."""
     async with serve() as table, trio.open_nursery() as nursery:
@@ -1557,7 +1590,7 @@ async def test_cancelled_while_it_waits_for_room_it_is_answered_all_the_same(ser
 async def test_a_failure_of_ours_is_an_incident_and_ends_one_connection(table, monkeypatch):
     neighbour, _, _ = await table.attached()
     peer, _, session = await table.attached()
-    monkeypatch.setattr(WebSocketConnection, "_deliver", functools.partialmethod(_fail_here))
+    monkeypatch.setattr(Conversation, "_deliver", functools.partialmethod(_fail_here))
     await peer.send("Add")
     await peer.end()
     [incident] = table.app.incidents

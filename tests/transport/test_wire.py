@@ -15,7 +15,8 @@ from supervisor.errors import ProtocolError, Rejected
 from supervisor.protocol.messages import Resume, Send
 from supervisor.session.receivers import receives
 from supervisor.session.request import Request
-from supervisor.transport.wire import ClientSend, SessionWire, encode_failed, sendable
+from supervisor.transport.entries import ClientSend, encode_failed, sendable
+from supervisor.transport.wire import SessionWire
 
 
 @attrs.frozen
@@ -38,7 +39,7 @@ class Viewer:
     def show(self, frame):
         self.frames.append(frame)
 
-    answer = show
+    answer = announce = show
 
     def cancel(self):
         self.was_cancelled = True

@@ -1,0 +1,291 @@
+"""What is said over a connection once it is open: the first frame, and then message after message to the session.
+
+It knows no socket. The connection hands it a function that waits for the next frame, and is told what to send.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, Protocol, final
+
+import attrs
+import trio
+
+from supervisor.application.actor import ApplicationActor
+from supervisor.errors import ActorGone, HandlerFailed, InvalidMessage
+from supervisor.identity import TokenRefused
+from supervisor.protocol.codes import CloseCode
+from supervisor.protocol.feed import Attachment
+from supervisor.protocol.fields import ClientMessages
+from supervisor.protocol.messages import Attach, Edit, Present, Resume, Scope, Send, Watch, encode_error
+from supervisor.protocol.presence import read_metadata
+from supervisor.protocol.records import Repeated
+from supervisor.protocol.server import ServerConnection
+from supervisor.session.actor import RESTARTING, SessionActor
+from supervisor.session.connection import Connection, Ending
+from supervisor.transport.entries import BUSY, ClientEdit, ClientSend, LateEdit, encode_failed, sendable
+from supervisor.transport.frames import text_frame
+from supervisor.transport.presence import PresenceRoom, Watching
+from supervisor.transport.wire import SessionWire, Viewer
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Door:
+    """What the connections of one application need to find their sessions."""
+
+    application: ApplicationActor
+    messages: ClientMessages
+    """What clients of this application may send."""
+    check_token: Callable[[str], str]
+    """The session's id that a page's token stands for; raises `TokenRefused`."""
+    new_connection_id: Callable[[], str]
+    """Names a connection."""
+    random: Callable[[], float]
+    """From 0 to 1, for the delay that clients are given when the server restarts."""
+    presence: PresenceRoom
+    """Who is attached to the application."""
+
+
+_CODES = {
+    "destroyed": CloseCode.DESTROYED,
+    "restarting": CloseCode.RESTARTING,
+    "replaced": CloseCode.GONE,  # so that pages are loaded anew
+}
+FAILED = 1011
+"""RFC 6455, 7.4.1: the server met something that it didn't expect; so the client comes back."""
+
+
+class Goodbye(Exception):
+    """Ends a conversation: the connection is to be closed with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+
+def goodbye_of(ending: Ending) -> Goodbye:
+    """What the connections of a session are told that ends."""
+    return Goodbye(_CODES[ending.kind], sendable(ending.reason))
+
+
+class Speaker(Connection, Viewer, Protocol):
+    """The connection that a conversation is held over."""
+
+    def tell(self, frame: bytes) -> bool:
+        """Send who is there. False: too much waits for the client already; `drained` will be called."""
+
+    def begin(self, wire: SessionWire, attachment: Attachment) -> None:
+        """The client is attached: send what is there for it, before anything else happens."""
+
+
+@final
+class Conversation:
+    """One client's talk with a session. `hold` is its life; afterwards `leave` must be called."""
+
+    def __init__(self, speaker: Speaker, door: Door, *, first_frame_timeout: float, room_timeout: float) -> None:
+        self.protocol = ServerConnection()
+        self.wire: SessionWire | None = None
+        """The session on the wire, while the client is attached to it."""
+        self._speaker = speaker
+        self._door = door
+        self._first_frame_timeout = first_frame_timeout
+        self._room_timeout = room_timeout
+        # Once attached: the client's id.
+        self._client = ""
+        # The session whose opened hooks have let this connection in: its closed hooks are due.
+        self._let_in: SessionActor | None = None
+        # What the client wants to know of.
+        self._watching: dict[Scope, Watching] = {}
+
+    async def hold(self, receive: Callable[[], Awaitable[str | bytes]]) -> None:
+        """Take frame after frame; `receive` waits for the next one, and what it raises passes.
+
+        Raises:
+            Goodbye: the connection is to be closed
+            ProtocolError: so it is, because the client broke the rules
+        """
+        with trio.move_on_after(self._first_frame_timeout) as first:
+            frame = await receive()
+        if first.cancelled_caught:
+            raise Goodbye(CloseCode.NO_FIRST_FRAME, "no first frame in time")
+        message = self.protocol.receive(frame)
+        assert isinstance(message, Attach | Resume)
+        wire = self._admit(message)
+        resume = message if isinstance(message, Resume) else None
+        name = self._door.application.name_connection(self._speaker.context.request)
+        if name is not None:
+            self._describe(name=sendable(name))
+        if wire.session.asks_porter:
+            with self._expected(wire, resume) as peer:
+                await self._be_let_in(wire, peer)
+                self._attach(wire, resume, peer)
+        else:
+            self._attach(wire, resume, None)
+        while True:
+            message = self.protocol.receive(await receive())
+            if isinstance(message, Send):
+                await self._deliver(wire, message)
+            elif isinstance(message, Edit):
+                await self._deliver_edit(wire, message)
+            elif isinstance(message, Present):
+                self._present(wire, message)
+            else:
+                assert isinstance(message, Watch)
+                self._watch(wire, message.scope)
+
+    def leave(self, code: int) -> None:
+        """Leave the session; the last thing that a connection does. `code` says how it was closed."""
+        self.be_absent()
+        wire, self.wire = self.wire, None
+        if wire is not None:
+            wire.session.runtime.instruments.connection_detached(
+                application=self._door.application.application,
+                session=wire.session.shown_id,
+                connection=self._speaker.context.id,
+                code=code,
+            )
+            wire.detach(self._speaker, self._client)
+            wire.session.detach(self._speaker)
+        session, self._let_in = self._let_in, None
+        if session is not None:
+            session.depart(self._speaker.context)
+
+    def be_absent(self) -> None:
+        """Be present no more, and watch nobody; as soon as it is clear that the connection ends."""
+        for watching in self._watching.values():
+            watching.end()
+        self._watching.clear()
+        if self.wire is not None:
+            for room in (self.wire.presence, self._door.presence):
+                room.remove(self._speaker.context)
+
+    def drained(self) -> None:
+        """The client has read all: tell it what it had no room for."""
+        for watching in self._watching.values():
+            watching.drained()
+
+    def _admit(self, message: Attach | Resume) -> SessionWire:
+        """The session that the first frame is for, if the frame may open it."""
+        if isinstance(message, Attach):
+            try:
+                id = self._door.check_token(message.token)
+            except TokenRefused as error:
+                raise Goodbye(CloseCode.TOKEN_REFUSED, str(error)) from None
+        else:
+            id = message.session
+        session = self._door.application.find(id)
+        wire = None if session is None else session.audience
+        # One answer for a wrong key and for no session: nobody learns which ids exist.
+        if not isinstance(wire, SessionWire) or (isinstance(message, Resume) and not wire.feed.admits(message.key)):
+            raise Goodbye(CloseCode.GONE, "there is no such session any more")
+        return wire
+
+    @contextmanager
+    def _expected(self, wire: SessionWire, resume: Resume | None) -> Iterator[str]:
+        """While the opened hooks run, a client that comes back isn't forgotten; gives its peer."""
+        peer, client = wire.feed.expect(resume, trio.current_time())
+        try:
+            yield peer
+        finally:
+            if client is not None:
+                wire.feed.detach(client, trio.current_time())
+
+    async def _be_let_in(self, wire: SessionWire, peer: str) -> None:
+        self._describe(peer=peer)
+        session = wire.session
+        try:
+            refusal = await session.let_in(self._speaker.context)
+        except HandlerFailed as error:
+            raise Goodbye(FAILED, str(error)) from None
+        except trio.TooSlowError:
+            raise Goodbye(FAILED, "the session was too busy to open a connection") from None
+        except ActorGone:
+            raise goodbye_of(session.ending or RESTARTING) from None
+        if refusal is not None:
+            raise Goodbye(CloseCode.REFUSED, sendable(refusal) or "This application does not let you in.")
+        self._let_in = session
+        if session.has_ended:  # after the hooks, and before this task's turn
+            raise goodbye_of(session.ending or RESTARTING)
+
+    def _attach(self, wire: SessionWire, resume: Resume | None, peer: str | None) -> None:
+        """Join the session, in one step with sending what is there already."""
+        attachment = wire.attach(self._speaker, resume, peer=peer)
+        self.wire = wire
+        self._client = attachment.client
+        # Who takes the place of an older connection has said the same things, until it says others.
+        older = wire.presence.find(attachment.peer)
+        metadata = self._speaker.context.metadata if older is None else older.metadata
+        self._describe(peer=attachment.peer, metadata=metadata)
+        wire.session.attach(self._speaker)
+        for room in (wire.presence, self._door.presence):
+            room.put(self._speaker.context)
+        self._speaker.begin(wire, attachment)
+        wire.session.runtime.instruments.connection_attached(
+            application=self._door.application.application,
+            session=wire.session.shown_id,
+            connection=self._speaker.context.id,
+            resumed=attachment.resumed,
+        )
+
+    def _describe(self, **changes: Any) -> None:
+        self._speaker.context = attrs.evolve(self._speaker.context, **changes)
+
+    def _present(self, wire: SessionWire, message: Present) -> None:
+        """Note what the client says of itself, and let others know."""
+        self._describe(metadata=MappingProxyType(read_metadata(message)))
+        for room in (wire.presence, self._door.presence):
+            room.put(self._speaker.context)
+
+    def _watch(self, wire: SessionWire, scope: Scope) -> None:
+        """Tell the client from now on who is there; asked again, tell it anew."""
+        if scope in self._watching:
+            self._watching[scope].end()
+        room: PresenceRoom | None = wire.presence
+        if scope == "application":
+            room = self._door.presence if self._door.application.shares_presence else None
+        self._watching[scope] = Watching(self._speaker.tell, scope, room)
+        self._watching[scope].begin()
+
+    async def _deliver(self, wire: SessionWire, send: Send) -> None:
+        """Hand a message to the session; waits while the session has no room.
+
+        An accepted number is answered, whatever happens: its client won't send it again. So from its acceptance on,
+        the end of this connection doesn't interrupt.
+        """
+        accepted = wire.feed.accept(self._client, send, trio.current_time())
+        if isinstance(accepted, Repeated):
+            for message in accepted.messages:
+                self._speaker.answer(text_frame(message))
+            return
+        try:
+            decoded = self._door.messages.decode(send.name, send.fields)
+        except InvalidMessage as error:
+            wire.answered(self._client, send.number, encode_error(send.number, "invalid", sendable(str(error))))
+            return
+        except (Exception, SystemExit) as error:  # of validators and converters that the app has written
+            incident = wire.session.report(f"fields of message {send.name} of a client", error)
+            wire.answered(self._client, send.number, encode_failed(send.number, incident))
+            return
+        entry = ClientSend(wire, self._client, send.number, decoded, self._speaker.context)
+        with trio.CancelScope(shield=True), trio.move_on_after(self._room_timeout) as waited:
+            await wire.session.deliver(entry)
+        if waited.cancelled_caught:
+            wire.answered(self._client, send.number, encode_error(send.number, "rejected", BUSY))
+
+    async def _deliver_edit(self, wire: SessionWire, edit: Edit) -> None:
+        """Hand an edit to the session, as a message."""
+        session = wire.session
+        accepted = wire.feed.accept_edit(self._client, edit, session.stored.revision, trio.current_time())
+        if isinstance(accepted, Repeated):
+            for message in accepted.messages:
+                self._speaker.answer(text_frame(message))
+            return
+        entry = ClientEdit(wire, self._client, accepted, self._speaker.context)
+        with trio.CancelScope(shield=True), trio.move_on_after(self._room_timeout) as waited:
+            await session.deliver(entry)
+        if waited.cancelled_caught and not session.mailbox.is_closed:
+            session.mailbox.put_tick(LateEdit(entry))

@@ -1,0 +1,228 @@
+"""The page of an application: which session it is of, and what those read who get none.
+
+Essay: only a page's GET creates a session. HEAD asks about a page without wanting one, and a prefetch is a browser's
+guess; a session for each of them would be a session for nobody. Creating is the application's work and not the
+request's: a visitor who leaves while hooks run ends only the wait.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import final
+
+from starlette.requests import Request as WebRequest
+from starlette.responses import Response
+
+from supervisor.actor.guard import new_incident_id
+from supervisor.application.actor import ApplicationActor
+from supervisor.application.creation import Busy, Created, Failed, Refused
+from supervisor.identity import IdRefused, is_well_formed
+from supervisor.session.actor import SessionActor
+from supervisor.session.request import Request
+from supervisor.transport.development import DevelopedApp
+from supervisor.transport.pages import DevContext, PageContext, WayOut
+from supervisor.transport.requests import read_request
+from supervisor.transport.site import Endpoint, Site
+
+RETURN = "supervisor-dev-session"
+"""The query argument by which `dev.js` asks for the session that its page had."""
+
+
+@final
+class LivePage(Endpoint):
+    """The address of one application."""
+
+    def __init__(self, site: Site, name: str) -> None:
+        super().__init__(site)
+        self._name = name
+        self._address = f"{site.prefix}/{name}"
+        self._developed = None if site.development is None else site.development.apps[name]
+
+    @property
+    def _application(self) -> ApplicationActor:
+        return self._site.applications[self._name]
+
+    async def answer(self, request: WebRequest) -> Response:
+        """The page of a session, which this creates or joins."""
+        if request.method == "HEAD":
+            return Response(media_type="text/html", headers={"Cache-Control": "no-store", "X-Robots-Tag": "noindex"})
+        purpose = request.headers.get("sec-purpose", request.headers.get("purpose", ""))
+        if "prefetch" in purpose.lower():
+            text = "A session is created when its page is opened, not before."
+            return self._say(request, 503, "Not in advance", text)
+        if self._developed is not None and not await self._is_ready(self._developed):
+            return self._down(request, self._developed)
+        wanted = request.query_params.get("session")
+        if wanted is None and self._developed is not None and self._site.session_ids != "external-signed":
+            kept = request.query_params.get(RETURN, "")
+            if self._application.find(kept) is not None:
+                return await self._open(kept, request)
+        if wanted is None:
+            return await self._open_chosen(request)
+        if self._site.session_ids == "external-signed":
+            try:
+                return await self._open(self._site.read_signed_id(wanted), request)
+            except IdRefused as refused:
+                return self._refuse(request, str(refused))
+        if self._site.session_ids == "generated":
+            if self._application.find(wanted) is None and not self._may_return_to(wanted):
+                text = "Sessions end some time after their last page was closed. What was in it is gone."
+                way_out = WayOut("Open a new session", self._address)
+                return self._say(request, 404, "This session is over", text, way_out)
+        elif not is_well_formed(wanted):
+            text = (
+                "The address names a session that can't be: an id has 1 to 128 characters, letters, digits and . _ ~ -"
+            )
+            way_out = WayOut("Open a session without a name", self._address)
+            return self._say(request, 400, "That is no session id", text, way_out)
+        return await self._open(wanted, request)
+
+    async def _open_chosen(self, request: WebRequest) -> Response:
+        """The page of the session that the app chooses for who names none, or of a new one."""
+        chosen = await self._application.choose_session_id(_read(request))
+        if isinstance(chosen, str) and not is_well_formed(chosen):
+            error = ValueError(
+                f"choose_session_id returned {chosen[:150]!r}; an id has 1 to 128 letters, digits and . _ ~ -"
+            )
+            chosen = Failed(self._application.report("choose_session_id", error))
+        match chosen:
+            case Refused(reason):
+                return self._refuse(request, reason)
+            case Failed(incident):
+                text = "The application could not choose a session for you. That is not your fault."
+                return self._say(request, 500, "Something went wrong", text, incident=incident)
+        if chosen is None and self._site.session_ids == "external-signed":
+            text = "This page is opened by a link that another program makes, and this address has no session in it."
+            return self._refuse(request, text)
+        return await self._open(self._site.new_session_id() if chosen is None else chosen, request)
+
+    async def _open(self, id: str, request: WebRequest) -> Response:
+        outcome = await self._application.open_session(id, _read(request))
+        match outcome:
+            case Created(session):
+                return self._live(request, session)
+            case Refused(reason, incident):
+                return self._refuse(request, reason, incident)
+            case Failed(incident):
+                text = "The application could not make your session. That is not your fault."
+                return self._say(request, 500, "Something went wrong", text, incident=incident)
+            case Busy(retry_after):
+                return self._send_away(request, max(1, math.ceil(retry_after)))
+
+    def _live(self, request: WebRequest, session: SessionActor) -> Response:
+        application = self._application
+        name = application.application
+        page = PageContext(
+            title=name,
+            session=session.id,
+            token=self._site.sign(application, session.id),
+            websocket=f"{self._address}/-/websocket",
+            epoch=session.epoch,
+            revision=session.stored.revision,
+            document=session.stored.snapshot(),
+            dev=self._dev,
+        )
+        try:
+            return self._site.pages.live_page(application.definition.directory, page)
+        except Exception as error:  # an app's template can raise anything; its session stays for those who have it
+            incident = session.report("templates/index.html", error)
+            text = "The application's page could not be made. That is not your fault."
+            return self._say(request, 500, "Something went wrong", text, incident=incident)
+
+    # Who gets no page.
+
+    def _say(
+        self,
+        request: WebRequest,
+        status: int,
+        title: str,
+        text: str,
+        *ways_out: WayOut,
+        incident: str | None = None,
+        error: BaseException | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """An error page that belongs to this application: its links lead back into it."""
+        if not ways_out:
+            query = _without_return(request.scope["query_string"]).decode("latin-1")
+            ways_out = (WayOut("Try again", self._address + (f"?{query}" if query else "")),)
+        if len(self._site.applications) > 1:
+            ways_out = (*ways_out, WayOut("All applications", f"{self._site.prefix}/"))
+        if error is None and self._site.development is not None:
+            error = self._site.development.error_of(incident)
+        return self._site.pages.error(
+            status,
+            title,
+            text,
+            ways_out=ways_out,
+            incident=incident,
+            error=error,
+            dev=self._dev,
+            headers=headers,
+        )
+
+    def _refuse(self, request: WebRequest, reason: str, incident: str = "") -> Response:
+        if not incident:  # nobody has logged it yet
+            incident = new_incident_id()
+            self._application.runtime.instruments.session_refused(
+                application=self._name, session="-", reason=reason, incident=incident
+            )
+        text = reason or "This application does not let you in."
+        return self._say(request, 403, "No entry", text, incident=incident)
+
+    def _send_away(self, request: WebRequest, seconds: int) -> Response:
+        application = self._application
+        headers = {"Retry-After": str(seconds)}
+        if application.is_stopping:
+            text = f"The server is going down or restarts. Try again in {seconds} s."
+            return self._say(request, 503, "Restarting", text, headers=headers)
+        incident = new_incident_id()
+        sessions = application.statistics().sessions
+        application.runtime.instruments.session_had_no_room(
+            application=self._name,
+            reason=f"live sessions: {sessions.sessions}, ending ones: {sessions.draining}",
+            incident=incident,
+        )
+        text = f"There is no room for another session just now. Try again in {seconds} s."
+        return self._say(request, 503, "Busy", text, incident=incident, headers=headers)
+
+    # Under development.
+
+    @property
+    def _dev(self) -> DevContext | None:
+        if self._developed is None:
+            return None
+        return DevContext(events=f"{self._address}/-/dev", version=self._developed.version)
+
+    def _may_return_to(self, id: str) -> bool:
+        """Whether a page may name this session though it is gone: it was this server that ended it, for new code."""
+        return self._developed is not None and self._developed.may_return_to(id)
+
+    @staticmethod
+    async def _is_ready(developed: DevelopedApp) -> bool:
+        return await developed.wait_ready() and not developed.is_down
+
+    def _down(self, request: WebRequest, developed: DevelopedApp) -> Response:
+        problem = developed.problem
+        if not developed.is_down or problem is None:
+            text = "The application's code has changed, and it is being loaded anew. This page follows by itself."
+            return self._say(request, 503, "Loading", text, headers={"Retry-After": "1"})
+        text = f"{problem.text}. {problem.consequence} This page follows by itself."
+        return self._say(request, 500, "The application can't be loaded", text, error=problem.error)
+
+
+def _read(request: WebRequest) -> Request:
+    """The request as hooks see it."""
+    client = request.scope.get("client")
+    raw_query = _without_return(request.scope["query_string"])
+    return read_request(
+        request.scope["raw_path"] + (b"?" + raw_query if raw_query else b""),
+        request.scope["headers"],
+        remote_address=client[0] if client else None,
+    )
+
+
+def _without_return(query: bytes) -> bytes:
+    """The query as the visitor knows it."""
+    return b"&".join(part for part in query.split(b"&") if not part.startswith(f"{RETURN}=".encode()))

@@ -1,0 +1,78 @@
+"""What the pages of one server need, and what every address of it does alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, final
+
+import attrs
+from starlette.requests import Request as WebRequest
+from starlette.responses import Response
+
+from supervisor.application.actor import ApplicationActor
+from supervisor.transport.development import Development
+from supervisor.transport.pages import Pages
+
+SessionIds = Literal["generated", "any", "external-signed"]
+"""`generated`: only ids that this server made, and only live ones can be joined. `any`: whatever `?session=` gives.
+`external-signed`: only ids that somebody signed with one of the server's keys, and none is made here."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Site:
+    """What the pages of one server need."""
+
+    applications: Mapping[str, ApplicationActor]
+    """By name; under development another one may take a name over."""
+    pages: Pages
+    prefix: str
+    session_ids: SessionIds
+    new_session_id: Callable[[], str]
+    read_signed_id: Callable[[str], str]
+    """The id that a signed one stands for; raises `IdRefused`."""
+    sign: Callable[[ApplicationActor, str], str]
+    """The token that lets a page attach to a session of an application."""
+    health: Callable[[], str]
+    """The status word."""
+    report: Callable[[str, BaseException], str]
+    """Hands a failure that is no application's to the instruments; returns the incident's id."""
+    development: Development | None = None
+    """None but for a development server."""
+
+
+class Endpoint:
+    """An ASGI app of one address, which answers GET and HEAD."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer; what `answer` raises is reported, and a page says so."""
+        if scope["method"] not in ("GET", "HEAD"):
+            response = not_allowed(self._site)
+        else:
+            try:
+                response = await self.answer(WebRequest(scope, receive))
+            except Exception as error:  # a bug of ours, but its visitor is told as much as of an app's
+                incident = self._site.report("page", error)
+                response = self._site.pages.error(500, *_FAILED, incident=incident, error=_shown(self._site, error))
+        await response(scope, receive, send)
+
+    async def answer(self, request: WebRequest) -> Response:
+        """Make the answer to a GET or HEAD; the bridge leaves a HEAD's body out."""
+        raise NotImplementedError
+
+
+_FAILED = ("Something went wrong", "The server could not make this page. That is not your fault.")
+
+
+def _shown(site: Site, error: BaseException) -> BaseException | None:
+    """What of a failure strangers may see."""
+    return None if site.development is None else error
+
+
+def not_allowed(site: Site) -> Response:
+    """The answer to other methods."""
+    text = "Only GET and HEAD are answered here: pages send what they have to say by their websocket."
+    return site.pages.error(405, "That can't be done here", text, headers={"Allow": "GET, HEAD"})

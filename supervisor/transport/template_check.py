@@ -1,0 +1,111 @@
+"""What is surely wrong with an app's templates: said before anybody opens its page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import final
+
+import jinja2
+from jinja2 import meta, nodes
+
+VARIABLES = frozenset({"nonce", "client_url", "static_url", "title", "prefix", "data", "supervisor_meta"})
+"""What a template can use; see `Pages`."""
+
+_CLIENT = "/-/client/"
+# What else a page can load the client from.
+_SCRIPTS = (".js", ".mjs", ".html")
+_MAX_SCRIPT = 4 * 1024 * 1024
+
+
+def check_templates(directory: Path) -> list[str]:
+    """Sentences about what can't work in an app's `templates/index.html`; none if there is no such file."""
+    templates = directory / "templates"
+    if not (templates / "index.html").is_file():
+        return []
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(templates), autoescape=True)
+    warnings: list[str] = []
+    loads_client = False
+    pending, seen = ["index.html"], {"index.html"}
+    while pending:
+        name = pending.pop(0)
+        file = templates / name
+        try:
+            source = file.read_text("utf-8")
+        except OSError:
+            continue  # one that may be missing: `{% include … ignore missing %}`
+        except UnicodeDecodeError:
+            warnings.append(f"{file} is no text in UTF-8, so the page can't be made")
+            continue
+        try:
+            tree = environment.parse(source)
+        except jinja2.TemplateSyntaxError as error:
+            return [f"{file}, line {error.lineno}: {error.message}, so the page can't be made"]
+        names = meta.find_undeclared_variables(tree)
+        loads_client |= "client_url" in names or _CLIENT in source
+        unknown = sorted(names - VARIABLES - set(environment.globals) - _asked_for(tree))
+        warnings += (
+            f"{file} uses {each}, which no page has; there are: {', '.join(sorted(VARIABLES))}" for each in unknown
+        )
+        warnings += (f"{file}, line {line}: {text}" for line, text in _blocked(source))
+        for found in meta.find_referenced_templates(tree):
+            if found is None:
+                loads_client = True  # its name is made up as it goes, so nobody knows what is in it
+            elif found not in seen:
+                seen.add(found)
+                pending.append(found)
+    if not loads_client and not any(_CLIENT in text for text in _scripts(directory / "static")):
+        warnings.append(
+            f"{templates / 'index.html'} never loads the browser client, so its pages don't follow their document; "
+            'write: import { connect } from "{{ client_url }}"'
+        )
+    return warnings
+
+
+def _asked_for(tree: nodes.Template) -> set[str]:
+    """Names of which the template itself asks whether they are there."""
+    asking = [*tree.find_all(nodes.Test), *tree.find_all(nodes.Filter)]
+    return {
+        name.name
+        for each in asking
+        if each.name in ("defined", "undefined", "default", "d") and each.node is not None
+        for name in (each.node, *each.node.find_all(nodes.Name))
+        if isinstance(name, nodes.Name)
+    }
+
+
+def _scripts(static: Path) -> Iterator[str]:
+    for file in static.rglob("*") if static.is_dir() else ():
+        if file.suffix in _SCRIPTS and file.is_file() and file.stat().st_size <= _MAX_SCRIPT:
+            yield file.read_text("utf-8", "replace")
+
+
+def _blocked(source: str) -> list[tuple[int, str]]:
+    """The inline scripts and styles that browsers refuse for want of the nonce, with their lines."""
+    reader = _InlineElements()
+    reader.feed(source)
+    reader.close()
+    return reader.blocked
+
+
+@final
+class _InlineElements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocked: list[tuple[int, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """See `HTMLParser.handle_starttag`."""
+        given = dict(attrs)
+        if tag not in ("script", "style") or "nonce" in given or "src" in given:
+            return
+        written = self.get_starttag_text() or ""
+        if "{{" in written or "{%" in written:  # what the template puts there isn't known yet
+            return
+        kind = (given.get("type") or "").lower()
+        if tag == "script" and kind not in ("", "module", "importmap") and "javascript" not in kind:
+            return  # data, which no browser runs
+        self.blocked.append(
+            (self.getpos()[0], f'browsers refuse this {tag} element; write <{tag} nonce="{{{{ nonce }}}}">')
+        )

@@ -1,0 +1,101 @@
+"""The page of an exported document: whole in one file, and safe with whatever the document says."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from supervisor.transport.exported import render_exported
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def render(data):
+    return render_exported("shop", data, made_at="2026-01-31 12:00 UTC")
+
+
+class Reader(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text, self.open = [], "", []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "span":
+            self.text += data
+
+
+def read(page):
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def test_the_page_asks_no_network_and_runs_no_script():
+    page = render({"a": {"b": 1}})
+    reader = read(page)
+    assert not {tag for tag, _ in reader.tags} & {"script", "img", "iframe", "object", "form", "base", "a"}
+    assert [attrs["href"] for tag, attrs in reader.tags if tag == "link"] == ["data:,"]
+    assert not re.search(r"url\(|@import|https?:", page)
+    assert "default-src 'none'" in page
+
+
+def test_the_page_says_what_it_is_and_when_it_was_made():
+    page = render({"a": 1})
+    assert "<title>shop</title>" in page
+    assert "2026-01-31 12:00 UTC" in page
+    assert "doesn't change" in page
+
+
+def test_each_kind_of_value_is_shown_as_json_has_it():
+    page = render({"s": "x", "n": 1.5, "t": True, "f": False, "z": None, "e": {}, "l": []})
+    for shown in ('"string">&#34;x&#34;<', '"number">1.5<', ">true<", ">false<", ">null<", "{} empty", "[] empty"):
+        assert shown in page
+
+
+def test_an_empty_document_is_told_as_such():
+    assert "The document is empty." in render({})
+
+
+def test_what_is_deep_or_long_is_folded_at_first():
+    page = render({"short": {"a": {"deep": {"b": 1}}}, "long": list(range(51)), "one": [1]})
+    found = re.findall(r'<details( open)?><summary><span class="key">(\w+)<', page)
+    folded = [key for is_open, key in found if not is_open]
+    assert [key for _, key in found] == ["short", "a", "deep", "long", "one"]
+    assert folded == ["deep", "long"]
+    assert "51 items" in page
+    assert "1 item<" in page
+
+
+@pytest.mark.parametrize("evil", ["</ul><script>alert(1)</script>", "&amp;", '"><b>', "</style>"])
+def test_nothing_of_a_document_becomes_markup(evil):
+    page = render({evil: evil, "l": [evil]})
+    assert read(page).text.count(evil) == 3
+    assert evil == "&amp;" or evil not in page.partition("<main")[2]
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+def test_every_document_makes_a_well_formed_page(data):
+    read(render(data))
+
+
+def test_the_deepest_document_there_can_be():
+    data = {}
+    for _ in range(200):
+        data = {"a": data}
+    assert render(data).count("<details") == 199
