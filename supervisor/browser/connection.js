@@ -1,37 +1,35 @@
 /**
- * The client's end of the wire: frames in, frames out, the mirror and the sends. Pure.
+ * The client's end of the wire: frames in, frames out, the mirror, the sends and the edits. Pure.
  *
  * It outlives its websockets. For each of them call `opened()` once and write what it returns, hand every frame to
- * `receive()`, and call `closed()` at the end. After each of these, and after `send()`, write what `outgoing()` gives.
- *
- * Rule: a send is applied once or its sender learns that nobody knows. It has a number from when it is first written;
- * the server counts numbers per client id and keeps its answers until they are confirmed, so whatever a connection
- * lost is sent again under the same number. Where the server has forgotten the client id, or its document lives in
- * another epoch, that bookkeeping is gone: what was ever written is then settled as "unknown" (it may have been
- * applied), and only what was never written is sent.
+ * `receive()`, and call `closed()` at the end. After each of these, and after whatever else asks for something to be
+ * written (`send()`, `edit()`, and what `presence` has), write what `outgoing()` gives.
  */
 
+import { Edit } from "./edits.js"
 import { SendError } from "./errors.js"
 import { ProtocolError, decode, isObject } from "./messages.js"
-import { patched, shared } from "./tree.js"
+import { Mirror } from "./mirror.js"
+import { split } from "./pointer.js"
+import { Presence } from "./presence.js"
 import { afterClose } from "./reconnect.js"
+import { Sends } from "./sends.js"
+import { frozen, shared } from "./tree.js"
 
-/** The server takes this many sends per client that are unanswered or whose answers are unconfirmed. */
-export const WINDOW = 64
-/** So many sends may be unsettled while there is no connection: what was clicked long ago should not all happen later. */
-export const OFFLINE_LIMIT = 64
-/** So many sends wait for room in the window. It catches a loop that sends without end, no visitor. */
-export const QUEUE_LIMIT = 1000
+// What a client itself says of sends that it refuses.
+const UNKNOWN = "The connection was lost before the answer came; the server may have handled this or not."
+const OVER = "The session ended before this was sent."
+const OTHER_DOCUMENT = "The document that this was meant for is gone."
+const GONE = "What this was to change has gone meanwhile."
 
 export class ClientConnection {
-  /** The mirror: a deeply frozen tree; parts that a patch left alone stay identical. Undefined before the first snapshot. */
-  data = undefined
-  /** One life of the document; null before the first `attached`. */
-  epoch = null
-  /** The mirror's revision; -1 without a usable mirror (`data` may then show an old state). */
-  revision = -1
   /** @type {"connecting" | "live" | "reconnecting" | "ended"} */
   status = "connecting"
+  /** What others call this client; null before the first `attached`. */
+  peer = null
+  /** What clients may edit. @type {readonly string[]} */
+  editable = Object.freeze([])
+  presence = new Presence()
 
   #token
   #wasReload
@@ -45,22 +43,24 @@ export class ClientConnection {
   #fault = false
   // How many connections in a row failed; the delay grows with it.
   #attempt = 0
-  #lastTicket = 0
-  #lastNumber = 0
-  #confirmed = 0
-  // Numbers above #confirmed that are answered: answers may overtake each other (an "invalid" needs no handler).
-  #answered = new Set()
-  // Written and unsettled, by number (so in order), and never written, in order.
-  #written = new Map()
-  #waiting = []
-  #again = []
+  #sends = new Sends()
+  #mirror
 
-  /** @param {{session: string, token: string, wasReload?: boolean}} page wasReload: a client made this page load itself */
-  constructor({ session, token, wasReload = false }) {
+  /**
+   * @param {{session: string, token: string, wasReload?: boolean, first?: {epoch: string, data: object} | null}} page
+   *   wasReload: a client made this page load itself; first: the document as the page brought it
+   */
+  constructor({ session, token, wasReload = false, first = null }) {
     this.session = session
     this.#token = token
     this.#wasReload = wasReload
+    this.#mirror = new Mirror(first)
   }
+
+  /** What is shown: the mirror with this client's own edits on top; see `Mirror`, also for the next two. */
+  get data() { return this.#mirror.shown }
+  get epoch() { return this.#mirror.epoch }
+  get revision() { return this.#mirror.revision }
 
   /** Has the server announced that it closes the present websocket? */
   get isClosing() {
@@ -77,7 +77,7 @@ export class ClientConnection {
       client: this.#client,
       epoch: this.epoch,
       revision: this.revision,
-      confirmed: this.#confirmed,
+      confirmed: this.#sends.confirmed,
     })
   }
 
@@ -86,8 +86,9 @@ export class ClientConnection {
    * is not looked at, and the mirror counts as unusable, so that the next connection begins with a snapshot.
    *
    * @param {unknown} frame
-   * @returns {Array<{type: "live", resumed: boolean} | {type: "changed"} | {type: "answered", ticket: number, value: unknown}
-   *   | {type: "refused", ticket: number, error: SendError}>}
+   * @returns {Array<{type: "live", resumed: boolean} | {type: "changed"} | {type: "editable"}
+   *   | {type: "presence", scope: string} | {type: "answered", ticket: number, value: unknown}
+   *   | {type: "arrived", ticket: number} | {type: "refused", ticket: number, error: SendError}>}
    */
   receive(frame) {
     if (this.#fault) return []
@@ -99,7 +100,7 @@ export class ClientConnection {
       return this.#taken(message)
     } catch (error) {
       this.#fault = true
-      this.revision = -1
+      this.#mirror.revision = -1
       // A PatchError, or what the engine says of a tree that is too deep for it: either way the frame is at fault.
       throw error instanceof ProtocolError ? error : new ProtocolError(`a frame that can't be used: ${error.message}`)
     }
@@ -115,25 +116,25 @@ export class ClientConnection {
     }
     // Now and not when it is written: what the caller does to its object afterwards must not matter.
     const encoded = JSON.stringify(fields)
-    if (this.status === "ended") throw new SendError("unsent", "The session has ended.")
-    const full = this.#attached
-      ? this.#waiting.length >= QUEUE_LIMIT + this.#room()
-      : this.#written.size + this.#waiting.length >= OFFLINE_LIMIT
-    if (full) throw new SendError("unsent", "Too many messages are waiting to be sent.")
-    const ticket = ++this.#lastTicket
-    this.#waiting.push({ ticket, name: JSON.stringify(name), fields: encoded })
+    const type = JSON.stringify(name)
+    const frame = (number, base, confirmed) =>
+      `{"type":"send","number":${number},"name":${type},"fields":${encoded},"confirmed":${confirmed}}`
+    return this.#take({ frame, needsMirror: false })
+  }
+
+  /** Takes in an edit, which is shown from now on; see `send()`, and `Edit` for what else may be wrong with it. */
+  edit(op, path, value) {
+    const edit = new Edit(op, path, value, this.data ?? {})
+    const ticket = this.#take(edit)
+    this.#mirror.edit(edit)
+    this.#show()
     return ticket
   }
 
   /** The frames to write now, in order. */
   outgoing() {
     if (!this.#attached) return []
-    const frames = this.#again.splice(0).map((number) => this.#frame(number))
-    while (this.#waiting.length > 0 && this.#room() > 0) {
-      this.#written.set(++this.#lastNumber, this.#waiting.shift())
-      frames.push(this.#frame(this.#lastNumber))
-    }
-    return frames
+    return [...this.presence.outgoing(), ...this.#sends.outgoing(this.#mirror.base)]
   }
 
   /**
@@ -153,8 +154,7 @@ export class ClientConnection {
     // Here and not in `opened()`: the next websocket may end before it ever opened, and has announced nothing.
     this.#closing = null
     this.#fault = false
-    this.#attached = false
-    this.#again = []
+    this.#detach()
     if (decision.type !== "reconnect") return { decision, events: this.end() }
     this.status = this.#everLive ? "reconnecting" : "connecting"
     return { decision, events: [] }
@@ -163,13 +163,11 @@ export class ClientConnection {
   /** Ends it from our side; `send()` is refused from now on. */
   end() {
     this.status = "ended"
-    this.#attached = false
-    const events = [...this.#lost()]
-    for (const { ticket } of this.#waiting) {
-      events.push({ type: "refused", ticket, error: new SendError("unsent", "The session ended before this was sent.") })
-    }
-    this.#waiting = []
-    return events
+    this.#detach()
+    const events = this.#mirror.abandon().map(arrived)
+    events.push(...this.#refused(this.#sends.takeWritten(), "unknown", UNKNOWN))
+    events.push(...this.#refused(this.#sends.takeWaiting(), "unsent", OVER))
+    return [...this.#show(), ...events]
   }
 
   #taken(message) {
@@ -181,66 +179,102 @@ export class ClientConnection {
       case "patch":
         return this.#patched(message)
       case "answer":
-        return this.#settled(message.number, (ticket) => ({ type: "answered", ticket, value: message.value }))
-      case "error": {
-        const { kind, text, incident } = message
-        const error = new SendError(kind, text, incident)
-        return this.#settled(message.number, (ticket) => ({ type: "refused", ticket, error }))
-      }
+      case "error":
+      case "edited":
+        return this.#settled(message)
+      case "editable":
+        return this.#allowed(message.patterns)
+      case "presence":
+        return this.presence.told(message) ? [{ type: "presence", scope: message.scope }] : []
       default:
         this.#closing = message
         return []
     }
   }
 
-  #begun({ session, client, key, epoch, revision, resumed, received }) {
+  #begun({ session, client, peer, key, epoch, revision, resumed, received, editable }) {
     if (this.#attached) throw new ProtocolError("attached twice")
     if (resumed && (epoch !== this.epoch || this.revision < 0 || revision < this.revision)) {
       throw new ProtocolError("attached resumes what we don't have")
     }
-    const same = client === this.#client && epoch === this.epoch
     if (session !== this.session) throw new ProtocolError("attached to another session")
-    const [least, most] = same ? [Math.max(this.#confirmed, ...this.#answered), this.#lastNumber] : [0, 0]
-    if (received < least || received > most) throw new ProtocolError("attached has received what it can't have")
+    const isSameClient = client === this.#client && epoch === this.epoch
+    const lost = this.#sends.attached(received, { isSameClient })
+    const events = this.#refused(lost, "unknown", UNKNOWN)
+    if (this.epoch !== null && epoch !== this.epoch) {
+      events.push(...this.#mirror.abandon().map(arrived))
+      events.push(...this.#dropped(({ needsMirror }) => needsMirror, "unsent", OTHER_DOCUMENT))
+    }
     this.#attached = true
-    const events = same ? [] : [...this.#lost()]
-    if (!same) {
-      this.#lastNumber = 0
-      this.#confirmed = 0
-      this.#answered.clear()
-    }
-    this.#again = [...this.#written.keys()].filter((number) => number > received)
-    this.epoch = epoch
+    this.presence.attached()
+    this.#mirror.epoch = epoch
     this.#client = client
+    this.peer = peer
     this.#key = key
-    if (!resumed) {
-      this.revision = -1
-      return events
+    events.push(...this.#allowed(editable), ...this.#show())
+    if (resumed) return [...events, ...this.#live(true)]
+    // What comes next is a snapshot; until then no patch fits, though what is shown may stay.
+    this.#mirror.revision = -1
+    return events
+  }
+
+  #replaced(message) {
+    const events = this.#mirror.replace(message).map(arrived)
+    events.push(...this.#dropped(({ hasIndex }) => hasIndex, "conflict", GONE))
+    return [...this.#show(), ...this.#live(false), ...events]
+  }
+
+  #patched(message) {
+    const events = this.#mirror.patch(message).map(arrived)
+    events.push(...this.#dropped(({ isLost }) => isLost, "conflict", GONE))
+    return [...this.#show(), ...events]
+  }
+
+  #settled(message) {
+    const { type, number, kind, text, incident } = message
+    const item = this.#sends.find(number)
+    if (item === undefined) return []
+    const isEdit = item instanceof Edit
+    if (isEdit ? type === "answer" : type === "edited" || kind === "conflict") {
+      throw new ProtocolError("an edit's answer for another send, or the other way round")
     }
-    return [...events, ...this.#live(true)]
+    this.#sends.settle(number)
+    if (type === "answer") return [{ type: "answered", ticket: item.ticket, value: message.value }]
+    if (type === "edited") {
+      const answered = { type: "answered", ticket: item.ticket, value: null }
+      return [answered, ...(this.#mirror.settle(item, message.revision) ? [...this.#show(), arrived(item)] : [])]
+    }
+    const events = this.#refused([item], kind, text, incident)
+    return [...this.#show(), ...events]
   }
 
-  #replaced({ epoch, revision, data }) {
-    if (epoch !== this.epoch) throw new ProtocolError("a snapshot of another epoch")
-    if (revision < this.revision) throw new ProtocolError("a snapshot from before")
-    this.data = shared(this.data, data)
-    this.revision = revision
-    return [{ type: "changed" }, ...this.#live(false)]
+  #allowed(patterns) {
+    for (const pattern of patterns) split(pattern)
+    if (shared(this.editable, patterns) === this.editable) return []
+    this.editable = frozen(patterns)
+    return [{ type: "editable" }]
   }
 
-  #patched({ from, to, operations }) {
-    if (from !== this.revision) throw new ProtocolError(`a patch from revision ${from}, not from ${this.revision}`)
-    if (to <= from) throw new ProtocolError("a patch that leads nowhere")
-    const data = patched(this.data, operations)
-    if (!isObject(data)) throw new ProtocolError("a patch that leaves no object")
-    this.data = data
-    this.revision = to
-    return [{ type: "changed" }]
+  #take(item) {
+    if (this.status === "ended") throw new SendError("unsent", "The session has ended.")
+    return this.#sends.add(item, { isAttached: this.#attached })
   }
 
-  /** How many sends may be written now: the newest number may be WINDOW above what is confirmed. */
-  #room() {
-    return WINDOW - (this.#lastNumber - this.#confirmed)
+  /** Refuses those that were never written and are such. */
+  #dropped(isSuch, kind, text) {
+    const items = this.#sends.waiting.filter(isSuch)
+    for (const item of items) this.#sends.drop(item)
+    return this.#refused(items, kind, text)
+  }
+
+  #refused(items, kind, text, incident = null) {
+    // From the last one on: each edit was made on top of those before it.
+    for (const item of items.toReversed()) if (item instanceof Edit) this.#mirror.undo(item)
+    return items.map(({ ticket }) => ({ type: "refused", ticket, error: new SendError(kind, text, incident) }))
+  }
+
+  #show() {
+    return this.#mirror.show() ? [{ type: "changed" }] : []
   }
 
   #live(resumed) {
@@ -250,27 +284,14 @@ export class ClientConnection {
     return [{ type: "live", resumed }]
   }
 
-  #settled(number, event) {
-    if (number < 1 || number > this.#lastNumber) throw new ProtocolError("an answer to nothing that was sent")
-    const send = this.#written.get(number)
-    // After a resume the server repeats each answer above `confirmed`, and some of those had overtaken another one.
-    if (send === undefined) return []
-    this.#written.delete(number)
-    this.#answered.add(number)
-    while (this.#answered.delete(this.#confirmed + 1)) this.#confirmed++
-    return [event(send.ticket)]
+  #detach() {
+    this.#attached = false
+    this.presence.detached()
+    this.#sends.detached()
   }
+}
 
-  *#lost() {
-    const text = "The connection was lost before the answer came; the server may have handled this or not."
-    for (const { ticket } of this.#written.values()) {
-      yield { type: "refused", ticket, error: new SendError("unknown", text) }
-    }
-    this.#written.clear()
-  }
-
-  #frame(number) {
-    const { name, fields } = this.#written.get(number)
-    return `{"type":"send","number":${number},"name":${name},"fields":${fields},"confirmed":${this.#confirmed}}`
-  }
+/** An edit's change is in the mirror. */
+function arrived({ ticket }) {
+  return { type: "arrived", ticket }
 }

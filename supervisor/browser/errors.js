@@ -2,12 +2,12 @@
  * The errors that an app's code meets. Pure.
  */
 
-/** A send that was not answered with a value; `kind` says why, and so whether it may be sent again. */
+/** A send or an edit that was not done; `kind` says why, and so whether it may be tried again. */
 export class SendError extends Error {
   name = "SendError"
 
   /**
-   * @param {"rejected" | "invalid" | "failed" | "unknown" | "unsent"} kind
+   * @param {"rejected" | "invalid" | "conflict" | "failed" | "unknown" | "unsent"} kind
    * @param {string} text
    * @param {string | null} incident what to look for in the server's log
    */

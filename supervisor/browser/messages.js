@@ -3,11 +3,16 @@
  *
  * Shapes, one literal each:
  *
- *     {"type":"attached","session":"ID","client":"…","key":"…","epoch":"…","revision":17,"resumed":true,"received":5}
+ *     {"type":"attached","session":"ID","client":"…","peer":"…","key":"…","epoch":"…","revision":17,"resumed":true,
+ *      "received":5,"editable":["/notes"]}
  *     {"type":"snapshot","epoch":"…","revision":17,"data":{…}}
  *     {"type":"patch","from":16,"to":17,"operations":[{"op":"replace","path":"/a","value":1}]}
  *     {"type":"answer","number":4,"value":…}
- *     {"type":"error","number":4,"kind":"rejected"|"invalid"|"failed","text":"…","incident":"ab12cd34"|null}
+ *     {"type":"error","number":4,"kind":"rejected"|"invalid"|"conflict"|"failed","text":"…","incident":"ab12cd34"|null}
+ *     {"type":"edited","number":5,"revision":18}
+ *     {"type":"editable","patterns":["/notes"]}
+ *     {"type":"presence","scope":"session"|"application","complete":false,"present":[{"id":"…","name":"Ada"|null,
+ *      "metadata":{}}],"left":["…"]}
  *     {"type":"closing","code":1012,"reason":"restarting","retry_after":1.7}
  */
 
@@ -20,25 +25,38 @@ export class ProtocolError extends Error {
 const text = (value) => typeof value === "string"
 const count = (value) => Number.isSafeInteger(value) && value >= 0
 const anything = () => true
+const truth = (value) => typeof value === "boolean"
+const listOf = (fits) => (value) => Array.isArray(value) && value.every(fits)
+const oneOf = (...values) => (value) => values.includes(value)
 
 const FIELDS = {
   attached: {
     session: text,
     client: text,
+    peer: text,
     key: text,
     epoch: text,
     revision: count,
-    resumed: (value) => typeof value === "boolean",
+    resumed: truth,
     received: count,
+    editable: listOf(text),
   },
   snapshot: { epoch: text, revision: count, data: isObject },
-  patch: { from: count, to: count, operations: (value) => Array.isArray(value) && value.every(isOperation) },
+  patch: { from: count, to: count, operations: listOf(isOperation) },
   answer: { number: count, value: anything },
   error: {
     number: count,
-    kind: (value) => value === "rejected" || value === "invalid" || value === "failed",
+    kind: oneOf("rejected", "invalid", "conflict", "failed"),
     text,
     incident: (value) => value === null || text(value),
+  },
+  edited: { number: count, revision: count },
+  editable: { patterns: listOf(text) },
+  presence: {
+    scope: oneOf("session", "application"),
+    complete: truth,
+    present: listOf(isPeer),
+    left: listOf(text),
   },
   closing: {
     code: count,
@@ -83,4 +101,9 @@ function isOperation(value) {
   if (!isObject(value) || !text(value.path)) return false
   if (value.op === "remove") return Object.keys(value).length === 2
   return (value.op === "add" || value.op === "replace") && Object.hasOwn(value, "value") && Object.keys(value).length === 3
+}
+
+function isPeer(value) {
+  if (!isObject(value) || Object.keys(value).length !== 3 || !text(value.id) || !isObject(value.metadata)) return false
+  return value.name === null || text(value.name)
 }

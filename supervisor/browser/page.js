@@ -1,5 +1,5 @@
 /**
- * What the page knows: how to reach its session, and whether it loaded itself anew.
+ * What the page knows: how to reach its session, what was in its document, and whether it loaded itself anew.
  */
 
 /**
@@ -16,6 +16,17 @@ export function readPage(document, location) {
   const url = new URL(websocket, location.href)
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:"
   return { session, token, url: url.href }
+}
+
+/**
+ * Reads `<script type="application/json" id="supervisor-data">{"epoch":"…","revision":17,"data":{…}}</script>`: the
+ * document as it was when the page was made.
+ *
+ * @returns {{epoch: string, revision: number, data: object} | null} null: the page doesn't carry it
+ */
+export function readFirst(document) {
+  const text = document.getElementById("supervisor-data")?.textContent
+  return text ? JSON.parse(text) : null
 }
 
 /**

@@ -38,6 +38,25 @@ export function resolve(value, tokens) {
   return value
 }
 
+/**
+ * The tokens as steps in this very tree: a number is the index in an array, which "-" at the end means the end of.
+ * Undefined if something on the way is no container, so that nobody can say what a token means.
+ *
+ * @returns {(string | number)[] | undefined}
+ */
+export function stepsTo(root, tokens) {
+  const steps = []
+  let container = root
+  for (const [depth, token] of tokens.entries()) {
+    const isEnd = token === "-" && depth === tokens.length - 1
+    if (typeof container !== "object" || container === null) return undefined
+    if (Array.isArray(container) && !isEnd && !isIndex(token)) return undefined
+    steps.push(Array.isArray(container) ? (isEnd ? container.length : Number(token)) : token)
+    container = resolve(container, [token])
+  }
+  return steps
+}
+
 /** Is the token an array index as RFC 6901, 4 spells it: no sign, no leading zero? */
 export function isIndex(token) {
   return /^(?:0|[1-9][0-9]*)$/.test(token)

@@ -20,6 +20,7 @@ export const CloseCode = Object.freeze({
   TOO_SLOW: 1013,
   PROTOCOL_ERROR: 4400,
   TOKEN_REFUSED: 4401,
+  REFUSED: 4403,
   GONE: 4404,
   NO_FIRST_FRAME: 4408,
   DESTROYED: 4410,
@@ -29,6 +30,7 @@ const STAYS_AWAY = new Map([
   [CloseCode.DONE, "The session is over."],
   [CloseCode.MESSAGE_TOO_BIG, "A message was too big for the server."],
   [CloseCode.PROTOCOL_ERROR, "The server did not understand this page."],
+  [CloseCode.REFUSED, "The application refuses this connection."],
   [CloseCode.DESTROYED, "The session was ended."],
 ])
 

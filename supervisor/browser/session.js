@@ -2,16 +2,20 @@
  * The session as an app's code sees it; `supervisor.d.ts` describes each member.
  */
 
+import { allows } from "./editable.js"
 import { Link } from "./link.js"
 import { resolve, split } from "./pointer.js"
+import { SessionPresence } from "./session_presence.js"
 
 export class Session {
   #connection
   #link
   #reportError
+  #presence
   #watchers = new Set()
   #statusCallbacks = new Set()
-  // What becomes of each send, by ticket.
+  #editableCallbacks = new Set()
+  // What becomes of each send and edit, by ticket.
   #outcomes = new Map()
 
   /**
@@ -30,10 +34,16 @@ export class Session {
     this.#reportError = environment.reportError
     const owner = { onEvents: (events) => this.#take(events), onStatus: () => this.#tellStatus(), reload }
     this.#link = new Link({ connection, url, environment, owner })
+    const call = (callback, ...args) => this.#call(callback, ...args)
+    this.#presence = new SessionPresence({ connection, call, flush: () => this.#link.flush() })
   }
 
   get id() {
     return this.#connection.session
+  }
+
+  get peer() {
+    return this.#connection.peer
   }
 
   get data() {
@@ -46,6 +56,14 @@ export class Session {
 
   get status() {
     return this.#link.status
+  }
+
+  get editable() {
+    return this.#connection.editable
+  }
+
+  get presence() {
+    return this.#presence
   }
 
   subscribe(path, callback) {
@@ -62,24 +80,59 @@ export class Session {
     return () => void this.#statusCallbacks.delete(callback)
   }
 
+  onEditable(callback) {
+    this.#editableCallbacks.add(callback)
+    this.#call(callback, this.editable)
+    return () => void this.#editableCallbacks.delete(callback)
+  }
+
+  mayEdit(path, action = "edit") {
+    return allows(this.editable, split(path), action)
+  }
+
   async send(type, fields = {}) {
-    const ticket = this.#connection.send(type, fields)
-    const outcome = new Promise((resolve, reject) => this.#outcomes.set(ticket, { resolve, reject }))
-    this.#link.flush()
-    return outcome
+    return this.#outcome(this.#connection.send(type, fields))
+  }
+
+  async edit(path, value) {
+    return this.#edit("set", path, value)
+  }
+
+  async insert(path, value) {
+    return this.#edit("insert", path, value)
+  }
+
+  async remove(path) {
+    return this.#edit("remove", path)
   }
 
   close() {
     if (this.status.state !== "ended") this.#link.stop()
   }
 
+  async #edit(op, path, value) {
+    const outcome = this.#outcome(this.#connection.edit(op, path, value), "arrived")
+    this.#tellChanges()
+    await outcome
+  }
+
+  /** @param {"answered" | "arrived"} end the event that it's all over with, if it isn't "refused" */
+  #outcome(ticket, end = "answered") {
+    const outcome = new Promise((resolve, reject) => this.#outcomes.set(ticket, { resolve, reject, end }))
+    this.#link.flush()
+    return outcome
+  }
+
   #take(events) {
     if (events.some(({ type }) => type === "changed")) this.#tellChanges()
     for (const event of events) {
+      if (event.type === "editable") for (const callback of this.#editableCallbacks) this.#call(callback, this.editable)
+      if (event.type === "presence") this.#presence.tell(event.scope)
       const outcome = this.#outcomes.get(event.ticket)
+      if (event.type === outcome?.end) outcome.resolve(event.value)
+      else if (event.type === "refused") outcome.reject(event.error)
+      else continue
       this.#outcomes.delete(event.ticket)
-      if (event.type === "answered") outcome.resolve(event.value)
-      if (event.type === "refused") outcome.reject(event.error)
     }
   }
 

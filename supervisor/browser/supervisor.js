@@ -5,13 +5,20 @@
 import { attachBanner } from "./banner.js"
 import { ClientConnection } from "./connection.js"
 import { SendError, SessionEnded } from "./errors.js"
-import { ReloadGuard, readPage } from "./page.js"
+import { ReloadGuard, readFirst, readPage } from "./page.js"
 import { Session } from "./session.js"
 // Imported so that the browser fetches all modules at once and does not find them one below the other.
+import "./carrying.js"
+import "./editable.js"
+import "./edits.js"
 import "./link.js"
 import "./messages.js"
+import "./mirror.js"
 import "./pointer.js"
+import "./presence.js"
 import "./reconnect.js"
+import "./sends.js"
+import "./session_presence.js"
 import "./tree.js"
 
 export { SendError, SessionEnded }
@@ -21,7 +28,8 @@ export async function connect(options = {}, environment = {}) {
   const { location, document } = surroundings
   const page = readPage(document, location)
   const guard = new ReloadGuard(surroundings)
-  const connection = new ClientConnection({ ...page, wasReload: guard.wasReload })
+  const first = readFirst(document)
+  const connection = new ClientConnection({ ...page, wasReload: guard.wasReload, first })
 
   let isLoadingAnew = false
   const reload = () => {
@@ -47,6 +55,8 @@ export async function connect(options = {}, environment = {}) {
       }
     })
     start()
+    // Now that whatever can fail at once has failed.
+    if (options.early === true && first !== null) resolve(session)
   })
 }
 

@@ -1,244 +1,269 @@
 /**
- * A document as a foldable tree of <details>, redrawn where it changed and nowhere else.
- *
- * Rule: a part that is identical to what was drawn is not looked into. The mirror keeps what is equal identical, so a
- * change costs as much as the path to it and its siblings, and what is closed costs nothing: its parts are not made
- * before it is opened. Elements stay as long as their key does, and so what a visitor opened stays open.
+ * A document as a foldable tree, by the ARIA authoring practices' pattern for trees: one row at a time is where the
+ * keyboard is, arrows lead from row to row, and letters to the next key that begins with them.
  */
 
-/** So many parts of one container are drawn at first, and so many more at each wish. */
-const PAGE = 200
-/** A new container is open if it is at most this deep and this large. */
-const OPEN_DEPTH = 3
-const OPEN_SIZE = 50
-/** Longer texts are cut: a page with a megabyte in one line helps nobody. Characters. */
-const LONGEST_TEXT = 2000
-/** "Open all" stops here; more rows than that are no overview. */
-const OPEN_ALL_LIMIT = 2000
+import { find } from "./search.js"
+import { Branch, moreOf, nodeOf } from "./tree_node.js"
+
+/** "Expand all" stops here; more rows than that are no overview. */
+const EXPAND_LIMIT = 2000
+/** Letters that are typed faster than this belong together. Milliseconds. */
+const TYPING = 700
+/** While a search is on, its time is at most this part of all time, however large the document is and often it changes. */
+const SEARCH_SHARE = 0.2
 
 export class TreeView {
-  #host
-  #root = null
+  /** What is searched for, as it was typed. */
+  query = ""
+  #actions
+  #root
+  #value = undefined
+  #filter = null
+  #current = null
+  #typed = { text: "", at: 0 }
+  #searchAt = 0
+  #searchTimer = null
 
-  /** @param {HTMLElement} host an empty element */
-  constructor(host) {
-    this.#host = host
+  /**
+   * @param {HTMLElement} host an empty element
+   * @param {{isEditable: (node: object) => boolean, onSelect: (node: object | null) => void, onFound: Function,
+   *   onLost: () => void, onKey: (event: KeyboardEvent, node: object) => boolean}} actions
+   *   onLost: a row with an editor in it has gone; onKey: was it for the one who is asked?
+   */
+  constructor(host, actions) {
+    this.#actions = actions
+    this.#root = new Branch(this, null)
+    this.#root.list.setAttribute("role", "tree")
+    this.#root.list.setAttribute("aria-label", "The document")
+    host.append(this.#root.list)
     host.addEventListener("keydown", (event) => this.#onKey(event))
+    host.addEventListener("click", (event) => this.#onClick(event))
+    host.addEventListener("focusin", ({ target }) => { if (target.role === "treeitem") this.#select(target) })
+  }
+
+  isEditable(node) {
+    return this.#actions.isEditable(node)
+  }
+
+  /** The row where the keyboard is, or null. */
+  get current() {
+    return nodeOf.get(this.#current) ?? null
   }
 
   /** Draws the document; a part that changed since the last time flashes. */
   show(value) {
-    if (this.#root === null) {
-      this.#root = new Branch(null, 0)
-      this.#host.append(this.#root.list)
-      this.#root.isOpen = true
-    }
-    this.#root.show(value)
+    const flashes = this.#value !== undefined
+    this.#value = value
+    if (this.query !== "" && !this.#mayFind()) return
+    this.#draw(flashes)
   }
 
-  openAll() {
-    // Breadth first, so that a document which is too large for it is open evenly.
+  /** Shows only what has this text in a key or a value, and the way to it; all of it for an empty text. */
+  search(text) {
+    this.query = text
+    this.#searchAt = 0
+    if (this.#value !== undefined) this.#draw(false)
+  }
+
+  /** Says anew what can be edited. */
+  mark() {
+    for (const node of this.#root.nodes.values()) node.mark({ below: true })
+    this.#actions.onSelect(this.current)
+  }
+
+  expandAll() {
+    // Breadth first, so that a document which is too large for it is unfolded evenly.
     const queue = [this.#root]
-    for (let count = 0; queue.length > 0 && count < OPEN_ALL_LIMIT; ) {
-      const branch = queue.shift()
-      branch?.open()
-      for (const node of branch?.nodes.values() ?? []) {
+    for (let count = 0; queue.length > 0 && count < EXPAND_LIMIT; ) {
+      for (const node of queue.shift().nodes.values()) {
         count++
-        if (node.branch) queue.push(node.branch)
+        node.isOpen = true
+        if (node.branch !== null) queue.push(node.branch)
       }
     }
   }
 
-  closeAll() {
-    for (const details of this.#host.querySelectorAll("details")) details.open = false
+  collapseAll() {
+    for (const node of this.#root.nodes.values()) collapse(node)
   }
 
-  /** Arrow keys as in a tree: up and down between what can be opened, right opens, left closes or goes one up. */
-  #onKey(event) {
-    const summary = event.target.closest?.("summary")
-    if (!summary || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return
-    const details = summary.parentElement
-    // checkVisibility: what is inside a closed <details> is no stop.
-    const stops = () => [...this.#host.querySelectorAll("summary")].filter((stop) => stop.checkVisibility())
-    const moves = {
-      ArrowDown: () => { const all = stops(); return all[all.indexOf(summary) + 1] },
-      ArrowUp: () => { const all = stops(); return all[all.indexOf(summary) - 1] },
-      ArrowRight: () => { details.open = true },
-      ArrowLeft: () => {
-        if (!details.open) return details.parentElement.closest("details")?.firstElementChild
-        details.open = false
-      },
-    }
-    if (!Object.hasOwn(moves, event.key)) return
-    event.preventDefault()
-    moves[event.key]()?.focus()
-  }
-}
-
-/** The parts of one container. */
-class Branch {
-  list = element("ul")
-  /** By key. @type {Map<string, Node>} */
-  nodes = new Map()
-  isOpen = false
-  #details
-  #depth
-  #value
-  #drawn = undefined
-  #limit = PAGE
-  #more = null
-
-  /** @param {HTMLDetailsElement | null} details null: the document itself, which is always open */
-  constructor(details, depth) {
-    this.#details = details
-    this.#depth = depth
-    details?.addEventListener("toggle", () => {
-      this.isOpen = details.open
-      this.#draw(false)
-    })
+  focus() {
+    this.#current?.focus()
   }
 
-  open() {
-    if (this.#details !== null) this.#details.open = true
-    this.isOpen = true
-    this.#draw(false)
-  }
-
-  show(value) {
-    this.#value = value
-    this.#draw(this.#drawn !== undefined)
+  /** For the rows: this element is about to go, or to be hidden; the keyboard must not go with it. */
+  leaving(going) {
+    if (going.role === "treeitem" && going.querySelector(".editor") !== null) this.#actions.onLost()
+    if (this.#current === null || !going.contains(this.#current)) return
+    const hadFocus = going.contains(document.activeElement)
+    // Within the list that is folded: the row that it belongs to. Else whatever is next to the row that goes.
+    const next = going.role === "treeitem"
+      ? going.nextElementSibling ?? going.previousElementSibling ?? parentOf(going)
+      : parentOf(going)
+    this.#select(next)
+    if (hadFocus) next?.focus()
   }
 
   #draw(flashes) {
-    if (!this.isOpen || this.#value === this.#drawn) return
-    this.#drawn = this.#value
-    const keys = Object.keys(this.#value)
-    const shown = new Set(keys.slice(0, this.#limit))
-    for (const [key, node] of this.nodes) {
-      if (shown.has(key)) continue
-      node.item.remove()
-      this.nodes.delete(key)
+    if (this.query === "") {
+      this.#filter = null
+      this.#actions.onFound(null)
+    } else {
+      const began = performance.now()
+      const found = find(this.#value, this.query)
+      this.#searchAt = performance.now() + (performance.now() - began) / SEARCH_SHARE
+      this.#filter = found.filter
+      this.#actions.onFound(found)
     }
-    let before = null
-    for (const key of shown) {
-      let node = this.nodes.get(key)
-      if (node === undefined) {
-        node = new Node(key, this.#depth)
-        this.nodes.set(key, node)
+    this.#root.show(this.#value, { filter: this.#filter, flashes })
+    if (this.#current?.isConnected !== true) this.#rest(this.#root.list.firstElementChild)
+    else if (flashes) this.#actions.onSelect(this.current)
+  }
+
+  /** May the search be done again now? If not, it is done as soon as it may. */
+  #mayFind() {
+    const wait = this.#searchAt - performance.now()
+    if (wait <= 0) return true
+    this.#searchTimer ??= setTimeout(() => {
+      this.#searchTimer = null
+      this.#draw(true)
+    }, wait)
+    return false
+  }
+
+  /** The keyboard comes in here, but isn't here yet. */
+  #rest(item) {
+    if (this.#current !== null) this.#current.tabIndex = -1
+    this.#current = item
+    if (item !== null) item.tabIndex = 0
+  }
+
+  #select(item) {
+    this.#current?.setAttribute("aria-selected", "false")
+    this.#rest(item)
+    item?.setAttribute("aria-selected", "true")
+    this.#actions.onSelect(this.current)
+  }
+
+  #onClick(event) {
+    const item = event.target.closest("[role=treeitem]")
+    // What is clicked inside of an editor is the editor's.
+    if (item === null || event.target.closest(".editor") !== null) return
+    const node = nodeOf.get(item)
+    item.focus({ preventScroll: true })
+    if (node === undefined) this.#more(item)
+    else if (node.branch !== null && node.row.contains(event.target)) node.isOpen = !node.isOpen
+  }
+
+  #onKey(event) {
+    const item = event.target
+    if (item.role !== "treeitem" || event.altKey) return
+    const node = nodeOf.get(item)
+    if (node !== undefined && this.#actions.onKey(event, node)) {
+      event.preventDefault()
+    } else if (!event.ctrlKey && !event.metaKey && (this.#move(event, item, node) || this.#jump(event.key, item))) {
+      event.preventDefault()
+    }
+  }
+
+  #move({ key, shiftKey }, item, node) {
+    if (shiftKey) return false
+    const moves = {
+      ArrowDown: () => after(item),
+      ArrowUp: () => before(item),
+      ArrowRight: () => {
+        if (node === undefined || node.branch === null) return null
+        if (node.isOpen) return node.branch.list.firstElementChild
+        node.isOpen = true
+        return null
+      },
+      ArrowLeft: () => {
+        if (node === undefined || node.branch === null || !node.isOpen) return parentOf(item)
+        node.isOpen = false
+        return null
+      },
+      Home: () => this.#root.list.firstElementChild,
+      End: () => lastIn(this.#root.list.lastElementChild),
+      Enter: () => this.#toggle(item, node),
+      " ": () => this.#toggle(item, node),
+    }
+    if (!Object.hasOwn(moves, key)) return false
+    this.#typed.text = ""
+    moves[key]()?.focus()
+    return true
+  }
+
+  #toggle(item, node) {
+    if (node === undefined) this.#more(item)
+    else node.isOpen = !node.isOpen
+    return null
+  }
+
+  #more(item) {
+    // The first of those that come takes the place of the row that offered them.
+    const last = item.previousElementSibling
+    moreOf.get(item).showMore()
+    ;(last?.nextElementSibling ?? last)?.focus()
+  }
+
+  /** To the next row whose key begins with what was typed; "*" unfolds all rows of this list. */
+  #jump(key, item) {
+    if (key.length !== 1) return false
+    if (key === "*") {
+      for (const sibling of item.parentElement.children) {
+        const node = nodeOf.get(sibling)
+        if (node !== undefined) node.isOpen = true
       }
-      node.show(this.#value[key], flashes)
-      // Moved only when it isn't in its place: moving an element ends its animations and takes the focus from it.
-      const place = before === null ? this.list.firstElementChild : before.nextElementSibling
-      if (place !== node.item) this.list.insertBefore(node.item, place)
-      before = node.item
+      return true
     }
-    this.#offerMore(keys.length)
-    this.list.classList.toggle("empty", keys.length === 0)
-    this.list.classList.toggle("array", Array.isArray(this.#value))
-  }
-
-  #offerMore(total) {
-    if (total <= this.#limit) {
-      this.#more?.remove()
-      this.#more = null
-      return
-    }
-    if (this.#more === null) {
-      this.#more = element("li", "more")
-      const button = element("button")
-      button.type = "button"
-      button.addEventListener("click", () => {
-        this.#limit += PAGE
-        this.#drawn = undefined
-        this.#draw(false)
-      })
-      this.#more.append(button)
-    }
-    this.#more.firstChild.textContent = `Show more (${(total - this.#limit).toLocaleString()} left)`
-    this.list.append(this.#more)
-  }
-}
-
-/** One part: a key with a plain value, or with a branch of its own. */
-class Node {
-  item = element("li")
-  /** @type {Branch | null} */
-  branch = null
-  #depth
-  #key = element("span", "key")
-  #text = element("span", "value")
-  #details = null
-  #value = undefined
-  #flash = false
-
-  constructor(key, depth) {
-    this.#key.textContent = key
-    this.#depth = depth
-  }
-
-  show(value, flashes) {
-    if (Object.is(value, this.#value) && this.item.firstChild !== null) return
-    if (isContainer(value)) this.#showContainer(value)
-    else this.#showPlain(value)
-    this.#value = value
-    if (flashes) this.#flashOnce(this.branch === null ? this.#text : this.#details.firstElementChild)
-  }
-
-  #showPlain(value) {
-    if (this.branch !== null || this.item.firstChild === null) {
-      this.branch = null
-      this.#details = null
-      this.item.replaceChildren(this.#key, " ", this.#text)
-    }
-    this.#text.textContent = typeof value === "string" ? readable(value) : String(value)
-    this.item.className = "leaf"
-    this.#text.className = `value ${value === null ? "null" : typeof value}`
-    this.#flash = false
-  }
-
-  #showContainer(value) {
-    const size = Object.keys(value).length
-    if (this.branch === null) {
-      this.#details = element("details")
-      const summary = element("summary")
-      this.#text.className = "size"
-      summary.append(this.#key, " ", this.#text)
-      this.branch = new Branch(this.#details, this.#depth + 1)
-      this.#details.append(summary, this.branch.list)
-      this.item.className = ""
-      this.item.replaceChildren(this.#details)
-      if (this.#depth < OPEN_DEPTH && size > 0 && size <= OPEN_SIZE) {
-        this.#details.open = true
-        this.branch.isOpen = true
+    const now = performance.now()
+    const text = (now - this.#typed.at < TYPING ? this.#typed.text : "") + key.toLowerCase()
+    this.#typed = { text, at: now }
+    let at = text.length === 1 ? after(item) : item
+    for (let isAround = false; ; at = after(at)) {
+      if (at === null) {
+        if (isAround) return true
+        isAround = true
+        at = this.#root.list.firstElementChild
       }
+      if (nodeOf.get(at)?.key.toLowerCase().startsWith(text)) break
     }
-    const noun = Array.isArray(value) ? ["item", "items"] : ["entry", "entries"]
-    this.#text.textContent = `${size.toLocaleString()} ${noun[size === 1 ? 0 : 1]}`
-    this.branch.show(value)
-  }
-
-  #flashOnce(target) {
-    // An open branch says nothing itself: its changed part does.
-    if (this.branch !== null && this.branch.isOpen) return
-    // Two classes with equal animations, in turn: setting the same one again would not start it again.
-    this.#flash = !target.classList.contains("flash-a")
-    target.classList.toggle("flash-a", this.#flash)
-    target.classList.toggle("flash-b", !this.#flash)
+    at.focus()
+    return true
   }
 }
 
-function readable(text) {
-  const part = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text
-  // As JSON spells it, so that line breaks and the like are seen.
-  return JSON.stringify(part).slice(1, -1).replaceAll('\\"', '"')
+function collapse(node) {
+  for (const below of node.branch?.nodes.values() ?? []) collapse(below)
+  node.isOpen = false
 }
 
-function isContainer(value) {
-  return typeof value === "object" && value !== null
+function parentOf(item) {
+  return item.parentElement?.closest("[role=treeitem]") ?? null
 }
 
-function element(name, className = "") {
-  const made = document.createElement(name)
-  if (className) made.className = className
-  return made
+function firstBelow(item) {
+  const list = item.lastElementChild
+  return list?.localName === "ul" && !list.hidden ? list.firstElementChild : null
 }
+
+/** The next row as it is seen, or null. */
+function after(item) {
+  const below = firstBelow(item)
+  if (below !== null) return below
+  for (let at = item; at !== null; at = parentOf(at)) if (at.nextElementSibling !== null) return at.nextElementSibling
+  return null
+}
+
+function before(item) {
+  return item.previousElementSibling === null ? parentOf(item) : lastIn(item.previousElementSibling)
+}
+
+function lastIn(item) {
+  for (let at = item; ; ) {
+    if (firstBelow(at) === null) return at
+    at = at.lastElementChild.lastElementChild
+  }
+}
+

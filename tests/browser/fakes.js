@@ -22,7 +22,10 @@ export class FakeBrowser {
     this.document = Object.assign(new EventTarget(), {
       visibilityState: "visible",
       meta: { session: "s-1", token: "t-1", websocket: "/prefix/ticker/-/websocket" },
+      // The document for the first paint, as the page has it. @type {{epoch: string, revision: number, data: object}}
+      data: null,
       querySelector: () => this.document.meta && { content: JSON.stringify(this.document.meta) },
+      getElementById: () => this.document.data && { textContent: JSON.stringify(this.document.data) },
     })
     this.WebSocket = class extends FakeWebSocket {
       constructor(url) {
@@ -109,16 +112,22 @@ class FakeWebSocket {
   }
 
   /** Opens, attaches and brings a snapshot. */
-  goLive(data = {}, { revision = 0, epoch = "e-1", client = "c-1", received = 0 } = {}) {
-    this.open()
-    this.receive({ type: "attached", session: "s-1", client, key: "k-1", epoch, revision, resumed: false, received })
+  goLive(data = {}, { revision = 0, epoch = "e-1", ...fields } = {}) {
+    this.attach({ resumed: false, revision, epoch, ...fields })
     this.receive({ type: "snapshot", epoch, revision, data })
   }
 
   /** Opens and resumes where the client was. */
-  resume({ revision = 0, epoch = "e-1", client = "c-1", received = 0 } = {}) {
+  resume(fields = {}) {
+    this.attach({ resumed: true, ...fields })
+  }
+
+  attach(fields) {
     this.open()
-    this.receive({ type: "attached", session: "s-1", client, key: "k-1", epoch, revision, resumed: true, received })
+    this.receive({
+      type: "attached", session: "s-1", client: "c-1", peer: "p-1", key: "k-1", epoch: "e-1", revision: 0, received: 0,
+      editable: [], ...fields,
+    })
   }
 
   patch(from, ...operations) {

@@ -26,6 +26,21 @@ test("a session has the declared members and no others", () => {
   assert.deepEqual(names.sort(), members("Session"))
 })
 
+test("a presence and a peer have the declared members and no others", async () => {
+  const browser = new FakeBrowser()
+  const connecting = module.connect({ banner: false }, browser)
+  browser.socket.goLive()
+  const { presence } = await connecting
+  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(presence)).filter((name) => !["constructor", "tell"].includes(name))
+  assert.deepEqual(names.sort(), members("Presence"))
+  let peers
+  presence.watch((told) => { peers = told })
+  const present = [{ id: "p-1", name: null, metadata: {} }]
+  browser.socket.receive({ type: "presence", scope: "session", complete: true, present, left: [] })
+  assert.deepEqual(Object.keys(peers[0]).sort(), members("Peer"))
+  assert(Object.isFrozen(peers) && Object.isFrozen(peers[0]))
+})
+
 test("a status has the declared members and no others", async () => {
   const browser = new FakeBrowser()
   const connecting = module.connect({ banner: false }, browser)

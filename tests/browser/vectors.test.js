@@ -4,9 +4,11 @@ import assert from "node:assert/strict"
 import { readFileSync, readdirSync } from "node:fs"
 import { test } from "node:test"
 
+import { carried, carriedOperation } from "../../supervisor/browser/carrying.js"
 import { ClientConnection } from "../../supervisor/browser/connection.js"
 import { SendError } from "../../supervisor/browser/errors.js"
 import { ProtocolError } from "../../supervisor/browser/messages.js"
+import { join, split } from "../../supervisor/browser/pointer.js"
 
 const folder = new URL("../vectors/", import.meta.url)
 // The least and the greatest jitter: every vector must hold for both.
@@ -14,8 +16,18 @@ const randoms = [0, 0.999999]
 
 for (const file of readdirSync(folder).filter((name) => name.endsWith(".json")).sort()) {
   for (const vector of JSON.parse(readFileSync(new URL(file, folder), "utf8"))) {
-    test(`${file}: ${vector.name}`, () => randoms.forEach((random) => play(vector, random)))
+    const run = file === "carried.json" ? carry : () => randoms.forEach((random) => play(vector, random))
+    test(`${file}: ${vector.name}`, () => run(vector))
   }
+}
+
+function carry({ edit, operation, expect_edit, expect_operation }) {
+  const path = split(operation.path)
+  const before = JSON.stringify(edit)
+  assert.deepEqual(carried(edit, { ...operation, path })?.path ?? null, expect_edit)
+  const after = carriedOperation({ ...operation, path }, edit)
+  assert.deepEqual(after && { ...after, path: join(after.path) }, expect_operation === null ? null : { ...operation, path: expect_operation })
+  assert.equal(JSON.stringify(edit), before, "nothing is changed in its place")
 }
 
 function play(vector, random) {
@@ -30,9 +42,9 @@ function play(vector, random) {
       if (event.type === "refused") settled[names.get(event.ticket)] = { error: event.error }
     }
   }
-  const send = (name, fields, as) => {
+  const send = (take, as) => {
     try {
-      names.set(connection.send(name, fields), as)
+      names.set(take(), as)
     } catch (error) {
       assert(error instanceof SendError, String(error))
       settled[as] = { error }
@@ -48,8 +60,15 @@ function play(vector, random) {
       if (step.expect === "protocol error") assert.throws(() => connection.receive(frame), ProtocolError, where)
       else settle(connection.receive(frame))
     } else if (step.do === "send") {
-      if (step.times === undefined) send(step.name, step.fields, step.as)
-      else for (let time = 1; time <= step.times; time++) send(step.name, step.fields, `${step.as}${time}`)
+      const take = () => connection.send(step.name, step.fields)
+      if (step.times === undefined) send(take, step.as)
+      else for (let time = 1; time <= step.times; time++) send(take, `${step.as}${time}`)
+    } else if (step.do === "edit") {
+      send(() => connection.edit(step.op, step.path, step.value), step.as)
+    } else if (step.do === "watch") {
+      connection.presence.watch(step.scope)
+    } else if (step.do === "present") {
+      connection.presence.set(step.metadata)
     } else if (step.do === "lost") {
       const { decision, events } = connection.closed(step.code, step.reason ?? "", { random })
       settle(events)
@@ -77,6 +96,10 @@ function play(vector, random) {
     expect_data: (expected) => assert.deepEqual(JSON.parse(JSON.stringify(connection.data ?? null)), expected),
     expect_epoch: (expected) => assert.equal(connection.epoch, expected),
     expect_session: (expected) => assert.equal(connection.session, expected),
+    expect_peer: (expected) => assert.equal(connection.peer, expected),
+    expect_presence: (expected) => {
+      for (const [scope, peers] of Object.entries(expected)) assert.deepEqual(connection.presence.peers(scope), peers)
+    },
     expect_revision: (expected) => assert.equal(connection.revision, expected),
     expect_status: (expected) => assert.equal(connection.status, expected),
   }
