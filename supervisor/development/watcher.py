@@ -1,0 +1,91 @@
+"""Watching directories for changed files, by watchfiles in a thread: the only module that knows it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import trio
+
+from supervisor.errors import ApplicationError
+
+QUIET = 100
+"""Milliseconds without a change after which changes are told: an editor's several writes are one change."""
+LONGEST = 1_000
+"""Milliseconds after which they are told though more come."""
+MISSING_PAUSE = 0.5
+"""Seconds between two looks for a directory that is gone: a version control system may just be replacing it."""
+
+
+def check_watchfiles() -> None:
+    """Raise `ApplicationError` unless the package is there."""
+    try:
+        import watchfiles  # noqa: F401
+    except ImportError:
+        raise ApplicationError(
+            "development mode needs the package watchfiles; install it with: pip install 'session-supervisor[dev]'"
+        ) from None
+
+
+async def watch(directories: Collection[Path], *, recursive: bool, tell: Callable[[set[Path]], None]) -> None:
+    """Tell of files that were changed, made or deleted in these directories, until it is cancelled.
+
+    Whole directories, and not their files: editors write a new file and rename it over the old one, which takes the
+    watch on a file with it. What editors and Python itself leave behind (backups, `__pycache__`, `.git`) isn't told.
+    A directory that is gone is looked for until it is back; then all of it counts as changed.
+    """
+    while True:
+        gone = [directory for directory in directories if not directory.is_dir()]
+        there = [directory for directory in directories if directory not in gone]
+        async with trio.open_nursery() as nursery:
+            if there:
+                nursery.start_soon(_watch, there, recursive, tell, nursery.cancel_scope)
+            if gone:
+                nursery.start_soon(_wait_for, gone, nursery.cancel_scope)
+        back = [directory for directory in gone if directory.is_dir()]
+        if back:
+            tell({file for directory in back for file in _files_in(directory, recursive=recursive)})
+
+
+async def _watch(
+    directories: Collection[Path], recursive: bool, tell: Callable[[set[Path]], None], done: trio.CancelScope
+) -> None:
+    from watchfiles import awatch  # not above: the package is optional
+
+    # Its thread can't be cancelled; it looks at this between two waits for quiet.
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_set_when_cancelled, stop)
+        changes = awatch(*directories, recursive=recursive, step=QUIET, debounce=LONGEST, stop_event=stop)
+        async with contextlib.aclosing(changes):
+            try:
+                async for changed in changes:
+                    files = {Path(path) for _, path in changed}
+                    replaced = [directory for directory in directories if directory in files]
+                    for directory in replaced:  # the system watches the one that is gone, also if another is there
+                        files |= _files_in(directory, recursive=recursive)
+                    tell(files)
+                    if replaced:
+                        break
+            except FileNotFoundError:  # gone between two looks
+                pass
+        nursery.cancel_scope.cancel()
+    done.cancel()
+
+
+async def _set_when_cancelled(event: trio.Event) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        event.set()
+
+
+async def _wait_for(directories: Collection[Path], done: trio.CancelScope) -> None:
+    while not any(directory.is_dir() for directory in directories):  # noqa: ASYNC110 (nobody would tell of it)
+        await trio.sleep(MISSING_PAUSE)
+    done.cancel()
+
+
+def _files_in(directory: Path, *, recursive: bool) -> set[Path]:
+    return {path for path in (directory.rglob("*") if recursive else directory.glob("*")) if path.is_file()}

@@ -1,0 +1,146 @@
+"""Watching real directories: this alone needs real time, and waits for what it is told and never for a while."""
+
+import functools
+import shutil
+import sys
+
+import pytest
+import trio
+
+from supervisor.development import watcher
+from supervisor.development.watcher import check_watchfiles, watch
+from supervisor.errors import ApplicationError
+
+
+class Told:
+    """Collects the files that were told."""
+
+    def __init__(self):
+        self.files = set()
+        self._more = trio.Event()
+
+    def __call__(self, files):
+        self.files |= files
+        self._more.set()
+        self._more = trio.Event()
+
+    async def until(self, *files):
+        with trio.fail_after(10):
+            while not self.files.issuperset(files):
+                await self._more.wait()
+        self.files.clear()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path.resolve() / "app"
+    (folder / "deep").mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+async def told(nursery):
+    """Begin to watch: `await told(folder)`; returns when what changes from now on is told."""
+
+    async def start(*folders, recursive=True):
+        told = Told()
+        nursery.start_soon(functools.partial(watch, folders, recursive=recursive, tell=told))
+        for folder in folders:  # nobody says when the system has begun to watch: so ask it until it answers
+            with trio.fail_after(10):
+                while folder.is_dir() and folder / "begun" not in told.files:
+                    (folder / "begun").touch()
+                    (folder / "begun").write_text(str(trio.current_time()))
+                    with trio.move_on_after(0.3):
+                        await told._more.wait()
+        told.files.clear()
+        return told
+
+    return start
+
+
+async def test_files_that_are_made_changed_moved_and_removed_are_told(folder, told):
+    seen = await told(folder)
+    (folder / "main.py").write_text("1")
+    await seen.until(folder / "main.py")
+    (folder / "deep" / "feed.py").write_text("1")
+    await seen.until(folder / "deep" / "feed.py")
+    (folder / "new.py").write_text("2")
+    (folder / "new.py").rename(folder / "main.py")  # as editors save
+    await seen.until(folder / "main.py")
+    (folder / "main.py").write_text("3")
+    await seen.until(folder / "main.py")
+    (folder / "main.py").unlink()
+    await seen.until(folder / "main.py")
+
+
+async def test_directories_below_are_left_out_if_they_are_not_wanted(folder, told):
+    seen = await told(folder, recursive=False)
+    (folder / "deep" / "feed.py").write_text("1")
+    (folder / "main.py").write_text("1")
+    with trio.fail_after(10):
+        while folder / "main.py" not in seen.files:
+            await seen._more.wait()
+    assert folder / "deep" / "feed.py" not in seen.files
+
+
+async def test_what_python_and_editors_leave_behind_is_not_told(folder, told):
+    seen = await told(folder)
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "main.cpython-311.pyc").write_text("1")
+    (folder / ".main.py.swp").write_text("1")
+    (folder / "main.py~").write_text("1")
+    (folder / "main.py").write_text("1")
+    with trio.fail_after(10):
+        while folder / "main.py" not in seen.files:
+            await seen._more.wait()
+    assert seen.files - {folder / "begun"} == {folder / "main.py"}
+
+
+async def test_a_directory_that_was_replaced_is_watched_again(folder, told):
+    """A version control system may take it away and make it anew; the system goes on watching the one that is gone."""
+    other = folder.parent / "other"
+    other.mkdir()
+    seen = await told(folder, other)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "main.py").write_text("1")
+    await seen.until(folder / "main.py")
+    with trio.fail_after(10):  # watched anew at an unknown moment
+        while folder / "later.py" not in seen.files:
+            (folder / "later.py").write_text(str(trio.current_time()))
+            with trio.move_on_after(0.3):
+                await seen._more.wait()
+    (other / "main.py").write_text("1")
+    await seen.until(other / "main.py")
+
+
+async def test_a_directory_that_is_gone_is_waited_for(folder, told, monkeypatch):
+    monkeypatch.setattr(watcher, "MISSING_PAUSE", 0.01)
+    other = folder.parent / "other"
+    other.mkdir()
+    shutil.rmtree(folder)
+    seen = await told(folder, other)
+    (other / "main.py").write_text("1")
+    await seen.until(other / "main.py")
+    (folder.parent / "made").mkdir()
+    (folder.parent / "made" / "main.py").write_text("1")
+    (folder.parent / "made").rename(folder)
+    await seen.until(folder / "main.py")
+
+
+async def test_it_ends_soon_when_it_is_cancelled_and_leaves_no_thread_at_work(folder):
+    with trio.fail_after(2):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(functools.partial(watch, [folder], recursive=True, tell=lambda files: None))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+
+
+def test_without_the_package_there_is_one_sentence(monkeypatch):
+    check_watchfiles()
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    with pytest.raises(
+        ApplicationError, match=r"needs the package watchfiles; .*pip install 'session-supervisor\[dev\]'"
+    ):
+        check_watchfiles()
