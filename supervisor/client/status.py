@@ -1,0 +1,67 @@
+"""What a client says of its connection, and the sentence for each way in which one ends. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal, final
+
+import attrs
+
+from supervisor.protocol.codes import CloseCode
+
+State = Literal["connecting", "live", "reconnecting", "ended"]
+"""`connecting`: it was not live yet. `live`: the data follow the document. `reconnecting`: it was live, and comes back
+by itself; the data are what was true before. `ended`: it stays as it is."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class ClientStatus:
+    """Where a client is in its life."""
+
+    state: State = "connecting"
+    reason: str = ""
+    """A sentence or two for people; empty while all is well."""
+    code: int | None = None
+    """The close code that led here; None if nothing was closed, and after `ClientSession.aclose()`."""
+    retry_at: float | None = None
+    """When the next attempt is due, by trio's clock; None if none is waiting for its time."""
+    sessions: int = 1
+    """How many sessions this client has had: it rises when the page was loaded anew, which gave another one."""
+
+
+# The words of the browser's client, but that a program loads a page without showing it.
+_SENTENCES = {
+    CloseCode.DONE: "The session is over.",
+    CloseCode.MESSAGE_TOO_BIG: "A message was too big.",
+    CloseCode.PROTOCOL_ERROR: "The server did not understand this client.",
+    CloseCode.DESTROYED: "The session was ended.",
+    CloseCode.TOKEN_REFUSED: "The token of the page is too old.",
+    CloseCode.REFUSED: "The app does not let this client in.",
+    CloseCode.GONE: "The session does not exist any more.",
+    CloseCode.RESTARTING: "The server is restarting.",
+    CloseCode.TOO_SLOW: "The connection was too slow.",
+}
+_SAY_IT_THEMSELVES = (
+    CloseCode.DONE,
+    CloseCode.MESSAGE_TOO_BIG,
+    CloseCode.PROTOCOL_ERROR,
+    CloseCode.DESTROYED,
+    CloseCode.REFUSED,
+)
+"""The codes whose reason was written for people."""
+
+
+def sentence(code: int, reason: str, problem: str = "") -> str:
+    """What to tell people of a close.
+
+    Args:
+        code: the close code
+        reason: what the server gave as its reason
+        problem: what went wrong, if this client knows
+
+    """
+    if code in _SAY_IT_THEMSELVES and reason:
+        return reason
+    if code in _SENTENCES and not (problem and code == CloseCode.PROTOCOL_ERROR):
+        return _SENTENCES[CloseCode(code)]
+    return f"{problem}." if problem else "The connection was lost."

@@ -1,0 +1,236 @@
+"""Coming back, staying away, and loading the page anew."""
+
+import itertools
+
+import pytest
+import trio
+import trio.testing
+
+from supervisor.client import SendUnknown, SendUnsent, SessionEnded
+from supervisor.client.websocket import SILENCE
+from tests.client.conftest import answer, page
+
+
+async def until_state(session, *states):
+    async for status in session.statuses():
+        if status.state in states:
+            return status
+    raise AssertionError
+
+
+async def test_a_lost_connection_is_resumed(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        await line.patch(0, ("replace", "/n", 1))
+        await session.until(lambda data: data["n"] == 1)
+        await line.cut()
+        status = await until_state(session, "reconnecting")
+        assert (status.code, status.retry_at) == (1006, pytest.approx(trio.current_time() + 0.5))
+        assert status.reason.endswith(".")
+        line = await scripted.accept()
+        assert await line.receive() == {
+            "type": "resume",
+            "session": "s-1",
+            "key": "k-1",
+            "client": "c-1",
+            "epoch": "e-1",
+            "revision": 1,
+            "confirmed": 0,
+        }
+        await line.attached(resumed=True, revision=2)
+        await line.patch(1, ("replace", "/n", 2))
+        assert await session.until(lambda data: data["n"] == 2) == {"n": 2}
+        assert session.status.state == "live"
+        assert session.status.retry_at is None
+
+
+async def test_delays_grow_while_the_server_is_away(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        scripted.fails = OSError("all is dark")
+        await line.cut()
+        await trio.sleep(100)
+        assert session.status.state == "reconnecting"
+        assert session.status.reason == "server.example can't be reached: all is dark."
+        times = scripted.opened[2:]
+        between = [round(later - earlier, 6) for earlier, later in itertools.pairwise(times)]
+        assert between[:7] == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+        scripted.fails = None
+        line, _ = await scripted.live(resumed=True)
+        await until_state(session, "live")
+        await line.cut()
+        await until_state(session, "reconnecting")
+        assert session.status.retry_at == pytest.approx(trio.current_time() + 0.5)
+
+
+async def test_random_spreads_the_delays(connected, scripted, autojump_clock):
+    async with connected(random=lambda: 0.0) as (session, line):
+        await line.cut()
+        status = await until_state(session, "reconnecting")
+        assert status.retry_at == pytest.approx(trio.current_time() + 0.25)
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(1.7, 1.7), (1e9, 3600.0)])
+async def test_a_server_that_restarts_says_when_to_come_back(connected, scripted, autojump_clock, asked, waited):
+    async with connected() as (session, line):
+        await line.close(1012, "restarting", announced=True, retry_after=asked)
+        status = await until_state(session, "reconnecting")
+        assert (status.code, status.reason) == (1012, "The server is restarting.")
+        assert status.retry_at == pytest.approx(trio.current_time() + waited, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "said"),
+    [
+        (1000, "", "The session is over."),
+        (4410, "The evening is over.", "The evening is over."),
+        (4403, "Ask Ada.", "Ask Ada."),
+        (4400, "", "The server did not understand this client."),
+    ],
+)
+async def test_a_no_is_the_end(connected, scripted, autojump_clock, code, reason, said):
+    async with connected() as (session, line):
+        await line.close(code, reason, announced=True)
+        ended = await session.wait_ended()
+        assert (ended.code, ended.reason, str(ended)) == (code, said, said)
+        assert session.data == {"n": 0}
+        with pytest.raises(SendUnsent, match=said):
+            await session.send("Watch")
+        assert len(scripted.opened) == 2
+
+
+async def test_a_server_that_breaks_the_rules_is_asked_for_a_snapshot(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        await line.send("rubbish")
+        line = await scripted.accept()
+        assert (await line.receive())["revision"] == -1
+        assert session.data == {"n": 0}
+        assert session.status.reason.startswith("server.example breaks the rules of the wire: ")
+        await line.attached(data={"n": 5}, revision=5)
+        await session.until(lambda data: data == {"n": 5})
+
+
+async def test_silence_is_a_lost_connection(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        began = trio.current_time()
+        line.fall_silent()
+        status = await until_state(session, "reconnecting")
+        assert trio.current_time() - began == pytest.approx(SILENCE, abs=0.1)
+        assert status.reason == "server.example: nothing was heard for 60 s."
+
+
+@pytest.mark.parametrize("code", [4401, 4404])
+async def test_where_the_session_is_gone_the_page_is_loaded_again(connected, scripted, autojump_clock, code):
+    async with connected() as (session, line):
+        changes = session.changes()
+        await anext(changes)
+        assert session.status.sessions == 1
+        scripted.pages = [answer(body=page(session="s-2", token="t-2"))]
+        await line.close(code, announced=True)
+        line = await scripted.accept()
+        assert session.data == {"n": 0}
+        assert await line.receive() == {"type": "attach", "token": "t-2"}
+        await line.attached(session="s-2", data={"n": 9}, epoch="e-2", client="c-2")
+        change = await anext(changes)
+        assert (change.is_new_session, change.data, change.revision) == (True, {"n": 9}, 0)
+        assert (session.id, session.status.state, session.status.sessions) == ("s-2", "live", 2)
+
+
+async def test_a_new_session_that_is_gone_at_once_is_the_end(connected, scripted, autojump_clock):
+    """One page after the other for ever would be one session after the other on the server."""
+    async with connected() as (session, line):
+        await line.close(4404, announced=True)
+        line = await scripted.accept()
+        await line.receive()
+        await line.close(4404, announced=True)
+        assert (await session.wait_ended()).code == 4404
+        assert len(scripted.asked) == 2
+
+
+async def test_a_page_that_is_refused_is_the_end(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        scripted.pages = [answer(403, "<h1>No entry</h1>")]
+        await line.close(4404, announced=True)
+        ended = await session.wait_ended()
+        assert ended.code == 4404
+        assert ended.reason == (
+            "The session does not exist any more. http://server.example/app answers with status 403: No entry."
+        )
+
+
+async def test_a_server_that_has_no_page_yet_is_waited_for(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        scripted.pages = [
+            answer(503, "<h1>Busy</h1>", retry_after="20"),
+            answer(502),
+            b"",
+            None,
+            answer(body=page(session="s-2", token="t-2")),
+        ]
+        began = trio.current_time()
+        await line.close(4404, announced=True)
+        status = await until_state(session, "reconnecting")
+        while status.retry_at is None:
+            status = await anext_status(session, status)
+        assert status.reason.endswith("answers with status 503: Busy.")
+        assert status.retry_at == pytest.approx(began + 20, abs=0.1)
+        line = await scripted.accept()
+        assert trio.current_time() - began == pytest.approx(20 + 1 + 2 + (20 + 4), abs=0.1)
+        await line.receive()
+        await line.attached(session="s-2")
+        assert (await until_state(session, "live")).sessions == 2
+
+
+async def anext_status(session, last):
+    async for status in session.statuses():
+        if status != last:
+            return status
+    raise AssertionError
+
+
+async def test_nothing_is_loaded_again_without_leave(connected, scripted, autojump_clock):
+    async with connected(follow_reload=False) as (session, line):
+        await line.close(4404, announced=True)
+        assert (await session.wait_ended()).reason == "The session does not exist any more."
+        assert len(scripted.asked) == 1
+
+
+async def test_leaving_while_the_page_is_loaded_takes_no_time(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        scripted.pages = [None]  # never answered
+        await line.close(4404, announced=True)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(scripted.asked) == 2
+        began = trio.current_time()
+    assert trio.current_time() == began
+    assert session.status.state == "ended"
+
+
+async def test_leaving_while_waiting_takes_no_time(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        await line.cut()
+        await until_state(session, "reconnecting")
+        began = trio.current_time()
+    assert trio.current_time() == began
+    assert session.status.reason == "This client has left."
+
+
+@pytest.mark.parametrize("way", ["live", "announced", "broken"])
+async def test_leaving_settles_what_has_no_answer(connected, scripted, nursery, autojump_clock, way):
+    outcomes = []
+
+    async def send(session):
+        with pytest.raises(SendUnknown) as caught:
+            await session.send("Watch")
+        outcomes.append(caught.value.kind)
+
+    async with connected() as (session, line):
+        nursery.start_soon(send, session)
+        await line.receive()
+        if way == "announced":
+            await line.send(type="closing", code=1012, reason="restarting", retry_after=None)
+        elif way == "broken":
+            await line.send("rubbish")
+        await trio.testing.wait_all_tasks_blocked()
+    await trio.testing.wait_all_tasks_blocked()
+    assert outcomes == ["unknown"]
+    with pytest.raises(SessionEnded, match="This client has left"):
+        await session.until(lambda data: False)
