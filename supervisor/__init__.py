@@ -27,12 +27,17 @@ from supervisor.errors import SessionGone as SessionGone
 from supervisor.errors import SessionRefused as SessionRefused
 from supervisor.errors import SupervisorError as SupervisorError
 from supervisor.errors import Unawaited as Unawaited
+from supervisor.identity import KeyRing as KeyRing
 from supervisor.instruments import Incident as Incident
 from supervisor.instruments import Instruments as Instruments
 from supervisor.server import Server as Server
 from supervisor.server import ServerOptions as ServerOptions
+from supervisor.session.changes import Change as Change
 from supervisor.session.connection import ConnectionContext as ConnectionContext
 from supervisor.session.context import Document as Document
 from supervisor.session.context import SessionContext as SessionContext
+from supervisor.session.editing import Edit as Edit
 from supervisor.session.receivers import receives as receives
 from supervisor.session.request import Request as Request
+from supervisor.transport.head import HttpLimits as HttpLimits
+from supervisor.transport.websocket import WebSocketOptions as WebSocketOptions

@@ -7,12 +7,18 @@ sessions with their hooks, unload); last go the timers, which all of them use. O
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import random
 import secrets
 import socket
+import ssl
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from types import TracebackType
 from typing import Any, final
 
 import attrs
@@ -22,28 +28,37 @@ from supervisor.actor.base import Runtime
 from supervisor.actor.guard import unwrap
 from supervisor.actor.unawaited import watch_unawaited
 from supervisor.application.actor import ApplicationActor
+from supervisor.application.context import ApplicationContext
 from supervisor.application.handlers import Application
+from supervisor.application.loading import load_application
 from supervisor.application.options import ApplicationOptions
+from supervisor.development.reloader import Places, Reloader, Watch
+from supervisor.development.watcher import check_watchfiles, watch
 from supervisor.errors import ApplicationError, Unawaited
 from supervisor.identity import Entropy, KeyRing, new_id
 from supervisor.instruments import Incident, Instruments
 from supervisor.protocol.fields import ClientMessages
 from supervisor.session.actor import SessionActor
+from supervisor.transport.address import Address
+from supervisor.transport.admission import Admission
 from supervisor.transport.bridge import Upgrade, serve_http
+from supervisor.transport.conversation import Door
+from supervisor.transport.development import Development, RememberingInstruments
 from supervisor.transport.draining import Draining
-from supervisor.transport.head import Head, HttpLimits, Refusal
-from supervisor.transport.listener import accept_connections
-from supervisor.transport.origin import Origins, parse_allowed
+from supervisor.transport.forwarded import Caller, TrustedProxies
+from supervisor.transport.head import Head, HttpLimits
+from supervisor.transport.listener import accept_connections, find_peer
+from supervisor.transport.origin import Origins, frame_source
 from supervisor.transport.pages import Pages
+from supervisor.transport.presence import PresenceRoom
 from supervisor.transport.requests import read_request
-from supervisor.transport.web import SessionIds, Site, make_web_app
-from supervisor.transport.websocket import Door, WebSocketConnection, WebSocketOptions
+from supervisor.transport.site import SessionIds, Site
+from supervisor.transport.web import make_web_app
+from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
 from supervisor.transport.wire import SessionWire
 
 SHOWN_CHARACTERS = 8
 """How much of a generated session id logs show: enough to tell sessions apart, far too little to attach with."""
-SHOWN_NAME = 300
-"""How much of a refused Host or Origin logs show; a name has at most 253 characters (RFC 1035, 2.3.4)."""
 
 
 @final
@@ -52,40 +67,109 @@ class ServerOptions:
     """What can be set for a server; times in seconds."""
 
     application: ApplicationOptions = attrs.field(factory=ApplicationOptions)
+    """Limits and deadlines of each application."""
     http: HttpLimits = attrs.field(factory=HttpLimits)
+    """Limits of each HTTP connection."""
     websocket: WebSocketOptions = attrs.field(factory=WebSocketOptions)
+    """Limits of each websocket."""
     prefix: str = ""
     """Put before every path: empty, or with a slash at its beginning and none at its end."""
     allow_origins: tuple[str, ...] = ()
     """Names that this server is reached by, beside IP literals, localhost and the machine's own name."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Proxies whose X-Forwarded-For, -Host and -Proto count: IP addresses, networks, and the word `unix`."""
+    allow_embedding: tuple[str, ...] = ()
+    """Origins whose pages may show ours in a frame, beside our own."""
     session_ids: SessionIds = "generated"
+    """Whose ids visitors may name: `generated`, only those that this server made; `any`, whatever `?session=` gives;
+    `external-signed`, only those that somebody signed with one of the keys."""
     token_max_age: float = 300.0
-    """How long a page may wait before it attaches for the first time."""
+    """Seconds that a page may wait before it attaches for the first time."""
     shutdown_timeout: float = 20.0
-    """How long a shutdown may take."""
+    """Seconds that a shutdown may take, hooks included."""
+    dev: bool = False
+    """For development on one machine: changed code is loaded anew, and error pages show tracebacks. Connections from
+    other machines are refused. It needs the package watchfiles."""
     keys: KeyRing | None = None
-    """What tokens are signed with; None for a key that is made anew at each start."""
+    """What tokens and ids are signed with; None for a key that is made anew at each start."""
 
 
 @final
 class Server:
-    """Applications on one port. `serve` is its life; `stop` begins its end."""
+    """Applications on one port, once. `async with` is its life inside of a program of yours.
+
+        async with Server(["chat.py"], port=8080) as server:
+            print(server.urls["chat"])
+            await trio.sleep_forever()
+
+    Entering it returns when all applications have loaded and connections are accepted. Leaving it shuts down as
+    SIGTERM does to `serve`: connections end, destroyed and unload hooks run, all within
+    `ServerOptions.shutdown_timeout`, also if the block raises. If the block is cancelled, connections are cut and the
+    hooks still run within that time. If the server fails, the block is cancelled and the failure raised. Signals,
+    logging and the garbage collector stay the program's own.
+
+    Who has listeners already awaits `serve` instead; `stop` begins the end of both.
+
+    Args:
+        applications: one or several, each an `Application`, or what `load_application` takes; loaded here.
+        options: what can be set beside the address.
+        host: a name or an address of this machine to listen on; None for all its addresses.
+        port: the port to listen on; 0 for any free one.
+        unix_socket: the path of a Unix socket, to listen on in place of host and port.
+        ssl_context: for TLS; one that `ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)` made, with a certificate.
+        listeners: what to listen on instead of all these; taken over, and closed in the end.
+        instruments: what is told of all that happens; without it, failures and refused connections are logged by
+            Python's `logging`, under the name "supervisor".
+        entropy: where keys and ids come from; for tests.
+        wall_clock: what the ages of tokens are counted by; for tests.
+        watch: what tells of changed files with `ServerOptions.dev`; for tests.
+
+    Raises:
+        ApplicationError: an application isn't there, fails while it is loaded, or can't be served; or, from entering,
+            a load hook failed, or the address can't be had. Nothing is left running then.
+    """
 
     def __init__(
         self,
-        applications: Iterable[Application],
+        applications: Iterable[Application | str | PathLike[str]] | Application | str | PathLike[str],
         *,
         options: ServerOptions | None = None,
+        host: str | None = "127.0.0.1",
+        port: int = 5006,
+        unix_socket: str | PathLike[str] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        listeners: Sequence[trio.abc.Listener[Any]] | None = None,
         instruments: Instruments | None = None,
         entropy: Entropy = secrets.token_bytes,
         wall_clock: Callable[[], float] = time.time,
+        watch: Watch = watch,
     ) -> None:
         self.options = options or ServerOptions()
-        self.runtime = Runtime(instruments=instruments or Instruments())
+        """What it was made with."""
+        self.urls: dict[str, str] = {}
+        """Where each application is served, by its name. Empty before entering, and for a Unix socket."""
+        self._address = Address(host=host, port=port, unix_socket=unix_socket, ssl_context=ssl_context)
+        self._listeners = listeners
+        self._embedded: contextlib.AbstractAsyncContextManager[None] | None = None
+        self._has_served = False
         self._entropy = entropy
         self._wall_clock = wall_clock
+        if self.options.session_ids == "external-signed" and self.options.keys is None:
+            raise ValueError("with session_ids='external-signed' a server needs the keys that ids are signed with")
         self._keys = self.options.keys or KeyRing((entropy(32),))
-        self._origins = Origins(self.options.allow_origins, machine=socket.gethostname())
+        told = instruments or _LoggedFailures()
+        self._development: Development | None = None
+        self._reloader: Reloader | None = None
+        if self.options.dev:
+            check_watchfiles()
+            if not self._address.is_local or self.options.trusted_proxies:
+                raise ValueError(
+                    "with dev=True a server is for its own machine: host 127.0.0.1, and no trusted_proxies"
+                )
+            self._development = Development(boot=self._new_id())
+            told = RememberingInstruments(told, self._development)
+        self.runtime = Runtime(instruments=told)
+        self._proxies = TrustedProxies(self.options.trusted_proxies)
         self._draining = Draining()
         self._stop = trio.Event()
         self._stopped = trio.Event()
@@ -94,18 +178,41 @@ class Server:
         self.applications: dict[str, ApplicationActor] = {}
         """The applications by their names, in the order in which they were given."""
         self._doors: dict[bytes, Door] = {}
+        names = (*self.options.allow_origins, *self._address.allowed_names)
+        self._admission = Admission(
+            Origins(names, machine=socket.gethostname()),
+            websockets=self._doors,
+            local_only=self.options.dev,
+            tell=self._refused,
+        )
+        if isinstance(applications, (Application, str, PathLike)):
+            applications = [applications]
         for application in applications:
-            self._add(application)
+            self._add(application if isinstance(application, Application) else load_application(fspath(application)))
         if not self.applications:
             raise ValueError("a server needs at least one application")
+        if self._development is not None:
+            for name, actor in self.applications.items():
+                source = actor.definition.source
+                self._development.add(name, root=Path() if source is None else source.root)
+            self._reloader = self._make_reloader(self._development, watch)
+        embedders = [frame_source(origin) for origin in self.options.allow_embedding]
         site = Site(
             applications=self.applications,
-            pages=Pages(prefix=self.options.prefix, new_nonce=self._new_id),
+            pages=Pages(
+                prefix=self.options.prefix,
+                new_nonce=self._new_id,
+                names=list(self.applications),
+                embedders=embedders,
+            ),
             prefix=self.options.prefix,
             session_ids=self.options.session_ids,
             new_session_id=self._new_id,
+            read_signed_id=lambda signed: self._keys.read_id(signed, now=self._wall_clock()),
             sign=self._sign,
             health=lambda: "draining" if self._draining.begun else "ok",
+            report=self._report,
+            development=self._development,
         )
         self._web_app = make_web_app(site)
 
@@ -113,10 +220,17 @@ class Server:
         name = application.name
         if name in self.applications:
             raise ApplicationError(f"two applications are named {name!r}; rename one of them")
+        self._install(application)
+
+    @staticmethod
+    def _check(application: Application) -> ClientMessages:
         try:
-            messages = ClientMessages(application.receivers.from_client)
+            return ClientMessages(application.receivers.from_client)
         except TypeError as error:
-            raise ApplicationError(f"application {name!r}: {error}") from error
+            raise ApplicationError(f"application {application.name!r}: {error}") from error
+
+    def _install(self, application: Application) -> ApplicationActor:
+        messages, name = self._check(application), application.name
         actor = ApplicationActor(
             application,
             runtime=self.runtime,
@@ -132,9 +246,64 @@ class Server:
             check_token=lambda token: self._check_token(actor, token),
             new_connection_id=self._new_id,
             random=random.random,
+            presence=PresenceRoom("application", self.runtime.timers),
+        )
+        return actor
+
+    def _make_reloader(self, development: Development, watch: Watch) -> Reloader:
+        return Reloader(
+            Places(applications=self.applications, check=self._check, install=self._install),
+            development,
+            instruments=self.runtime.instruments,
+            new_incident_id=lambda: self._entropy(4).hex(),
+            shutdown_timeout=self.options.shutdown_timeout,
+            watch=watch,
         )
 
     # Its life.
+
+    @property
+    def contexts(self) -> dict[str, ApplicationContext]:
+        """The applications by name, as their hooks meet them: what the program around a server reaches sessions by."""
+        return {name: actor.context for name, actor in self.applications.items()}
+
+    async def __aenter__(self) -> Server:
+        self._embedded = self._embed()
+        await self._embedded.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        assert self._embedded is not None
+        return await self._embedded.__aexit__(kind, error, traceback)
+
+    @contextlib.asynccontextmanager
+    async def _embed(self) -> AsyncIterator[None]:
+        """The nursery around a block. What is raised is the block's or the server's own exception; a group if both."""
+        failures: list[BaseException] = []
+        try:
+            async with trio.open_nursery() as nursery:
+                listeners = self._listeners
+                if listeners is None:
+                    listeners = await self._address.listen()
+                    url = self._address.url(listeners)
+                    if url is not None:
+                        self.urls = {name: f"{url}{self.options.prefix}/{name}" for name in self.applications}
+                await nursery.start(self.serve, listeners)
+                try:
+                    yield
+                except (trio.Cancelled, GeneratorExit):
+                    raise
+                except BaseException as error:  # it must not cancel the nursery: hooks and clients are owed an end
+                    failures.append(error)
+                self.stop()
+        except BaseExceptionGroup as group:
+            failures.append(unwrap(group))
+        if len(failures) > 1:
+            raise BaseExceptionGroup("a block and the server around it failed", failures)
+        if failures:  # raised here and not above, where it would lose its own cause
+            raise failures[0]
 
     async def serve(
         self,
@@ -149,7 +318,11 @@ class Server:
 
         Raises:
             ApplicationError: an application can't be loaded; the others were unloaded again.
+            RuntimeError: it has served already.
         """
+        if self._has_served:
+            raise RuntimeError("a server serves once; make another one of the same applications")
+        self._has_served = True
         failure: BaseException | None = None
         try:
             with watch_unawaited(self._coroutine_dropped):
@@ -189,6 +362,8 @@ class Server:
             async with trio.open_nursery() as accepting:
                 for listener in listeners:
                     accepting.start_soon(self._accept, listener, connections)
+                if self._reloader is not None:
+                    accepting.start_soon(self._reloader.run, applications)
                 task_status.started()
                 await self._stop.wait()
                 accepting.cancel_scope.cancel()
@@ -204,6 +379,8 @@ class Server:
 
     def _begin_end(self) -> None:
         self._draining.begin()
+        if self._development is not None:
+            self._development.end()
         self._end_by = min(self._end_by, trio.current_time() + self.options.shutdown_timeout)
         for application in self.applications.values():
             application.stop(deadline=self._end_by)
@@ -230,49 +407,37 @@ class Server:
 
         When the connection becomes a websocket this returns: its tasks belong to the application's nursery then.
         """
+        peer = find_peer(stream)
+
+        def identify(head: Head) -> Caller:
+            return self._proxies.find_caller(peer, head.headers)
+
         upgrade = None
         try:
             upgrade = await serve_http(
                 stream,
                 self._web_app,
-                check=self._check,
+                check=lambda head: self._admission.check(head, peer, identify(head)),
+                identify=identify,
                 on_error=self._connection_failed,
                 draining=self._draining,
                 limits=self.options.http,
             )
         finally:
-            if upgrade is None or not self._open_websocket(upgrade, stream):
+            if upgrade is None or not self._open_websocket(upgrade, identify(upgrade.head)):
                 with trio.CancelScope(shield=True):
                     await trio.aclose_forcefully(stream)
 
-    def _open_websocket(self, upgrade: Upgrade, stream: trio.abc.Stream) -> bool:
+    def _open_websocket(self, upgrade: Upgrade, caller: Caller) -> bool:
         """Hand a connection over to its application; False if that has ended meanwhile."""
         door = self._doors[upgrade.head.target.partition(b"?")[0]]
         nursery = door.application.connection_nursery
         if nursery is None or self._draining.begun:
             return False
-        request = read_request(upgrade.head.target, upgrade.head.headers, remote_address=_remote_address(stream))
+        request = read_request(upgrade.head.target, upgrade.head.headers, remote_address=caller.address)
         connection = WebSocketConnection(upgrade.stream, request, door, self.options.websocket)
         nursery.start_soon(connection.run, name=f"websocket of {door.application.application}")
         return True
-
-    def _check(self, head: Head) -> Refusal | None:
-        """Turn away what doesn't belong here; see `transport.origin`."""
-        host = (head.get(b"host") or b"").decode("latin-1")
-        if not self._origins.accepts_host(host):
-            self._refused(f"the host {_shown(host)} is none of ours{_advice(host)}")
-            return Refusal(status=421, text="This server does not answer to the name that you called it by.")
-        if not head.asks_for_websocket:
-            return None
-        if head.target.partition(b"?")[0] not in self._doors:
-            return Refusal(status=404, text="There is no websocket at this address.")
-        origin = head.get(b"origin")
-        if origin is not None:
-            shown = origin.decode("latin-1")
-            if not self._origins.accepts_origin(shown, host=host):
-                self._refused(f"the origin {_shown(shown)} is not {_shown(host)}{_advice(shown)}")
-                return Refusal(status=403, text="Pages of this origin may not connect to this server.")
-        return None
 
     def _refused(self, reason: str) -> None:
         self.runtime.instruments.connection_refused(application="-", reason=reason)
@@ -283,9 +448,10 @@ class Server:
     def _connection_failed(self, error: BaseException) -> None:
         self._report("connection", unwrap(error))
 
-    def _report(self, what: str, error: BaseException) -> None:
+    def _report(self, what: str, error: BaseException) -> str:
         incident = Incident(id=self._entropy(4).hex(), application="-", session="-", what=what, error=error)
         self.runtime.instruments.failed(incident)
+        return incident.id
 
     # Its sessions.
 
@@ -315,26 +481,18 @@ class Server:
         return f"<Server {', '.join(self.applications)}>"
 
 
-def _remote_address(stream: trio.abc.Stream) -> str | None:
-    """The peer's IP address; None where there is none, and once the peer is gone."""
-    if not isinstance(stream, trio.SocketStream):
-        return None
-    try:
-        peer = stream.socket.getpeername()
-    except OSError:
-        return None
-    return peer[0] if isinstance(peer, tuple) else None
+@final
+class _LoggedFailures(Instruments):
+    """What a server tells that was given no instruments: nothing that went wrong may pass unseen."""
 
+    def __init__(self) -> None:
+        self._log = logging.getLogger("supervisor")
 
-def _shown(text: str) -> str:
-    """A header's value for a log line: quoted, and no longer than a name can be."""
-    return repr(text if len(text) <= SHOWN_NAME else text[: SHOWN_NAME - 1] + "…")
+    def failed(self, incident: Incident) -> None:
+        """See `Instruments.failed`."""
+        place = f"application {incident.application}, session {incident.session}, incident {incident.id}"
+        self._log.error("%s failed (%s)", incident.what, place, exc_info=incident.error)
 
-
-def _advice(name: str) -> str:
-    """The option that would allow a name, if one can."""
-    try:
-        parse_allowed(name)
-    except ValueError:
-        return ""
-    return f"; --allow-origin {name} would allow it"
+    def connection_refused(self, *, application: str, reason: str) -> None:
+        """See `Instruments.connection_refused`."""
+        self._log.warning("connection refused: %s", reason)

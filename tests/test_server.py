@@ -11,11 +11,13 @@ from supervisor.application.options import ApplicationOptions
 from supervisor.errors import ApplicationError
 from supervisor.identity import KeyRing
 from supervisor.instruments import Instruments
-from supervisor.server import SHOWN_NAME, Server, ServerOptions, _remote_address
+from supervisor.server import Server, ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.testing.harness import Incidents, RunningApp
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
+from supervisor.transport.admission import SHOWN_NAME
+from supervisor.transport.listener import find_peer
 from supervisor.transport.websocket import WebSocketOptions
 
 MACHINE = socket.gethostname()
@@ -232,6 +234,22 @@ async def test_pages_may_be_asked_for_from_anywhere(serve):
     """A link on another site leads here; what it must not do is to open a websocket."""
     run = await serve()
     assert await run.ask(b"Host: localhost", b"Origin: http://evil.example") == 200
+
+
+async def test_pages_may_be_framed_by_those_who_were_named(serve):
+    for options, sources in (
+        ({}, ""),
+        ({"allow_embedding": ("https://a.example", "b.example:8443")}, " https://a.example b.example:8443"),
+    ):
+        run = await serve(**options)
+        for target in ("/app", "/nowhere"):
+            policy = (await run.get(target)).headers["content-security-policy"]
+            assert policy.endswith(f"frame-ancestors 'self'{sources}")
+
+
+def test_a_wrong_embedder_is_refused():
+    with pytest.raises(ValueError, match="is no origin"):
+        Server([app_of()], options=ServerOptions(allow_embedding=("*",)))
 
 
 async def test_a_refusal_names_the_option_that_would_allow_it(serve):
@@ -587,9 +605,9 @@ async def test_a_peer_that_is_gone_has_no_address():
     ours, theirs = socket.socketpair()
     stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     theirs.close()
-    assert _remote_address(stream) is None
+    assert find_peer(stream).address is None
     stream.socket.close()
-    assert _remote_address(stream) is None
+    assert find_peer(stream).address is None
 
 
 async def test_what_an_asgi_app_raises_is_an_incident(serve, monkeypatch):
@@ -601,7 +619,7 @@ async def test_what_an_asgi_app_raises_is_an_incident(serve, monkeypatch):
     monkeypatch.setattr(run.server.applications["app"], "open_session", broken)
     assert (await run.get()).status == 500
     [incident] = run.log.incidents
-    assert (incident.what, incident.application, incident.session) == ("connection", "-", "-")
+    assert (incident.what, incident.application, incident.session) == ("page", "-", "-")
     assert len(incident.id) == 8
 
 
@@ -663,3 +681,63 @@ async def test_a_stop_while_applications_load_counts_at_once(nursery, autojump_c
         await run.server.wait_stopped()
     assert [name for name, _ in hooks if name.endswith("begins")] == ["one-load begins"]
     assert [incident.what for incident in log.incidents] == ["on_application_load"]
+
+
+# Proxies.
+
+
+async def ask_through_proxy(trusted, **headers):
+    """What a page's session sees, and whether it was let in, from a peer at 127.0.0.1."""
+    server = Server([app_of()], options=ServerOptions(trusted_proxies=trusted, allow_origins=("example.org",)))
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve, listeners)
+        stream = await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+        sent = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        answer = await get(stream, "/app", headers=sent)
+        requests = [session.request for session in server.applications["app"].snapshot()]
+        server.stop()
+    return answer.status, [request.remote_address for request in requests]
+
+
+async def test_a_trusted_proxy_tells_who_the_visitor_is():
+    headers = {"X_Forwarded_For": "198.51.100.66, 203.0.113.9", "X_Forwarded_Host": "example.org"}
+    assert await ask_through_proxy(("127.0.0.1",), **headers) == (200, ["203.0.113.9"])
+    assert await ask_through_proxy((), **headers) == (200, ["127.0.0.1"])
+
+
+async def test_the_host_that_a_trusted_proxy_tells_must_be_ours():
+    assert await ask_through_proxy(("127.0.0.1",), X_Forwarded_Host="evil.example") == (421, [])
+    assert await ask_through_proxy((), X_Forwarded_Host="evil.example") == (200, ["127.0.0.1"])
+
+
+@pytest.mark.parametrize(
+    ("trusted", "origin", "status"),
+    [
+        (("127.0.0.0/8",), "https://192.0.2.1", 101),
+        (("127.0.0.0/8",), "http://192.0.2.1", 403),
+        (("127.0.0.0/8",), "https://192.0.2.2", 403),
+        ((), "https://192.0.2.1", 403),
+    ],
+)
+async def test_the_origin_of_a_websocket_is_compared_with_what_a_trusted_proxy_tells(nursery, trusted, origin, status):
+    server = Server([app_of()], options=ServerOptions(trusted_proxies=trusted))
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    await nursery.start(server.serve, listeners)
+    stream = await trio.open_tcp_stream(*listeners[0].socket.getsockname())
+    lines = (
+        *("GET /app/-/websocket HTTP/1.1", "Host: inside", "Upgrade: websocket", "Connection: Upgrade"),
+        *("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", f"Origin: {origin}"),
+        *("X-Forwarded-Host: 192.0.2.1", "X-Forwarded-Proto: https"),
+    )
+    head = "\r\n".join(lines).replace("Host: inside", "Host: localhost", 1)
+    await stream.send_all(f"{head}\r\n\r\n".encode())
+    assert int((await stream.receive_some()).split()[1]) == status
+    await stream.aclose()
+    server.stop()
+    await server.wait_stopped()
+
+
+def test_what_is_no_proxy_is_refused_when_the_server_is_made():
+    with pytest.raises(ValueError, match="is no address of a proxy"):
+        Server([app_of()], options=ServerOptions(trusted_proxies=("proxy.example",)))

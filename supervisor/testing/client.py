@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any, final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, final
 
 import trio
 import trio_websocket
@@ -14,6 +14,7 @@ from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.codes import CloseCode
 from supervisor.protocol.events import Status
+from supervisor.protocol.messages import Peer, Scope
 
 UNTIL = 60.0
 """Seconds, usually virtual, that `until` waits: far beyond every deadline that a test's answer could wait for."""
@@ -29,13 +30,16 @@ LOST = (1006, "")
 
 
 class SendFailed(SupervisorError):
-    """A send was not done: `kind` is rejected, invalid, failed, unknown or unsent; the text is for people."""
+    """A send or an edit was not done: `kind` says why, and the text is for people."""
 
     def __init__(self, refused: events.Refused) -> None:
         super().__init__(refused.text)
         self.kind = refused.kind
+        """`rejected`, `invalid`, `conflict`, `failed`, `unknown` or `unsent`, as in a page."""
         self.text = refused.text
+        """What a page would show."""
         self.incident = refused.incident
+        """Of a failure: the id that the log has too; else None."""
 
 
 @final
@@ -43,10 +47,16 @@ class Client:
     """One client of one session. It follows reconnects by itself; get one by `TestSession.connect()`."""
 
     def __init__(
-        self, open_stream: Callable[[], Awaitable[trio.abc.Stream]], path: str, protocol: ClientConnection
+        self,
+        open_stream: Callable[[], Awaitable[trio.abc.Stream]],
+        path: str,
+        protocol: ClientConnection,
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._open_stream = open_stream
         self._path = path
+        self._headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
         self._protocol = protocol
         self._random = random.Random(0)  # noqa: S311 (jitter of delays, the same in every run)
         # Set by `close`.
@@ -67,8 +77,13 @@ class Client:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The mirror of the document."""
+        """What a page would show: the mirror of the document, with this client's pending edits on top."""
         return self._protocol.data
+
+    @property
+    def editable(self) -> tuple[str, ...]:
+        """What clients may edit, as patterns."""
+        return self._protocol.editable
 
     @property
     def revision(self) -> int:
@@ -94,6 +109,50 @@ class Client:
             return
         raise AssertionError(f"not within {timeout:g} s; the last data: {self.data!r}")
 
+    @property
+    def peer(self) -> str | None:
+        """What others call this client; None before it was attached."""
+        return self._protocol.peer
+
+    @property
+    def presence(self) -> dict[Scope, Mapping[str, Peer]]:
+        """Who is there, by scope and id, as far as it was told: `client.presence["session"][client.peer].name`.
+
+        Nobody is in a scope that this client doesn't watch.
+        """
+        return {scope: self._protocol.peers(scope) for scope in ("session", "application")}
+
+    async def watch(self, scope: Scope = "session") -> None:
+        """Ask who is there from now on. It doesn't wait for the answer: `until_present` does."""
+        self._protocol.watch(scope)
+        await self._write_out()
+
+    async def present(self, metadata: Mapping[str, Any]) -> None:
+        """Say something of this client to those who watch."""
+        self._protocol.present(metadata)
+        await self._write_out()
+
+    async def until_present(
+        self,
+        predicate: Callable[[Mapping[str, Peer]], object],
+        *,
+        scope: Scope = "session",
+        timeout: float = UNTIL,
+    ) -> None:
+        """Wait until `predicate(peers)` is true of those who are there, by id; begins to watch if need be.
+
+        Raises:
+            AssertionError: it did not come true within `timeout` seconds, or the client ended; shows who was there.
+        """
+        await self.watch(scope)
+        with trio.move_on_after(timeout):
+            while not predicate(self._protocol.peers(scope)):
+                if self.ended is not None:
+                    raise AssertionError(f"the client ended ({self.ended}); there were {self.presence[scope]!r}")
+                await self._changed.wait()
+            return
+        raise AssertionError(f"not within {timeout:g} s; there were {self.presence[scope]!r}")
+
     async def until_ended(self, *, timeout: float = UNTIL) -> events.Ended | events.Reload:
         """Wait until the client stays away; returns why."""
         with trio.fail_after(timeout):
@@ -108,7 +167,35 @@ class Client:
             SendFailed: it was rejected, invalid, or failed; or its fate can't be known.
             AssertionError: no answer came within 600 seconds.
         """
-        ticket = self._protocol.send(name, fields)
+        return await self._outcome(self._protocol.send(name, fields), name)
+
+    async def edit(self, path: str, value: Any) -> None:
+        """Set a key or an index of the document, and wait until the server has done so; `data` shows it at once.
+
+        The path is a JSON Pointer. What waits for a connection meanwhile is done after it.
+
+        Raises:
+            SendFailed: it was rejected, is a conflict with another change, or failed; or its fate can't be known.
+            PatchError: it doesn't fit what is shown.
+            AssertionError: no answer came within 600 seconds.
+        """
+        await self._edit("set", path, value)
+
+    async def insert(self, path: str, value: Any) -> None:
+        """Put an item into a list, before the index that ends the path, or at the end with `-`. Else as `edit()`."""
+        await self._edit("insert", path, value)
+
+    async def remove(self, path: str) -> None:
+        """Take a key or an item out. Else as `edit()`."""
+        await self._edit("remove", path)
+
+    async def _edit(self, op: Literal["set", "insert", "remove"], path: str, value: Any = None) -> None:
+        ticket = self._protocol.edit(op, path, value)
+        self._notify()
+        await self._outcome(ticket, f"{op} of {path}")
+
+    async def _outcome(self, ticket: int, what: str) -> Any:
+        """Write what is to be written, and wait for the answer to what was sent."""
         await self._write_out()
         with trio.move_on_after(ANSWER):
             while ticket not in self._outcomes:
@@ -116,7 +203,7 @@ class Client:
                     raise AssertionError(f"the client ended before the answer: {self.ended}")
                 await self._changed.wait()
         if ticket not in self._outcomes:
-            raise AssertionError(f"no answer to {name} within {ANSWER:g} s; {self!r}")
+            raise AssertionError(f"no answer to {what} within {ANSWER:g} s; {self!r}")
         outcome = self._outcomes.pop(ticket)
         if isinstance(outcome, events.Refused):
             raise SendFailed(outcome)
@@ -189,7 +276,9 @@ class Client:
         any_stream: Any = stream
         socket: trio_websocket.WebSocketConnection | None = None
         with trio.move_on_after(HANDSHAKE):
-            socket = await trio_websocket.wrap_client_stream(nursery, any_stream, "localhost", self._path)
+            socket = await trio_websocket.wrap_client_stream(
+                nursery, any_stream, "localhost", self._path, extra_headers=self._headers
+            )
         if socket is None:
             return LOST
         self._socket = socket

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from os import PathLike, fspath
 from types import SimpleNamespace
 from typing import Any, final
-from urllib.parse import quote
+from urllib.parse import urlencode
 
 import trio
 
@@ -38,8 +38,11 @@ class PageRefused(SupervisorError):
     def __init__(self, answer: Answer) -> None:
         super().__init__(f"the page was answered with status {answer.status}")
         self.status = answer.status
+        """The answer's status, such as 403."""
         self.text = answer.text
+        """The page that was served instead, as text."""
         self.headers = answer.headers
+        """The answer's headers, by lower-case name."""
 
 
 @final
@@ -48,17 +51,20 @@ class TestSession:
 
     __test__ = False  # for pytest: no class of tests
 
-    def __init__(self, app: RunningApp, page: Answer, nursery: trio.Nursery) -> None:
+    def __init__(self, app: RunningApp, page: Answer, nursery: trio.Nursery, headers: Mapping[str, str]) -> None:
         found = _META.search(page.text)
         assert found is not None, "the page has no <meta name=supervisor>"
         meta: Mapping[str, str] = json.loads(html.unescape(found.group(1)))
         self.page = page
         """The page that was served."""
         self.id = meta["session"]
+        """The session's id."""
         self._token = meta["token"]
         self._path = meta["websocket"]
         self._app = app
         self._nursery = nursery
+        # Those of the page's request, which a browser sends with its websocket too, or a proxy for it.
+        self._headers = headers
 
     @property
     def context(self) -> SessionContext:
@@ -80,7 +86,8 @@ class TestSession:
 
     def client(self) -> Client:
         """A client that begins to connect; nothing is waited for."""
-        client = Client(self._app.listener.connect, self._path, ClientConnection(token=self._token, session=self.id))
+        protocol = ClientConnection(token=self._token, session=self.id)
+        client = Client(self._app.listener.connect, self._path, protocol, headers=self._headers)
         self._nursery.start_soon(client.run, name=f"client of session {self.id}")
         return client
 
@@ -93,8 +100,11 @@ class RunningApp:
         self, server: Server, actor: ApplicationActor, listener: MemoryListener, nursery: trio.Nursery, seen: Incidents
     ) -> None:
         self.server = server
+        """The server that runs it."""
         self.actor = actor
+        """The application's actor: our inside, for the kit's own tests."""
         self.listener = listener
+        """Where connections are made without a port: `await app.listener.connect()` gives a client's stream."""
         self._nursery = nursery
         self._seen = seen
 
@@ -136,8 +146,11 @@ class RunningApp:
         id: str | None = None,
         headers: Mapping[str, str] | None = None,
         cookies: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> TestSession:
-        """Open the app's page, which makes a session (or joins the one with this id).
+        """Open the app's page, which makes a session, or joins the one with this id; `query` has further arguments.
+
+        Its clients send the same headers and cookies when they connect, as a browser does.
 
         Raises:
             PageRefused: the page was not served.
@@ -145,11 +158,12 @@ class RunningApp:
         sent = dict(headers or {})
         if cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        query = "" if id is None else f"?session={quote(id)}"
-        page = await self.get(f"{self.server.options.prefix}/{self.actor.application}{query}", headers=sent)
+        arguments = {**({} if id is None else {"session": id}), **(query or {})}
+        asked = f"?{urlencode(arguments)}" if arguments else ""
+        page = await self.get(f"{self.server.options.prefix}/{self.actor.application}{asked}", headers=sent)
         if page.status != 200:
             raise PageRefused(page)
-        return TestSession(self, page, self._nursery)
+        return TestSession(self, page, self._nursery, sent)
 
 
 @final
@@ -184,18 +198,19 @@ async def supervise(app: App, *, options: ServerOptions | None = None) -> AsyncI
     """
     seen = Incidents()
     failure: BaseException | None = None
-    server = Server([_application(app)], options=options, instruments=seen, wall_clock=trio.current_time)
     listener = MemoryListener()
+    server = Server(
+        _application(app), options=options, listeners=[listener], instruments=seen, wall_clock=trio.current_time
+    )
     try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(server.serve, [listener])
-            async with trio.open_nursery() as clients:
-                (actor,) = server.applications.values()
-                yield RunningApp(server, actor, listener, clients, seen)
-                clients.cancel_scope.cancel()
-            server.stop()
-    except BaseExceptionGroup as group:  # a test reads its own exception, not the nurseries around it
-        failure = unwrap(group)
+        async with server, trio.open_nursery() as clients:
+            (actor,) = server.applications.values()
+            yield RunningApp(server, actor, listener, clients, seen)
+            clients.cancel_scope.cancel()
+    except (trio.Cancelled, GeneratorExit):
+        raise
+    except BaseException as error:  # a test reads its own exception, not the nursery around it
+        failure = unwrap(error)
     if failure is not None:  # raised here and not above, where it would lose its own cause
         for incident in seen.incidents:
             failure.add_note(f"{_where(incident)} failed meanwhile: {incident.error!r}")

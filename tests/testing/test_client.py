@@ -346,3 +346,19 @@ async def test_a_server_that_breaks_the_rules_is_left_and_tried_again(session):
     await trio.sleep(1)
     assert client.status == "live"
     assert [event for event in client.received if isinstance(event, events.Attached)][-1].resumed is False
+
+
+async def test_a_client_watches_who_is_there(supervise):
+    async with supervise(modify_document) as app:
+        session = await app.new_session()
+        client = session.client()
+        assert client.peer is None
+        await client.present({"colour": "red"})
+        await client.until_present(lambda peers: client.peer in peers)
+        assert client.presence["session"][client.peer].metadata == {"colour": "red"}
+        assert client.presence["application"] == {}
+        with pytest.raises(AssertionError, match=r"not within 2 s; there were .*red"):
+            await client.until_present(lambda peers: len(peers) == 2, timeout=2)
+        session.context.destroy()
+        with pytest.raises(AssertionError, match=r"the client ended .*; there were .*red"):
+            await client.until_present(lambda peers: len(peers) == 2)

@@ -173,7 +173,7 @@ async def test_leaving_the_block_shuts_down_in_order(autojump_clock):
 
 
 async def test_options_reach_the_server(autojump_clock):
-    options = ServerOptions(application=ApplicationOptions(linger=3.0))
+    options = ServerOptions(application=ApplicationOptions(linger=1.0, first_attach=3.0))
     async with supervise(app_of(), options=options) as app:
         session = await app.new_session()
         await trio.sleep(2.9)
@@ -195,3 +195,12 @@ async def test_a_directory_apps_own_messages_can_be_sent_from_inside(supervise, 
         report = await app.broadcast(app.messages.Quote(symbol, -1.5))
         assert len(report.accepted) == 1
         await client.until(lambda data: data["watched"][symbol] == -1.5)
+
+
+async def test_a_sessions_clients_connect_with_the_headers_and_cookies_of_its_page(supervise):
+    async with supervise(app_of()) as app:
+        session = await app.new_session(headers={"X-Remote-User": "ada"}, cookies={"team": "red"})
+        await session.connect()
+        [connection] = session.context.connections
+        assert connection.request.headers["x-remote-user"] == "ada"
+        assert connection.request.cookies == {"team": "red"}
