@@ -6,9 +6,11 @@ story, and text that a visitor chose can't pass for a line of its own.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any, TextIO, final
 
@@ -17,26 +19,33 @@ import structlog
 from supervisor.instruments import Incident, Instruments
 
 
-def make_logger(level: str, *, stream: TextIO | None = None) -> Any:
+def make_logger(level: str, *, stream: TextIO | None = None, as_json: bool = False) -> Any:
     """A structlog logger that writes lines of this level and above: time, level, event, and key=value pairs.
 
-    Application and session are "-" where an event concerns none.
+    Application and session are "-" where an event concerns none. As JSON, each line is one object, with the traceback
+    in its `exception`:
+
+        {"timestamp": "2026-01-31T12:00:00.000000Z", "level": "info", "event": "session created",
+         "application": "chat", "session": "AAECAwQF"}
     """
     stream = stream or sys.stderr
+    render: Any = _EveryLine(
+        structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(),
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,
+            sort_keys=False,
+        )
+    )
+    if as_json:
+        render = _as_json
     return structlog.wrap_logger(
         structlog.PrintLogger(stream),
         processors=[
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _complete,
-            _EveryLine(
-                structlog.dev.ConsoleRenderer(
-                    colors=stream.isatty(),
-                    pad_event_to=0,
-                    exception_formatter=structlog.dev.plain_traceback,
-                    sort_keys=False,
-                )
-            ),
+            render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     )
@@ -49,6 +58,22 @@ def _complete(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappin
     event.clear()
     event.update({**first, **rest})
     return event
+
+
+def _as_json(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
+    """Render an event as one line; what JSON has no form for is shown as Python does."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event")}
+    error = event.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        event["exception"] = "".join(traceback.format_exception(error))
+    return json.dumps({**first, **event}, default=_shown)
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__qualname__}>"
 
 
 # What a terminal or a log reader would obey, a tab excepted.
@@ -114,7 +139,7 @@ def adopt_logging(log: Any, level: str) -> None:
     that tell of their insides are heard from warnings on.
     """
     logging.basicConfig(level=logging.getLevelNamesMapping()[level.upper()], handlers=[_Bridge(log)], force=True)
-    for library in ("trio-websocket", "trio_websocket", "asyncio"):
+    for library in ("trio-websocket", "trio_websocket", "asyncio", "watchfiles"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
 
@@ -149,13 +174,25 @@ class LogInstruments(Instruments):
         """See `Instruments.application_unloaded`."""
         self._log.info("application unloaded", application=application)
 
+    def application_changed(self, *, application: str, files: str) -> None:
+        """See `Instruments.application_changed`."""
+        self._log.info("files changed", application=application, files=files)
+
+    def application_warned(self, *, application: str, warning: str) -> None:
+        """See `Instruments.application_warned`."""
+        self._log.warning(warning, application=application)
+
     def session_created(self, *, application: str, session: str) -> None:
         """See `Instruments.session_created`."""
         self._log.info("session created", application=application, session=session)
 
-    def session_refused(self, *, application: str, session: str, reason: str) -> None:
+    def session_refused(self, *, application: str, session: str, reason: str, incident: str) -> None:
         """See `Instruments.session_refused`."""
-        self._log.info("session refused", application=application, session=session, reason=reason)
+        self._log.info("session refused", application=application, session=session, incident=incident, reason=reason)
+
+    def session_had_no_room(self, *, application: str, reason: str, incident: str) -> None:
+        """See `Instruments.session_had_no_room`."""
+        self._log.warning("no room for a session", application=application, incident=incident, reason=reason)
 
     def session_destroyed(self, *, application: str, session: str, reason: str) -> None:
         """See `Instruments.session_destroyed`."""
@@ -170,7 +207,7 @@ class LogInstruments(Instruments):
     def connection_detached(self, *, application: str, session: str, connection: str, code: int) -> None:
         """See `Instruments.connection_detached`."""
         self._log.debug(
-            "connection detached", application=application, session=session, connection=connection[:8], code=code
+            "connection detached", application=application, session=session, connection=connection[:8], code=int(code)
         )
 
     def connection_refused(self, *, application: str, reason: str) -> None:

@@ -11,7 +11,12 @@ from collections.abc import Iterator, Sequence
 import click
 
 from supervisor._version import __version__
+from supervisor.cli.check import check
+from supervisor.cli.completion import VARIABLE, completion
+from supervisor.cli.export import export
+from supervisor.cli.secret import secret, session_id
 from supervisor.cli.serve import serve
+from supervisor.cli.watch import watch
 from supervisor.errors import SupervisorError
 
 _PROGRAM = "python -m supervisor"
@@ -22,11 +27,19 @@ _PROGRAM = "python -m supervisor"
 def commands() -> None:
     """Serve live, stateful web apps: every session is a supervised actor that owns its document.
 
-    Begin with `python -m supervisor serve APP`; `python -m supervisor serve --help` tells the rest.
-    """
+    Begin with `python -m supervisor serve APP`. Each command tells its own with --help, such as
+    `python -m supervisor serve --help`. An error is one sentence on stderr.
+
+    \b
+    Exit codes of all commands:
+      0  a good end
+      1  an app or the system failed
+      2  wrong usage: an unknown command or option, a value that can't be
+    """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
 
 
-commands.add_command(serve)
+for _command in (serve, check, export, watch, secret, session_id, completion):
+    commands.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     try:
-        result = commands.main(arguments, prog_name=_PROGRAM, standalone_mode=False)
+        result = commands.main(arguments, prog_name=_PROGRAM, complete_var=VARIABLE, standalone_mode=False)
     except click.UsageError as error:
         command = _PROGRAM if error.ctx is None else error.ctx.command_path
         complain(f"{error.format_message()} ({command} --help lists what can be given)")
@@ -46,6 +59,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         complain(str(error))
         return 1
     except BaseExceptionGroup as group:
+        if group.split(KeyboardInterrupt)[1] is None:  # as trio passes it on, through its nurseries
+            complain("interrupted")
+            return 1
         expected, rest = group.split((SupervisorError, OSError))
         if expected is None or rest is not None:
             raise  # a bug, and no sentence of ours could explain it
@@ -53,7 +69,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             complain(str(each))
         return 1
     except click.Abort:
-        complain("interrupted before anything was served")
+        complain("interrupted")
         return 1
     return result if isinstance(result, int) else 0
 

@@ -71,7 +71,7 @@ class Program:
         self._read_until(lambda: self.stdout.count("\n") >= apps)
         lines = self.stdout.splitlines()
         assert len(lines) == apps, f"stdout:\n{self.stdout}\nstderr:\n{self.stderr}"
-        return [re.search(r"http://\S+(?= |$)", line)[0] for line in lines]
+        return [re.search(r"https?://\S+(?= |$)", line)[0] for line in lines]
 
     def until_printed(self, text):
         self._read_until(lambda: text in self.stdout)

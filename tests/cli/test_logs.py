@@ -1,6 +1,7 @@
 """What a line of the log says."""
 
 import io
+import json
 import logging
 import re
 
@@ -38,8 +39,23 @@ def caught(error):
         ("session_created", ABOUT, "info session created application=shop session=abcdefgh"),
         (
             "session_refused",
-            {**ABOUT, "reason": "not you"},
-            "info session refused application=shop session=abcdefgh reason='not you'",
+            {**ABOUT, "reason": "not you", "incident": "ab12cd34"},
+            "info session refused application=shop session=abcdefgh incident=ab12cd34 reason='not you'",
+        ),
+        (
+            "session_had_no_room",
+            {"application": "shop", "reason": "full", "incident": "ab12cd34"},
+            "warning no room for a session application=shop session=- incident=ab12cd34 reason=full",
+        ),
+        (
+            "application_changed",
+            {"application": "shop", "files": "main.py, a.py"},
+            "info files changed application=shop session=- files='main.py, a.py'",
+        ),
+        (
+            "application_warned",
+            {"application": "shop", "warning": "did you mean x?"},
+            "warning did you mean x? application=shop session=-",
         ),
         (
             "session_destroyed",
@@ -173,3 +189,37 @@ def test_an_exception_whose_text_raises_is_logged_all_the_same(see, stream):
 
     see.failed(Incident(id="12345678", application="shop", session="-", what="handler", error=Nasty()))
     assert "its text can't be had" in stream.getvalue()
+
+
+# As JSON.
+
+
+def test_a_line_of_json_has_what_a_line_of_text_has(stream):
+    see = LogInstruments(make_logger("debug", stream=stream, as_json=True))
+    error = caught(ValueError("two\nlines"))
+    see.failed(Incident(id="0123abcd", what="on_add", error=error, **ABOUT))
+    (line,) = stream.getvalue().splitlines()
+    event = json.loads(line)
+    assert list(event)[:3] == ["timestamp", "level", "event"]
+    assert (event["level"], event["event"], event["incident"]) == ("error", "on_add failed", "0123abcd")
+    assert (event["application"], event["session"]) == ("shop", "abcdefgh")
+    assert event["error"] == "ValueError: two\nlines"
+    assert event["exception"].endswith("ValueError: two\nlines\n")
+
+
+def test_what_json_has_no_form_for_is_shown_as_python_does(stream):
+    class Silent:
+        def __repr__(self):
+            raise RuntimeError
+
+    make_logger("info", stream=stream, as_json=True).info("seen", path={1}, silent=Silent(), text="\ud800\n")
+    event = json.loads(stream.getvalue())
+    assert event["path"] == "{1}"
+    assert event["silent"].endswith("Silent>")
+    assert event["text"] == "\ud800\n"
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_levels_count_for_json_too(stream):
+    make_logger("warning", stream=stream, as_json=True).info("unseen")
+    assert stream.getvalue() == ""

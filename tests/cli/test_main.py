@@ -31,7 +31,7 @@ def test_help_of_serve_teaches_and_fits_a_terminal(cli):
         "directory with a main.py",
         "module:function",
         "Examples:",
-        "exit code",
+        "Exit codes:",
         "[default: 5006",
         "SIGTERM",
     ):
@@ -40,8 +40,14 @@ def test_help_of_serve_teaches_and_fits_a_terminal(cli):
     assert cli("serve", "-h").stdout == result.stdout
 
 
-def test_every_option_has_a_help_text():
-    for option in supervisor.cli.main.commands.commands["serve"].params:
+@pytest.mark.parametrize("name", supervisor.cli.main.commands.commands)
+def test_every_command_teaches_and_fits_a_terminal(cli, name):
+    result = cli(name, "--help")
+    assert (result.code, result.stderr) == (0, "")
+    assert max(map(len, result.stdout.splitlines())) <= 100
+    command = supervisor.cli.main.commands.commands[name]
+    assert command.short_help.endswith(".")
+    for option in command.params:
         assert isinstance(option, click.Argument) or option.help.endswith("."), option.name
 
 
@@ -49,10 +55,10 @@ def test_every_option_has_a_help_text():
     ("arguments", "names"),
     [
         ((), ("Missing command", "python -m supervisor --help")),
-        (("srve",), ("'srve'", "serve")),
-        (("--nonsense",), ("'--nonsense'",)),
+        (("srve",), ("'srve'",)),
+        (("--nonsense",), ("--nonsense",)),
         (("serve",), ("APP", "python -m supervisor serve --help")),
-        (("serve", "app.py", "--prot", "1"), ("'--prot'", "--port")),
+        (("serve", "app.py", "--prot", "1"), ("--prot", "--port")),
         (("serve", "app.py", "--port"), ("--port",)),
         (("serve", "app.py", "--port", "http"), ("--port", "'http'")),
         (("serve", "app.py", "--port", "65536"), ("--port", "65536")),
@@ -75,6 +81,19 @@ def test_every_option_has_a_help_text():
         (("serve", "app.py", "--max-creating", "0"), ("--max-creating", "0")),
         (("serve", "app.py", "--max-message-size", "10"), ("--max-message-size", "10")),
         (("serve", "app.py", "--log-level", "loud"), ("--log-level", "'loud'", "debug")),
+        (("serve", "app.py", "--unix-socket", "s", "--port", "80"), ("--unix-socket", "--port", "exclude each other")),
+        (("serve", "app.py", "--unix-socket", "s", "--host", "::1"), ("--unix-socket", "--host", "exclude each other")),
+        (("serve", "app.py", "--unix-socket", "s", "--unix-socket-mode", "rw"), ("--unix-socket-mode", "'rw'", "660")),
+        (("serve", "app.py", "--unix-socket", ""), ("--unix-socket", "'' is no name of a file")),
+        (("serve", "app.py", "--secret-key-file", ""), ("--secret-key-file", "'' is no name of a file")),
+        (("serve", ""), ("APP", "'' is no name of a file")),
+        (("export", "app.py", "-o", ""), ("--output", "'' is no name of a file")),
+        (("secret", "-o", ""), ("--output", "'' is no name of a file")),
+        (("serve", "app.py", "--unix-socket-mode", "660"), ("--unix-socket-mode needs --unix-socket",)),
+        (("serve", "app.py", "--ssl-keyfile", "key.pem"), ("--ssl-keyfile", "--ssl-certfile")),
+        (("serve", "app.py", "--trusted-proxy", "proxy"), ("--trusted-proxy", "'proxy'", "10.0.0.0/8", "unix")),
+        (("serve", "app.py", "--trusted-proxy", "10.1.2.3/8"), ("--trusted-proxy", "did you mean 10.0.0.0/8?")),
+        (("serve", "app.py", "--session-ids", "external-signed"), ("external-signed", "--secret-key-file")),
     ],
 )
 def test_wrong_usage_is_one_sentence_with_the_way_out(cli, arguments, names):
@@ -115,14 +134,16 @@ def test_a_bug_of_ours_keeps_its_traceback(monkeypatch):
         supervisor.cli.main.run(["fail"])
 
 
-def test_an_interrupt_before_anything_was_served_is_one_sentence(cli, monkeypatch):
-    def fail():
-        raise KeyboardInterrupt
+def test_an_interrupt_is_one_sentence(cli, monkeypatch):
+    for interrupt in (KeyboardInterrupt(), BaseExceptionGroup("a nursery", [KeyboardInterrupt()])):
 
-    monkeypatch.setitem(supervisor.cli.main.commands.commands, "fail", click.Command("fail", callback=fail))
-    result = cli("fail")
-    assert result.code == 1
-    assert result.stderr.strip() == "Error: interrupted before anything was served"
+        def fail(interrupt=interrupt):
+            raise interrupt
+
+        monkeypatch.setitem(supervisor.cli.main.commands.commands, "fail", click.Command("fail", callback=fail))
+        result = cli("fail")
+        assert result.code == 1
+        assert result.stderr.strip() == "Error: interrupted"
 
 
 def test_a_command_without_a_result_ends_well(cli, monkeypatch):

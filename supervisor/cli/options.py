@@ -1,0 +1,317 @@
+"""The options of `serve`, and the server's options that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from supervisor.application.options import ApplicationOptions
+from supervisor.cli.help import OTHERS, option
+from supervisor.cli.keys import read_ring
+from supervisor.cli.parameters import (
+    FilePath,
+    Seconds,
+    is_address,
+    read_embedders,
+    read_host,
+    read_mode,
+    read_origins,
+    read_prefix,
+    read_proxies,
+)
+from supervisor.server import ServerOptions
+from supervisor.transport.address import Address
+from supervisor.transport.tls import make_ssl_context
+from supervisor.transport.websocket import WebSocketOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ADDRESS = "Where it listens"
+IDS = "Sessions and their ids"
+LIMITS = "Limits and times"
+DEVELOPMENT = "Development"
+LOGS = "Logs"
+
+
+def secret_key_file(text: str, *, group: str = OTHERS) -> Callable[[F], F]:
+    """The option of that name: files of keys, of which the first signs and all are accepted."""
+    return option(
+        group,
+        "--secret-key-file",
+        type=FilePath(path_type=Path),
+        multiple=True,
+        metavar="FILE",
+        help=f"{text} May be repeated, and a file may have several keys, one a line: the first signs, all are"
+        " accepted.",
+    )
+
+
+OPTIONS = (
+    option(
+        ADDRESS,
+        "--host",
+        metavar="HOST",
+        default="127.0.0.1",
+        show_default=True,
+        callback=read_host,
+        help="The address or name to listen on; 0.0.0.0 or :: lets other machines in.",
+    ),
+    option(
+        ADDRESS,
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=5006,
+        show_default=True,
+        help="The port to listen on; 0 for any free one.",
+    ),
+    option(
+        ADDRESS,
+        "--unix-socket",
+        type=FilePath(),
+        metavar="PATH",
+        help="A Unix socket to listen on, in place of a port. What a server left there that is gone is replaced, and"
+        " the file is taken away at the end.",
+    ),
+    option(
+        ADDRESS,
+        "--unix-socket-mode",
+        default="600",
+        show_default=True,
+        callback=read_mode,
+        metavar="MODE",
+        help="Who may connect to the Unix socket: 600 for this user only, 660 for its group too.",
+    ),
+    option(
+        ADDRESS,
+        "--ssl-certfile",
+        type=FilePath(),
+        metavar="FILE",
+        help="A certificate in PEM, followed by those that lead to one which browsers know. With it, the server speaks"
+        " TLS, and addresses begin with https.",
+    ),
+    option(
+        ADDRESS,
+        "--ssl-keyfile",
+        type=FilePath(),
+        metavar="FILE",
+        help="The certificate's private key in PEM, without a passphrase; not needed if the certificate's file has it.",
+    ),
+    option(
+        ADDRESS,
+        "--prefix",
+        default="",
+        callback=read_prefix,
+        metavar="PATH",
+        help="A path to put before all addresses, such as /tools/live.",
+    ),
+    option(
+        ADDRESS,
+        "--allow-origin",
+        multiple=True,
+        callback=read_origins,
+        metavar="NAME",
+        help="A name that this server is reached by, such as example.org or https://example.org:8443. May be repeated.",
+    ),
+    option(
+        ADDRESS,
+        "--allow-embedding",
+        multiple=True,
+        callback=read_embedders,
+        metavar="ORIGIN",
+        help="An origin whose pages may show ours in a frame, such as https://portal.example.org. May be repeated.",
+    ),
+    option(
+        ADDRESS,
+        "--trusted-proxy",
+        multiple=True,
+        callback=read_proxies,
+        metavar="ADDRESS",
+        help="A proxy whose X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto count: an IP address, a network"
+        " such as 10.0.0.0/8, or the word unix for whoever connects by the Unix socket. May be repeated.",
+    ),
+    option(
+        IDS,
+        "--session-ids",
+        type=click.Choice(["generated", "any", "external-signed"]),
+        default="generated",
+        show_default=True,
+        help="Whose ids count: only those made here, whatever ?session=ID names (a public name; hooks decide), or only"
+        " those that another program has signed with the key (see the command session-id).",
+    ),
+    secret_key_file(
+        "A file with the key that tokens and ids are signed with, readable by its owner only. Without it the key is new"
+        " at each start, and pages that are open then must be loaded anew.",
+        group=IDS,
+    ),
+    option(
+        IDS,
+        "--linger",
+        type=Seconds(zero=True),
+        default=15.0,
+        show_default=True,
+        help="How long a session outlives its last connection.",
+    ),
+    option(
+        IDS,
+        "--max-age",
+        type=Seconds(zero=False),
+        default=None,
+        help="The longest that a session may live.",
+    ),
+    option(
+        LIMITS,
+        "--max-sessions",
+        type=click.IntRange(1),
+        default=1000,
+        show_default=True,
+        help="Sessions at once, per app.",
+    ),
+    option(
+        LIMITS,
+        "--max-creating",
+        type=click.IntRange(1),
+        default=50,
+        show_default=True,
+        help="Sessions that are created at once, per app.",
+    ),
+    option(
+        LIMITS,
+        "--max-message-size",
+        type=click.IntRange(1024),
+        default=1024 * 1024,
+        show_default=True,
+        help="Bytes of one message of a browser.",
+    ),
+    option(
+        LIMITS,
+        "--hook-timeout",
+        type=Seconds(zero=False),
+        default=10.0,
+        show_default=True,
+        help="How long a hook may take.",
+    ),
+    option(
+        LIMITS,
+        "--shutdown-timeout",
+        type=Seconds(zero=True),
+        default=20.0,
+        show_default=True,
+        help="How long a shutdown may take.",
+    ),
+    option(
+        DEVELOPMENT,
+        "--dev",
+        is_flag=True,
+        help="Load an APP anew when its files change, and let open pages follow; show tracebacks in error pages. For"
+        " this machine only.",
+    ),
+    option(
+        LOGS,
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        default="info",
+        show_default=True,
+        help="What is logged to stderr.",
+    ),
+    option(
+        LOGS,
+        "--log-json",
+        is_flag=True,
+        help="Log one JSON object a line, for programs that read logs.",
+    ),
+)
+
+
+def serve_options(func: F) -> F:
+    """Give a command all of them; its function takes each by its name."""
+    for add in reversed(OPTIONS):
+        func = add(func)
+    return func
+
+
+def make_address(
+    *,
+    host: str,
+    port: int,
+    unix_socket: str | None,
+    unix_socket_mode: int,
+    ssl_certfile: str | None,
+    ssl_keyfile: str | None,
+    dev: bool,
+    trusted_proxy: tuple[str, ...],
+    **_: Any,
+) -> Address:
+    """Where the server listens.
+
+    Raises:
+        ApplicationError: a file of TLS can't be used.
+        UsageError: options that don't go together.
+    """
+    context = click.get_current_context()
+    if unix_socket is not None:
+        for name in ("host", "port"):
+            if _was_given(context, name):
+                raise click.UsageError(f"--unix-socket and --{name} exclude each other: give one of them.", context)
+    elif _was_given(context, "unix_socket_mode"):
+        raise click.UsageError("--unix-socket-mode needs --unix-socket.", context)
+    if ssl_keyfile is not None and ssl_certfile is None:
+        raise click.UsageError("--ssl-keyfile needs the certificate too: give --ssl-certfile.", context)
+    address = Address(
+        host=host,
+        port=port,
+        unix_socket=unix_socket,
+        unix_socket_mode=unix_socket_mode,
+        ssl_context=None if ssl_certfile is None else make_ssl_context(ssl_certfile, ssl_keyfile),
+        option_names=("--host", "--port"),
+    )
+    if dev and not address.is_local:
+        raise click.UsageError(
+            "--dev shows tracebacks to whoever can connect, so it goes with --host 127.0.0.1 or localhost,"
+            f" not {host}.",
+            context,
+        )
+    if dev and trusted_proxy:
+        raise click.UsageError("--dev and --trusted-proxy exclude each other: a proxy lets strangers in.", context)
+    return address
+
+
+def _was_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) not in (None, ParameterSource.DEFAULT)
+
+
+def make_server_options(*, host: str, secret_key_file: tuple[Path, ...], **given: Any) -> ServerOptions:
+    """What the server is told; `given` has the options by name, and what concerns no server is left alone.
+
+    Raises:
+        ApplicationError: a key file can't be used.
+        UsageError: options that don't go together.
+    """
+    keys = read_ring(secret_key_file)
+    if keys is None and given["session_ids"] == "external-signed":
+        raise click.UsageError(
+            "--session-ids external-signed needs the key that ids are signed with: give --secret-key-file.",
+            click.get_current_context(silent=True),
+        )
+    return ServerOptions(
+        application=ApplicationOptions(
+            linger=given["linger"],
+            max_age=given["max_age"],
+            max_sessions=given["max_sessions"],
+            max_creating=given["max_creating"],
+            hook_timeout=given["hook_timeout"],
+        ),
+        websocket=WebSocketOptions(max_message_size=given["max_message_size"]),
+        prefix=given["prefix"],
+        # The printed URL has the host in it, so the server must answer to that name; to addresses it always does.
+        allow_origins=given["allow_origin"] if is_address(host) else (*given["allow_origin"], host),
+        allow_embedding=given["allow_embedding"],
+        trusted_proxies=given["trusted_proxy"],
+        session_ids=given["session_ids"],
+        shutdown_timeout=given["shutdown_timeout"],
+        dev=given["dev"],
+        keys=keys,
+    )

@@ -1,0 +1,86 @@
+"""`python -m supervisor secret` and `session-id`: keys, and ids that are signed with them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+import click
+
+from supervisor.cli.help import Command, option
+from supervisor.cli.keys import read_ring, write_key
+from supervisor.cli.options import secret_key_file
+from supervisor.cli.parameters import FilePath, Seconds
+from supervisor.identity import MAX_ID, is_well_formed, new_id
+
+_LONGEST = 3_000_000_000.0
+"""Seconds, some 95 years: what is longer is a mistake, or means for ever."""
+
+
+@click.command(cls=Command, short_help="Make a key to sign with.")
+@option(
+    "Options",
+    "-o",
+    "--output",
+    type=FilePath(path_type=Path),
+    metavar="FILE",
+    help="Write it into this new file, which only you can read. A file that is there already is left as it is.",
+)
+def secret(output: Path | None) -> None:
+    """Print a fresh key, for the option --secret-key-file of serve and session-id.
+
+    \b
+    Examples:
+      python -m supervisor secret -o key
+      python -m supervisor serve app.py --secret-key-file key
+
+    A file may hold several keys, one a line: the first signs, and all of them are accepted. So a key is changed in
+    turn: put the new one first, restart, and take the old one out when nothing signed with it is in use any more.
+    """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
+    key = secrets.token_hex(32)
+    if output is None:
+        click.echo(key)
+    else:
+        write_key(output, key)
+
+
+@click.command("session-id", cls=Command, short_help="Make a session's id for another program's link.")
+@click.argument("name", metavar="[NAME]", required=False)
+@secret_key_file("A file with the key to sign with, of those that the server has. Without it the id is not signed.")
+@option(
+    "Options",
+    "--max-age",
+    type=Seconds(zero=False, most=_LONGEST),
+    help="How long a signed id opens the page; without it, for as long as the server has the key.",
+)
+def session_id(name: str | None, secret_key_file: tuple[Path, ...], max_age: float | None) -> None:
+    """Print the id of a session, for a link such as http://HOST:PORT/APP?session=ID to it.
+
+    A signed id is for a server with --session-ids external-signed, which makes no session for any other. All links
+    with one NAME lead to one session, however often they were signed. Without NAME the session is a new one, with a
+    name that nobody guesses. Whoever has the link has the session: give it to whom it is meant for only.
+
+    \b
+    Examples:
+      python -m supervisor session-id board-7 --secret-key-file key --max-age 3600
+      python -m supervisor serve app.py --session-ids external-signed --secret-key-file key
+
+    Without --secret-key-file a new name is printed as it is, for a server with --session-ids any.
+    """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
+    if name is not None and not is_well_formed(name):
+        raise click.BadParameter(
+            f"{name!r} is no session id: it has 1 to {MAX_ID} characters, which are letters, digits and . _ ~ -",
+            param_hint="'NAME'",
+        )
+    ring = read_ring(secret_key_file)
+    if ring is None:
+        if name is not None or max_age is not None:
+            what = "NAME" if max_age is None else "--max-age"
+            raise click.UsageError(
+                f"An id is only signed with a key: give --secret-key-file with {what}.", click.get_current_context()
+            )
+        click.echo(new_id(secrets.token_bytes))
+        return
+    expires = None if max_age is None else time.time() + max_age
+    click.echo(ring.sign_id(name or new_id(secrets.token_bytes), expires=expires))

@@ -1,0 +1,74 @@
+"""What texts stand for, and which are refused; usage errors as people see them are in test_main.py."""
+
+import click
+import pytest
+
+from supervisor.cli import parameters
+from supervisor.cli.parameters import Seconds, is_address
+
+
+def read(reader, value):
+    return reader(None, None, value)
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0), ("1.5", 1.5), ("1e3", 1000)])
+def test_seconds_are_numbers(text, value):
+    assert Seconds(zero=True).convert(text, None, None) == value
+
+
+@pytest.mark.parametrize("text", ["", "soon", "nan", "inf", "-1"])
+def test_what_is_no_number_of_seconds_is_refused(text):
+    with pytest.raises(click.BadParameter):
+        Seconds(zero=True).convert(text, None, None)
+
+
+def test_zero_seconds_are_refused_where_they_make_no_sense():
+    with pytest.raises(click.BadParameter, match="more than 0"):
+        Seconds(zero=False).convert("0", None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"), [("[::1]", "::1"), ("Example.ORG.", "example.org"), ("10.0.0.1", "10.0.0.1")]
+)
+def test_a_host_may_be_written_as_in_a_url(text, host):
+    assert read(parameters.read_host, text) == host
+    assert is_address(host) == (host != "example.org")
+
+
+@pytest.mark.parametrize(("text", "prefix"), [("", ""), ("/", ""), ("tools/live/", "/tools/live"), ("//a", "/a")])
+def test_a_prefix_begins_with_a_slash_and_ends_without(text, prefix):
+    assert read(parameters.read_prefix, text) == prefix
+
+
+@pytest.mark.parametrize(("text", "mode"), [("600", 0o600), ("0660", 0o660)])
+def test_a_mode_is_octal(text, mode):
+    assert read(parameters.read_mode, text) == mode
+
+
+@pytest.mark.parametrize("text", ["", "6", "888", "rw", "0o600", "12345"])
+def test_what_is_no_mode_is_refused(text):
+    with pytest.raises(click.BadParameter, match="such as 600 or 660"):
+        read(parameters.read_mode, text)
+
+
+def test_proxies_are_addresses_networks_or_the_word_unix():
+    given = ("10.0.0.0/8", "::1", "unix")
+    assert read(parameters.read_proxies, given) == given
+    with pytest.raises(click.BadParameter, match=r"'proxy\.example' is no address of a proxy"):
+        read(parameters.read_proxies, ("::1", "proxy.example"))
+
+
+def test_headers_have_lower_case_names():
+    given = ("Cookie: user=ann", "X-Empty:", "A:b:c", "B: ä")
+    assert read(parameters.read_headers, given) == [
+        (b"cookie", b"user=ann"),
+        (b"x-empty", b""),
+        (b"a", b"b:c"),
+        (b"b", "ä".encode()),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "Cookie", ": a", "a b: c", "a: b\r\nc: d", "a: \x00", "a: \ud800"])
+def test_what_is_no_header_is_refused(text):
+    with pytest.raises(click.BadParameter, match="write a name, a colon and a value"):
+        read(parameters.read_headers, (text,))
