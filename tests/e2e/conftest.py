@@ -18,11 +18,11 @@ DEADLINE = 15.0
 
 
 class Server:
-    """`python -m supervisor serve …`, from its first line on stdout until its exit code."""
+    """`python -m supervisor serve …`, or another program, from its first line on stdout until its exit code."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, program=("-m", "supervisor", "serve")):
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor", "serve", *map(str, arguments)],
+            [sys.executable, *map(str, program), *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -127,8 +127,8 @@ def serve(windows):
     """
 
     @contextlib.contextmanager
-    def run(*arguments, port=0, expect_failures=False, keep_windows=False):
-        server = Server(*arguments, "--port", port)
+    def run(*arguments, port=0, expect_failures=False, keep_windows=False, **options):
+        server = Server(*arguments, "--port", port, **options)
         try:
             yield server
         except BaseException:

@@ -97,3 +97,25 @@ def test_a_page_whose_server_is_gone_waits_for_it(serve, apps, open_page, consol
     look(page, "banner-restarting-dark")
     assert page.evaluate("session.status.state") == "reconnecting"
     console.forgive(LOST)
+
+
+def test_a_page_that_is_too_old_to_attach_is_loaded_anew_once(serve, apps, open_page, tmp_path):
+    """Its token has expired: the page was kept from connecting for longer than a token counts."""
+    aged = tmp_path / "aged"
+    with serve(aged, program=[apps / "ageing.py"]) as server:
+        page = open_page("about:blank")
+        held = []
+        page.route("**/-/client/supervisor.js", lambda route: route.continue_() if held else held.append(route))
+        loads = []
+        page.on("framenavigated", lambda frame: loads.append(frame.url))
+        page.goto(server.url, wait_until="commit")
+        while not held:
+            page.wait_for_timeout(20)
+        first = page.evaluate("performance.timeOrigin")
+        aged.touch()
+        held[0].continue_()
+        until(page, "window.session?.status.state === 'live'")
+        wait_for_numbers(page, 2)
+        assert page.evaluate("performance.timeOrigin") != first
+        assert loads == [server.url] * 2
+        expect(page.locator(BANNER)).to_be_hidden()
