@@ -1,33 +1,26 @@
-"""The documentation: its links lead somewhere, its examples run, and its tables say what the code says."""
+"""The documentation's sources: their links lead somewhere, and their tables say what the code says."""
 
-import ast
 import importlib
-import importlib.util
 import inspect
 import re
-import textwrap
 import tomllib
 from pathlib import Path
 
 import attrs
 import pytest
-import trio
 
 import supervisor
+import supervisor.client
 import supervisor.testing
-from supervisor.cli.main import commands
 from supervisor.protocol.codes import CloseCode
 from supervisor.session.lifecycle import _TABLE, State
-from supervisor.testing import supervise as open_app
 from supervisor.transport.pages import Pages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-EXAMPLES = DOCS / "examples"
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 
-_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_EXAMPLE = re.compile(r"^<!-- (file|part of): (\S+) -->\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\w*|\{[\w-]+\}[^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -96,6 +89,7 @@ def test_every_page_can_be_reached_from_the_readme():
             continue
         reached.add(page)
         files = [target.partition("#")[0] for target in _LINK.findall(prose(page)) if ":" not in target]
+        files += re.findall(r"^```\{include\} (\S+)$", page.read_text(), re.MULTILINE)
         unseen += [(page.parent / file).resolve() for file in files if file.endswith(".md")]
     assert [page for page in PAGES if page not in reached] == []
 
@@ -103,7 +97,7 @@ def test_every_page_can_be_reached_from_the_readme():
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_a_page_has_one_title_one_sentence_per_line_and_no_address_of_a_machine(page):
     text = page.read_text()
-    assert len(re.findall(r"^# ", prose(page), re.MULTILINE)) == 1
+    assert len(re.findall(r"^# ", prose(page), re.MULTILINE)) == ("{include}" not in text)
     assert not re.search(r"(?<![\w./])/(work|home|root|tmp)/", text)
     paragraphs = [line for line in prose(page).splitlines() if re.match(r"[A-Z`*]", line)]
     assert [line for line in paragraphs if re.search(r"[a-z`)]\. [A-Z]", line)] == []
@@ -124,92 +118,13 @@ def test_every_public_name_is_documented():
     for page in PAGES:
         for span in re.findall(r"`([^`]*)`", prose(page)) + [body for _, body in _FENCE.findall(page.read_text())]:
             words.update(re.findall(r"\w+", span))
-    public = [*vars(supervisor), *vars(supervisor.testing)]
     missing = [
         name
-        for name in public
-        if not name.startswith("_")
-        and not inspect.ismodule(getattr(supervisor, name, getattr(supervisor.testing, name, None)))
-        and name not in words
+        for module in (supervisor, supervisor.client, supervisor.testing)
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name not in words
     ]
     assert missing == []
-
-
-# Its examples
-
-
-def examples():
-    return [
-        pytest.param(page, *found, id=f"{name_of(page)}: {found[1]}")
-        for page in PAGES
-        for found in _EXAMPLE.findall(page.read_text())
-    ]
-
-
-@pytest.mark.parametrize(("page", "how", "path", "text"), examples())
-def test_an_example_is_what_the_file_says(page, how, path, text):
-    source = (ROOT / path).read_text()
-    if how == "file":
-        assert text == source
-    else:
-        assert text in source
-
-
-def test_the_first_app_has_twenty_lines():
-    lines = (EXAMPLES / "clock.py").read_text().splitlines()
-    assert len([line for line in lines if line]) == 20
-    assert "<!-- file: docs/examples/clock.py -->" in (ROOT / "README.md").read_text()
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_python_in_a_page_is_python(page):
-    for language, text in _FENCE.findall(page.read_text()):
-        if language == "python":
-            ast.parse("async def example():\n" + textwrap.indent(text, "    "))
-
-
-APPS = [
-    *sorted(EXAMPLES.glob("[!t]*.py")),
-    *(path for path in sorted(EXAMPLES.iterdir()) if (path / "main.py").exists()),
-]
-
-
-@pytest.mark.parametrize("app", APPS, ids=name_of)
-async def test_an_example_runs(app, autojump_clock):
-    async with open_app(app) as running:
-        client = await (await running.new_session()).connect()
-        assert client.data
-        await trio.sleep(10)
-
-
-async def test_the_clock_of_the_readme_ticks_in_each_session(autojump_clock):
-    async with open_app(EXAMPLES / "clock.py") as app:
-        early = await (await app.new_session()).connect()
-        await early.until(lambda data: data["ticks"] == 5)
-        late = await (await app.new_session()).connect()
-        await late.until(lambda data: data["ticks"] == 3)
-        await early.until(lambda data: data["ticks"] == 8)
-        assert re.fullmatch(r"\d\d:\d\d:\d\d", late.data["now"])
-
-
-async def test_the_static_files_of_an_example_are_served(autojump_clock):
-    async with open_app(EXAMPLES / "ticker") as app:
-        page = await app.get("/ticker")
-        (path,) = re.findall(r'<link rel="stylesheet" href="([^"]*)">', page.text)
-        assert (await app.get(path)).status == 200
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location(f"docs_examples_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-# The tests that "Test your app" shows are tests of this file too.
-globals().update(
-    {name: value for name, value in vars(load(EXAMPLES / "test_ticker.py")).items() if name.startswith("test_")}
-)
 
 
 # Its tables
@@ -260,7 +175,7 @@ def test_no_limit_of_an_option_class_is_left_out():
 
 
 def test_the_life_of_a_session_is_that_of_the_code():
-    rows = table("explanation/architecture.md", "state", "event", "next state", "effects")
+    rows = table("explanation/session-lifecycle.md", "state", "event", "next state", "effects")
     expected = [
         [
             f"`{state.value}`",
@@ -271,7 +186,7 @@ def test_the_life_of_a_session_is_that_of_the_code():
         for (state, event), (following, effects) in _TABLE.items()
     ]
     assert rows == expected
-    states = table("explanation/architecture.md", "state", "meaning")
+    states = table("explanation/session-lifecycle.md", "state", "meaning")
     assert [code(state)[0] for state, _ in states] == [state.value for state in State]
 
 
@@ -308,25 +223,14 @@ def test_the_seams_are_where_the_architecture_says():
         assert inspect.isclass(getattr(importlib.import_module(module), code(seam)[0]))
 
 
-def test_options_are_those_of_serve():
-    serve = commands.commands["serve"]
-    options = {parameter.opts[0]: parameter for parameter in serve.params if parameter.opts[0].startswith("-")}
-    rows = table("reference/command-line.md", "option", "default", "what it means")
-    listed = {code(option)[0]: code(default) for option, default, _ in rows}
-    assert listed.pop("--help") == []
-    assert list(listed) == list(options)
-    for name, shown in listed.items():
-        default = options[name].default
-        empty = default is None or default in ("", ()) or "UNSET" in repr(default).upper()
-        assert shown == ([] if empty else [f"{default:g}" if isinstance(default, float) else str(default)])
-
-
 def test_dependencies_are_those_of_the_project():
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = pyproject["project"]
     expected = [
         project["dependencies"],
         project["optional-dependencies"]["demos"],
+        project["optional-dependencies"]["dev"],
+        project["optional-dependencies"]["docs"],
         project["optional-dependencies"]["test"],
         pyproject["build-system"]["requires"],
     ]
@@ -373,7 +277,7 @@ def test_the_reference_of_contexts_is_complete(subject):
 def test_hooks_are_those_of_the_code():
     rows = table("reference/hooks-and-contexts.md", "hook", "called", "runs in", "deadline", "if it raises or is late")
     listed = {re.match(r"\w+", code(hook)[0])[0] for hook, *_ in rows}
-    handler = {name for name in vars(supervisor.Handler) if name.startswith(("on_", "modify_"))}
+    handler = {name for name in vars(supervisor.Handler) if name.startswith(("on_", "modify_", "name_", "choose_"))}
     assert listed == handler
 
 

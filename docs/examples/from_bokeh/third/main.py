@@ -1,0 +1,2 @@
+def modify_document(doc):
+    doc.data = {"foo": []}
