@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 
+import hypothesis
 import pytest
 import trio
 
@@ -16,6 +17,10 @@ from supervisor.session.connection import ConnectionContext
 from supervisor.session.request import Request
 
 pytest_plugins = ["supervisor.testing.plugin"]
+
+# How long an example takes says more of what else the machine does than of the code.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_addoption(parser):

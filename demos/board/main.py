@@ -1,9 +1,9 @@
 """One board: a session that everybody on it shares, so that there is one document and one order of edits.
 
-    {"name": "kitchen", "title": "Kitchen", "columns": ["To do", "Doing", "Done"],
-     "notes": [{"id": "k3j9", "text": "Milk", "column": 0, "votes": 2, "by": "Ada"}, …],
-     "log": ["Ada added a note", …],
-     "boards": [{"name": "kitchen", "title": "Kitchen", "notes": 3, "people": 2}, …]}
+{"name": "kitchen", "title": "Kitchen", "columns": ["To do", "Doing", "Done"],
+ "notes": [{"id": "k3j9", "text": "Milk", "column": 0, "votes": 2, "by": "Ada"}, …],
+ "log": ["Ada added a note", …],
+ "boards": [{"name": "kitchen", "title": "Kitchen", "notes": 3, "people": 2}, …]}
 """
 
 from __future__ import annotations

@@ -161,8 +161,10 @@ async def test_the_log_names_who_did_it(app):
     ada, bob = await visit(app, user="Ada"), await visit(app)
     await bob.present({"name": "Bob"})
     await ada.insert("/notes/-", note("a"))
+    await settled(ada, bob)
     await bob.edit("/notes/0/column", 1)
     await bob.edit("/title", "  Groceries ")
+    await settled(ada, bob)
     await ada.remove("/notes/0")
     await settled(ada, bob)
     assert ada.data["log"] == [
@@ -173,6 +175,7 @@ async def test_the_log_names_who_did_it(app):
     ]
     for _ in range(10):
         await ada.insert("/notes/0", note("b"))
+        await settled(ada)
         await ada.remove("/notes/0")
     await settled(ada, bob)
     assert len(ada.data["log"]) == 8
