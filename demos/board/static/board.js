@@ -69,8 +69,8 @@ export function show(session) {
     add.setAttribute("aria-label", `Add a note to ${heading}`)
     add.onclick = () => {
       const id = crypto.randomUUID()
-      attempt(session.insert("/notes/-", { id, text: "", column: number }))
-      notes.get(id)?.text.focus()
+      // The server completes the note, so what is written into it must build on what it makes of it.
+      attempt(session.insert("/notes/-", { id, text: "", column: number }).then(() => notes.get(id)?.text.focus()))
     }
     section.append(title, lists[number], add)
     if (number === session.data.columns.length - 1) {
