@@ -53,13 +53,16 @@ class Proxy:
         assert self._done.acquire(timeout=10)
 
     def _run(self):
-        while not self._is_over:
+        while True:
             for key, _ in self._selector.select():
                 if key.fileobj is self._alarm:
                     self._alarm.recv(1)
                     if self._is_cut or self._is_over:
                         self._drop_all()
                     self._done.release()
+                    # Looked at here alone: a loop that also ended after other events could leave an order unanswered.
+                    if self._is_over:
+                        return
                 elif key.fileobj is self._listener:
                     self._accept()
                 elif key.fileobj in self._peers:
