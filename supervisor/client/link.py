@@ -18,7 +18,7 @@ from supervisor.client.websocket import ATTEMPT, Closed, Websocket
 from supervisor.errors import ConnectFailed, PageRefused
 from supervisor.protocol.client import FIRST_DELAY, MAX_DELAY, ClientConnection
 from supervisor.protocol.codes import CloseCode
-from supervisor.protocol.events import Event, Reconnect, Refused, Reload, Status
+from supervisor.protocol.events import Arrived, Event, Reconnect, Refused, Reload, Status
 
 LONGEST_SERVER_DELAY = 3600.0
 """Seconds: a delay that a server asks for is believed up to this."""
@@ -36,8 +36,8 @@ class Owner(Protocol):
     def happened(self, events: list[Event]) -> None:
         """Events arrived."""
 
-    def settled(self, refused: tuple[Refused, ...]) -> None:
-        """These have no answer and will get none."""
+    def settled(self, events: tuple[Arrived | Refused, ...]) -> None:
+        """The connection has ended, and this became of what was not settled yet."""
 
     def status_changed(self, status: ClientStatus) -> None:
         """The status is another one."""
@@ -90,7 +90,7 @@ class Link:
             if isinstance(decision, Reconnect):
                 decision = self._protocol.closed(CloseCode.DONE, random=0.0)
             assert not isinstance(decision, Reconnect)
-            self._owner.settled(decision.refused)
+            self._owner.settled(decision.settled)
             self._tell(ClientStatus(state="ended", reason="This client has left.", sessions=self.status.sessions))
         finally:
             self._over.set()
@@ -140,7 +140,7 @@ class Link:
             reason = sentence(closed.code, closed.reason, closed.problem)
             await self._wait(min(decision.after, LONGEST_SERVER_DELAY), code=closed.code, reason=reason)
             return True
-        self._owner.settled(decision.refused)
+        self._owner.settled(decision.settled)
         reason = sentence(decision.code, decision.reason, closed.problem)
         if isinstance(decision, Reload) and self._options.revisit is not None:
             return await self._load_anew(self._options.revisit, decision.code, reason)

@@ -29,7 +29,7 @@ from supervisor.errors import (
     SessionGone,
 )
 from supervisor.protocol.client import ClientConnection
-from supervisor.protocol.events import Answered, Event, PresenceChanged, Refused, Status
+from supervisor.protocol.events import Answered, Arrived, Event, PresenceChanged, Refused, Status
 from supervisor.protocol.pending import Name
 
 ANSWER = 60.0
@@ -238,7 +238,8 @@ class ClientSession:
         """Set the value at `path` (a JSON Pointer): of a key, which may be new, or of an index that is there.
 
         `data` shows it at once, with all that the server tells below it; so do `changes()` and `until()`. The server's
-        order counts, and what it refuses is undone. This returns once the server has done it.
+        order counts, and what it refuses is undone. This returns once the server has done it and the mirror has it;
+        the app may have made something else of the value.
 
         Raises:
             SendFailed: as of `send()`; `SendRejected` if the app doesn't allow it, `SendConflict` if the place has gone
@@ -298,21 +299,22 @@ class ClientSession:
         for event in events:
             if isinstance(event, Answered):
                 self._sends.pop(event.ticket).settle(event.value)
-            elif isinstance(event, Refused):
+            elif isinstance(event, (Arrived, Refused)):
                 self._settle(event)
             elif isinstance(event, PresenceChanged):
                 self._presence.heard(event.scope)
                 self._notify()
         self._look()
 
-    def settled(self, refused: tuple[Refused, ...]) -> None:
+    def settled(self, events: tuple[Arrived | Refused, ...]) -> None:
         """See `Owner.settled`."""
-        for event in refused:
+        for event in events:
             self._settle(event)
         self._look()
 
-    def _settle(self, refused: Refused) -> None:
-        self._sends.pop(refused.ticket).settle(error=failure_of(refused))
+    def _settle(self, event: Arrived | Refused) -> None:
+        error = failure_of(event) if isinstance(event, Refused) else None
+        self._sends.pop(event.ticket).settle(error=error)
 
     def status_changed(self, status: ClientStatus) -> None:
         """See `Owner.status_changed`."""

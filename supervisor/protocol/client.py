@@ -299,11 +299,11 @@ class ClientConnection:
                 delay = closing.retry_after
             return events.Reconnect(after=delay)
         self._status = Status.ENDED
-        refused = self._sends.abandon()
-        self._pending.clear()
+        arrived = map(_arrived, self._pending.clear())
+        settled: tuple[events.Arrived | events.Refused, ...] = (*arrived, *self._sends.abandon())
         if reaction is Reaction.RELOAD and (was_ever_live or not self._was_reload):
-            return events.Reload(code=code, reason=reason, refused=refused)
-        return events.Ended(code=code, reason=reason, refused=refused)
+            return events.Reload(code=code, reason=reason, settled=settled)
+        return events.Ended(code=code, reason=reason, settled=settled)
 
     def _take(self, message: messages.ServerMessage) -> list[Event]:
         if isinstance(message, messages.Patch):
@@ -336,11 +336,11 @@ class ClientConnection:
             )
             return [*self._undo(send), refused] if isinstance(send, PendingEdit) else [refused]
         assert isinstance(send, PendingEdit)
-        answered = events.Answered(ticket=send.ticket, value=None)
         send.revision = message.revision
+        edited = events.Edited(ticket=send.ticket)
         if message.revision <= self._revision:
-            return [*self._undo(send), answered]
-        return [answered]
+            return [edited, *self._undo(send), _arrived(send)]
+        return [edited]
 
     def _undo(self, edit: PendingEdit) -> list[Event]:
         """The edit is pending no more, and the mirror doesn't have it."""
@@ -392,7 +392,9 @@ class ClientConnection:
         self._data, self._revision = message.data, message.revision
         self._shown = None
         self._go_live()
-        return [events.Snapshotted(), *self._give_up(self._pending.snapshotted(message.revision))]
+        done = self._pending.done_at(message.revision)
+        lost = self._pending.snapshotted(message.revision)
+        return [events.Snapshotted(), *map(_arrived, done), *self._give_up(lost)]
 
     def _forget_edits(self, *, other_epoch: bool) -> list[Event]:
         """The server knows this client no more: what was written is unknown, and the rest has perhaps no document."""
@@ -400,9 +402,10 @@ class ClientConnection:
             return []
         self._shown = None
         if other_epoch:
-            self._pending.clear()
+            done = map(_arrived, self._pending.clear())
             text = "The document is another one now."
-            return [events.Redrawn(), *(_refused(edit, "unsent", text) for edit in self._sends.withdraw_edits())]
+            unsent = (_refused(edit, "unsent", text) for edit in self._sends.withdraw_edits())
+            return [events.Redrawn(), *done, *unsent]
         return [events.Redrawn(), *self._give_up(self._pending.forget_written())]
 
     def _take_patch(self, message: messages.Patch) -> list[Event]:
@@ -419,7 +422,9 @@ class ClientConnection:
             self._data = apply(self._data, [operation])
         self._revision = message.revision
         self._shown = None
-        return [patched, *self._give_up(self._pending.patched(message.revision, message.operations, taken))]
+        done = self._pending.done_at(message.revision)
+        lost = self._pending.patched(message.revision, message.operations, taken)
+        return [patched, *map(_arrived, done), *self._give_up(lost)]
 
     def _go_live(self) -> None:
         self._status = Status.LIVE
@@ -438,6 +443,10 @@ class ClientConnection:
 
 
 _LOST = "What this was to change has changed meanwhile."
+
+
+def _arrived(edit: PendingEdit) -> events.Arrived:
+    return events.Arrived(ticket=edit.ticket)
 
 
 def _refused(edit: PendingEdit, kind: events.RefusalKind, text: str) -> events.Refused:

@@ -68,11 +68,27 @@ class Editable:
 @final
 @attrs.frozen(kw_only=True)
 class Answered:
-    """A send or an edit was done."""
+    """A send was done, and the mirror has what its handler changed."""
 
     ticket: int
     value: Any
-    """What its handler returned; None for an edit."""
+    """What its handler returned."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Edited:
+    """An edit was done. It is shown on top of the mirror until that has it; then comes its `Arrived`, without fail."""
+
+    ticket: int
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Arrived:
+    """An edit that was done is pending no more: the mirror has it, or will never be of a document that does."""
+
+    ticket: int
 
 
 @final
@@ -105,7 +121,19 @@ class Closing:
     retry_after: float | None
 
 
-Event = Attached | Snapshotted | Patched | Redrawn | Editable | Answered | Refused | PresenceChanged | Closing
+Event = (
+    Attached
+    | Snapshotted
+    | Patched
+    | Redrawn
+    | Editable
+    | Answered
+    | Edited
+    | Arrived
+    | Refused
+    | PresenceChanged
+    | Closing
+)
 
 
 @final
@@ -123,8 +151,8 @@ class Reload:
 
     code: int
     reason: str
-    refused: tuple[Refused, ...]
-    """What becomes of the sends that have no answer."""
+    settled: tuple[Arrived | Refused, ...]
+    """What becomes of sends that have no answer, and of edits that are shown still."""
 
 
 @final
@@ -134,8 +162,8 @@ class Ended:
 
     code: int
     reason: str
-    refused: tuple[Refused, ...]
-    """What becomes of the sends that have no answer."""
+    settled: tuple[Arrived | Refused, ...]
+    """What becomes of sends that have no answer, and of edits that are shown still."""
 
 
 Decision = Reconnect | Reload | Ended

@@ -128,7 +128,7 @@ class Pending:
 
         `taken` are the operations once more, taken apart while the mirror changed.
         """
-        left, carried, lost = self._leaving(revision), self._edits, []
+        left, carried, lost = self.done_at(revision), self._edits, []
         if len(left) == 1 and left[0].state == "shown" and is_nothing_but(left[0], left[0].value, operations):
             # What is behind the edit was made on top of it, and that is just what the mirror has become.
             carried = self._edits[: self._edits.index(left[0])]
@@ -142,7 +142,7 @@ class Pending:
 
     def snapshotted(self, revision: int) -> list[PendingEdit]:
         """The mirror is another one; returns the edits that can't be carried over to it."""
-        for edit in self._leaving(revision):
+        for edit in self.done_at(revision):
             self._drop(edit)
         lost = []
         for edit in self._edits:
@@ -155,9 +155,12 @@ class Pending:
         return lost
 
     def forget_written(self) -> list[PendingEdit]:
-        """Nobody knows any more what became of those that were written; returns the others that are lost by that."""
+        """Nobody knows any more what became of those that were written and not answered.
+
+        Returns the others that are lost by that.
+        """
         lost = []
-        for edit in [edit for edit in reversed(self._edits) if edit.was_written]:
+        for edit in [edit for edit in reversed(self._edits) if edit.was_written and edit.revision is None]:
             lost += self.leave(edit)
         return [edit for edit in lost if edit.state == "lost"]
 
@@ -168,11 +171,12 @@ class Pending:
         self._drop(edit)
         return _carry(behind, inverse(edit)) if was_shown else []
 
-    def clear(self) -> None:
-        """Show none any more."""
-        for edit in self._edits:
+    def clear(self) -> list[PendingEdit]:
+        """Show none any more; returns those that were done."""
+        edits, self._edits = self._edits, []
+        for edit in edits:
             edit.state = "gone"
-        self._edits.clear()
+        return [edit for edit in edits if edit.revision is not None]
 
     def on_top_of(self, data: dict[str, Any]) -> dict[str, Any]:
         """What is shown: the data with all edits on top; `data` is not changed, and shared where nothing is."""
@@ -186,7 +190,8 @@ class Pending:
         """How many are pending, shown or not."""
         return len(self._edits)
 
-    def _leaving(self, revision: int) -> list[PendingEdit]:
+    def done_at(self, revision: int) -> list[PendingEdit]:
+        """Those that a mirror of that revision has, as the server told: they leave with it."""
         return [edit for edit in self._edits if edit.revision is not None and edit.revision <= revision]
 
     def _drop(self, edit: PendingEdit) -> None:

@@ -65,7 +65,7 @@ class Client:
         self._talking = trio.CancelScope()
         self._over = trio.Event()
         self._changed = trio.Event()
-        self._outcomes: dict[int, events.Answered | events.Refused] = {}
+        self._outcomes: dict[int, events.Answered | events.Arrived | events.Refused] = {}
         self._stream: trio.abc.Stream | None = None
         self._socket: trio_websocket.WebSocketConnection | None = None
         self._online = trio.Event()
@@ -170,9 +170,9 @@ class Client:
         return await self._outcome(self._protocol.send(name, fields), name)
 
     async def edit(self, path: str, value: Any) -> None:
-        """Set a key or an index of the document, and wait until the server has done so; `data` shows it at once.
+        """Set a key or an index of the document, and wait until the server has done so and the mirror has it.
 
-        The path is a JSON Pointer. What waits for a connection meanwhile is done after it.
+        `data` shows it at once. The path is a JSON Pointer. What waits for a connection meanwhile is done after it.
 
         Raises:
             SendFailed: it was rejected, is a conflict with another change, or failed; or its fate can't be known.
@@ -207,7 +207,7 @@ class Client:
         outcome = self._outcomes.pop(ticket)
         if isinstance(outcome, events.Refused):
             raise SendFailed(outcome)
-        return outcome.value
+        return outcome.value if isinstance(outcome, events.Answered) else None
 
     async def drop(self) -> None:
         """Cut the connection, without a close frame, and stay offline until `reconnect()`."""
@@ -222,7 +222,7 @@ class Client:
     async def close(self) -> None:
         """Leave for good, politely."""
         if self.ended is None:
-            self.ended = events.Ended(code=CloseCode.DONE, reason="closed by the test", refused=())
+            self.ended = events.Ended(code=CloseCode.DONE, reason="closed by the test", settled=())
         self._left.set()
         self._online.set()
         self._talking.cancel()
@@ -245,8 +245,8 @@ class Client:
                     with trio.move_on_after(decision.after):
                         await self._left.wait()
                 else:
-                    for refused in decision.refused:
-                        self._outcomes[refused.ticket] = refused
+                    for settled in decision.settled:
+                        self._outcomes[settled.ticket] = settled
                     self.ended = decision
         finally:
             self._over.set()
@@ -303,7 +303,7 @@ class Client:
             frame = await socket.get_message()
             for event in self._protocol.receive(frame):
                 self.received.append(event)
-                if isinstance(event, (events.Answered, events.Refused)):
+                if isinstance(event, (events.Answered, events.Arrived, events.Refused)):
                     self._outcomes[event.ticket] = event
             await self._write_out()
             self._notify()

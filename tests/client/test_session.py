@@ -283,6 +283,33 @@ async def test_an_edit_shows_at_once_and_is_done_by_the_server(connected, script
         assert session.data == {"notes": ["A"]}
 
 
+async def test_an_edit_returns_with_what_the_app_made_of_it(connected, scripted, nursery, autojump_clock):
+    async with connected(data={"name": ""}, editable=["/name"]) as (session, line):
+        seen = []
+
+        async def edit():
+            await session.edit("/name", " Ann ")
+            seen.append(session.data["name"])
+
+        nursery.start_soon(edit)
+        await line.receive()
+        await line.send(type="edited", number=1, revision=1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen == []
+        await line.patch(0, ("replace", "/name", "Ann"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert seen == ["Ann"]
+
+
+async def test_an_edit_that_was_done_returns_though_the_session_ends_before_its_patch(connected, scripted, nursery):
+    async with connected(data={"name": ""}, editable=["/name"]) as (session, line):
+        async with trio.open_nursery() as inner:
+            inner.start_soon(session.edit, "/name", "Ann")
+            await line.receive()
+            await line.send(type="edited", number=1, revision=1)
+            await line.close(4410, "destroyed")
+
+
 async def test_an_edit_that_is_refused_is_undone(connected, scripted, autojump_clock):
     async with connected(data={"n": 0, "notes": []}, editable=["/notes"]) as (session, line):
         seen = []

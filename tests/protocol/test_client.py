@@ -72,7 +72,7 @@ def test_the_end_carries_code_reason_and_sends():
     ticket = client.send("Watch", {})
     ended = client.closed(4410, "the match is over", random=0)
     assert (ended.code, ended.reason) == (4410, "the match is over")
-    assert [(each.ticket, each.kind) for each in ended.refused] == [(ticket, "unsent")]
+    assert [(each.ticket, each.kind) for each in ended.settled] == [(ticket, "unsent")]
     with pytest.raises(SessionGone):
         client.send("Watch", {})
     with pytest.raises(SessionGone):
@@ -83,7 +83,7 @@ def test_the_end_carries_code_reason_and_sends():
 def test_the_announced_reason_is_the_one_that_counts():
     client = live_client()
     receive(client, type="closing", code=4404, reason="gone", retry_after=None)
-    assert client.closed(1006, "", random=0) == events.Reload(code=4404, reason="gone", refused=())
+    assert client.closed(1006, "", random=0) == events.Reload(code=4404, reason="gone", settled=())
 
 
 def test_fields_are_taken_as_they_are_when_they_are_sent():

@@ -232,6 +232,7 @@ class Page:
         self.seen: dict[int, list[str]] = {}
         self.numbers: dict[tuple[str, str, int], int] = {}
         self.outcomes: dict[int, str] = {}
+        self.arrived: set[int] = set()
         self.tickets: list[int] = []
         self.ids: set[str] = set()
 
@@ -277,9 +278,13 @@ class Page:
         for event in self.client.receive(frame):
             if isinstance(event, events.Attached):
                 self.ids.add(json.loads(frame)["client"])
-            elif isinstance(event, events.Answered | events.Refused) and event.ticket in self.tickets:
+            elif isinstance(event, events.Edited | events.Refused) and event.ticket in self.tickets:
                 assert event.ticket not in self.outcomes
-                self.outcomes[event.ticket] = "done" if isinstance(event, events.Answered) else event.kind
+                self.outcomes[event.ticket] = "done" if isinstance(event, events.Edited) else event.kind
+            elif isinstance(event, events.Arrived):
+                assert self.outcomes[event.ticket] == "done"
+                assert event.ticket not in self.arrived
+                self.arrived.add(event.ticket)
         self.flush()
 
     def lose(self):
@@ -490,6 +495,7 @@ class Edits(RuleBasedStateMachine):
             assert page.client.data == page.client._data == self.server.document.root
             assert page.client.unsettled == 0
             assert page.outcomes.keys() == set(page.tickets)
+            assert page.arrived == {ticket for ticket, outcome in page.outcomes.items() if outcome == "done"}
             tickets = [page.numbers[key] for key in self.server.done if key in page.numbers]
             done = set(tickets)
             assert len(done) == len(tickets)

@@ -98,12 +98,14 @@ class Player:
             least, most = step["after"]
             assert decision.after == pytest.approx(least + (most - least) * self._random)
         if not isinstance(decision, events.Reconnect):
-            self._settle(decision.refused)
+            self._settle(decision.settled)
 
     def _settle(self, happened):
         for event in happened:
             if isinstance(event, events.Answered):
                 outcome = {"value": event.value}
+            elif isinstance(event, events.Edited):
+                outcome = {"value": None}
             elif isinstance(event, events.Refused):
                 outcome = {"error": {"kind": event.kind, "text": event.text, "incident": event.incident}}
             else:

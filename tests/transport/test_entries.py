@@ -98,8 +98,7 @@ async def test_edits_are_shown_at_once_and_to_others_when_they_are_done(app):
 async def test_edited_comes_before_its_patch(app):
     client = await (await app.new_session()).connect()
     await client.edit("/free/n", 1)
-    await client.until(lambda data: client.revision == 2)
-    assert frames_of(client) == ["Attached", "Snapshotted", "Answered", "Patched"]
+    assert frames_of(client) == ["Attached", "Snapshotted", "Edited", "Patched", "Arrived"]
 
 
 async def test_an_edit_that_changes_nothing_is_done(app):
