@@ -5,8 +5,7 @@ It knows no socket. The connection hands it a function that waits for the next f
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from types import MappingProxyType
 from typing import Any, Protocol, final
 
@@ -90,6 +89,8 @@ class Conversation:
         self.protocol = ServerConnection()
         self.wire: SessionWire | None = None
         """The session on the wire, while the client is attached to it."""
+        self.is_at_the_door = False
+        """Whether it waits for the opened hooks to let it in."""
         self._speaker = speaker
         self._door = door
         self._first_frame_timeout = first_frame_timeout
@@ -120,7 +121,7 @@ class Conversation:
         if name is not None:
             self._describe(name=sendable(name))
         if wire.session.asks_porter:
-            with self._expected(wire, resume) as peer:
+            with wire.expected(self._speaker, resume) as peer:
                 await self._be_let_in(wire, peer)
                 self._attach(wire, resume, peer)
         else:
@@ -184,19 +185,10 @@ class Conversation:
             raise Goodbye(CloseCode.GONE, "there is no such session any more")
         return wire
 
-    @contextmanager
-    def _expected(self, wire: SessionWire, resume: Resume | None) -> Iterator[str]:
-        """While the opened hooks run, a client that comes back isn't forgotten; gives its peer."""
-        peer, client = wire.feed.expect(resume, trio.current_time())
-        try:
-            yield peer
-        finally:
-            if client is not None:
-                wire.feed.detach(client, trio.current_time())
-
     async def _be_let_in(self, wire: SessionWire, peer: str) -> None:
         self._describe(peer=peer)
         session = wire.session
+        self.is_at_the_door = True
         try:
             refusal = await session.let_in(self._speaker.context)
         except HandlerFailed as error:
@@ -205,11 +197,15 @@ class Conversation:
             raise Goodbye(FAILED, "the session was too busy to open a connection") from None
         except ActorGone:
             raise goodbye_of(session.ending or RESTARTING) from None
+        finally:
+            self.is_at_the_door = False
         if refusal is not None:
             raise Goodbye(CloseCode.REFUSED, sendable(refusal) or "This application does not let you in.")
         self._let_in = session
         if session.has_ended:  # after the hooks, and before this task's turn
             raise goodbye_of(session.ending or RESTARTING)
+        # Who has left in the meantime isn't attached, not even for a moment. This doesn't let others have a turn.
+        await trio.lowlevel.checkpoint_if_cancelled()
 
     def _attach(self, wire: SessionWire, resume: Resume | None, peer: str | None) -> None:
         """Join the session, in one step with sending what is there already."""

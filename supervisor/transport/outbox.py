@@ -74,6 +74,8 @@ class Outbox(trio.abc.Stream):
         limit: Bytes that may be queued before `push` refuses.
         on_drained: A plain function, called by the flusher each time the queue is empty again after a
             backlog. It may push.
+        on_ended: A plain function, called when the client has ended the connection, or the library has written
+            a close frame. It may be called again.
     """
 
     __slots__ = (
@@ -84,6 +86,7 @@ class Outbox(trio.abc.Stream):
         "_flushing",
         "_limit",
         "_on_drained",
+        "_on_ended",
         "_parked_flusher",
         "_queue",
         "_queued_bytes",
@@ -95,11 +98,17 @@ class Outbox(trio.abc.Stream):
     )
 
     def __init__(
-        self, stream: trio.abc.Stream, *, limit: int = LIMIT, on_drained: Callable[[], None] = lambda: None
+        self,
+        stream: trio.abc.Stream,
+        *,
+        limit: int = LIMIT,
+        on_drained: Callable[[], None] = lambda: None,
+        on_ended: Callable[[], None] = lambda: None,
     ) -> None:
         self._stream = stream
         self._limit = limit
         self._on_drained = on_drained
+        self._on_ended = on_ended
         socket = _socket_of(stream)
         # Whether bytes are written directly; and to which file. It is asked for its number at each write,
         # because a closed socket's number may be another connection's by now.
@@ -189,6 +198,8 @@ class Outbox(trio.abc.Stream):
         else:
             entry.done = trio.Event()
             await entry.done.wait()
+        if self.close_was_sent:
+            self._on_ended()
         self._raise_if_broken()
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -198,9 +209,15 @@ class Outbox(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """See `trio.abc.ReceiveStream.receive_some`; notes the time in `received_at`."""
-        data = await self._stream.receive_some(max_bytes)
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._on_ended()
+            raise
         if data:
             self.received_at = trio.current_time()
+        else:
+            self._on_ended()
         return data
 
     async def aclose(self) -> None:

@@ -68,7 +68,7 @@ class WebSocketConnection:
         """See `Connection.context`."""
         self._door = door
         self._options = options
-        self._outbox = Outbox(stream, limit=options.max_backlog, on_drained=self._drained)
+        self._outbox = Outbox(stream, limit=options.max_backlog, on_drained=self._drained, on_ended=self._client_ended)
         self._conversation = Conversation(
             self, door, first_frame_timeout=options.first_frame_timeout, room_timeout=options.room_timeout
         )
@@ -165,6 +165,11 @@ class WebSocketConnection:
             for frame in held:
                 self._outbox.push_urgent(frame)
         self._conversation.drained()
+
+    def _client_ended(self) -> None:
+        """Who leaves while they wait to be let in are waited for no longer. Once attached, what came before counts."""
+        if self._conversation.is_at_the_door:
+            self._talking.cancel()
 
     def begin(self, wire: SessionWire, attachment: Attachment) -> None:
         """See `Speaker.begin`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, final
 
 import trio
@@ -38,7 +39,7 @@ class SessionWire:
     A patch is encoded once, framed once, and pushed to every connection in the same step in which it was committed.
     """
 
-    __slots__ = ("_by_client", "_viewers", "before_patch", "editable_frame", "feed", "presence", "session")
+    __slots__ = ("_by_client", "_expected", "_viewers", "before_patch", "editable_frame", "feed", "presence", "session")
 
     def __init__(self, session: SessionActor, *, key: str, new_client_id: Callable[[], str], linger: float) -> None:
         self.session = session
@@ -52,6 +53,8 @@ class SessionWire:
         # In order of attaching; a dict, because leaving must not search.
         self._viewers: dict[Viewer, None] = {}
         self._by_client: dict[str, Viewer] = {}
+        # The newest connection of each client that came back and waits for the opened hooks.
+        self._expected: dict[str, Viewer] = {}
 
     def committed(self, patch: Patch) -> None:
         """See `Audience.committed`."""
@@ -70,6 +73,27 @@ class SessionWire:
             self.editable_frame = text_frame(message)
             for viewer in self._viewers:
                 viewer.show(self.editable_frame)
+
+    @contextmanager
+    def expected(self, viewer: Viewer, resume: Resume | None) -> Iterator[str]:
+        """While the opened hooks run for it, a client that comes back isn't forgotten; gives its peer.
+
+        An older connection that it had here waits for nobody: else that one may attach last, and end this one.
+        """
+        peer, client = self.feed.expect(resume, trio.current_time())
+        if client is None:
+            yield peer
+            return
+        older = self._expected.get(client)
+        if older is not None:
+            older.cancel()
+        self._expected[client] = viewer
+        try:
+            yield peer
+        finally:
+            if self._expected.get(client) is viewer:
+                del self._expected[client]
+            self.feed.detach(client, trio.current_time())
 
     def attach(self, viewer: Viewer, resume: Resume | None, *, peer: str | None = None) -> Attachment:
         """A connection begins to see the session: send it what is returned before anything else happens.

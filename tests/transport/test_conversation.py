@@ -230,6 +230,47 @@ async def test_a_connection_that_dies_while_its_hook_runs_is_closed_once(supervi
         assert session.context.connections == ()
 
 
+@pytest.mark.parametrize("how", ["close", "drop"])
+async def test_a_connection_that_dies_while_it_waits_for_its_turn_is_never_opened(supervise, how):
+    log = []
+
+    async def be_busy():
+        await trio.sleep(20)
+
+    namespace = {
+        "on_connection_opened": lambda session_context, connection: log.append("opened"),
+        "on_connection_closed": lambda session_context, connection: log.append("closed"),
+    }
+    async with supervise(app_of(**namespace)) as running:
+        session = await running.new_session()
+        session.context.document.add_next_tick_callback(be_busy)
+        await trio.sleep(1)
+        client = session.client()
+        await trio.sleep(1)
+        assert session.context.statistics().counted == 1
+        await getattr(client, how)()
+        await trio.testing.wait_all_tasks_blocked()
+        assert session.context.statistics().counted == 0
+        await trio.sleep(30)
+        assert log == []
+
+
+async def test_one_that_died_while_its_hook_ran_is_present_at_no_time(supervise):
+    async def on_connection_opened(session_context, connection):
+        await trio.sleep(5)
+
+    async with supervise(app_of(on_connection_opened=on_connection_opened)) as running:
+        session = await running.new_session()
+        watcher = await session.connect()
+        await watcher.watch()
+        client = session.client()
+        await trio.sleep(1)
+        await client.close()
+        before = len(watcher.received)
+        await trio.sleep(10)
+        assert watcher.received[before:] == []
+
+
 async def test_closed_hooks_run_in_a_shutdown_before_the_destroyed_hooks(supervise):
     log = []
     namespace = {
@@ -502,6 +543,33 @@ async def test_who_comes_back_before_its_old_connection_is_missed_has_never_been
         assert watcher.received[heard:] == []
         assert watcher.presence["session"][client.peer].metadata == {"colour": "red"}
         assert len(session.context.connections) == 2
+
+
+async def test_the_newest_of_a_clients_connections_is_the_one_that_waits(supervise, silence):
+    """1. A client comes back to a session that is busy, and its new link goes silent; the server doesn't know.
+    2. It comes back once more, so two of its connections would wait for their turn.
+    3. The session would let in both in one step; then the order of their tasks is chance, and the last one stays.
+    """
+    seen = []
+
+    async def be_busy():
+        await trio.sleep(15)
+
+    async with supervise(app_of(on_connection_opened=lambda _, connection: seen.append(connection.id))) as running:
+        session = await running.new_session()
+        link = silence(running)
+        client = await session.connect()
+        session.context.document.add_next_tick_callback(be_busy)
+        await client.drop()
+        client.reconnect()
+        await trio.sleep(1)
+        link.cut()
+        await client.drop()
+        client.reconnect()
+        await trio.sleep(30)
+        assert client.status == "live"
+        assert len(seen) == 2  # the silent one waited no longer
+        assert [connection.id for connection in session.context.connections] == [seen[-1]]
 
 
 async def test_a_destroyed_sessions_connections_leave_at_once(supervise, silence):

@@ -165,6 +165,26 @@ async def test_on_drained_may_push(tcp_pair, nursery):
     assert snapshots == [True]
 
 
+@pytest.mark.parametrize("how", ["end", "loss", "close frame"])
+async def test_an_end_is_told(memory, how):
+    ends = []
+    pair = await memory(on_ended=lambda: ends.append(how))
+    await pair.client.send_all(b"bytes")
+    assert await pair.outbox.receive_some() == b"bytes"
+    await pair.outbox.send_all(b"\x81\x00")
+    assert ends == []
+    if how == "end":
+        await pair.client.send_eof()
+        assert await pair.outbox.receive_some() == b""
+    elif how == "loss":
+        await pair.server.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await pair.outbox.receive_some()
+    else:
+        await pair.outbox.send_all(b"\x88\x00")
+    assert ends == [how]
+
+
 async def test_beyond_the_limit_push_refuses_and_urgent_frames_are_taken(tcp):
     pair = await tcp(limit=5000)
     await fill(pair)

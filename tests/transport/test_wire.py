@@ -176,6 +176,26 @@ async def test_a_client_that_comes_back_takes_over_from_its_older_connection(wir
     wire.detach(newer, client)
 
 
+async def test_an_older_connection_of_a_client_that_is_expected_waits_no_longer(wire):
+    client = wire.attach(Viewer(), None).client
+    older, newer, newest = Viewer(), Viewer(), Viewer()
+    with wire.expected(older, resume(client)) as peer:
+        with wire.expected(newer, resume(client)) as same:
+            assert same == peer
+        assert older.was_cancelled
+        assert not newer.was_cancelled
+    with wire.expected(newest, resume(client)):
+        pass
+    assert not newer.was_cancelled
+
+
+async def test_connections_of_strangers_wait_side_by_side(wire):
+    one, other = Viewer(), Viewer()
+    with wire.expected(one, None) as peer, wire.expected(other, resume("nobody")) as another:
+        assert peer != another
+    assert not one.was_cancelled
+
+
 async def test_a_client_that_says_what_cannot_be_is_not_attached(wire):
     viewer = Viewer()
     client = wire.attach(viewer, None).client
