@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 import trio
 
+from supervisor.actor.guard import unwrap
 from supervisor.client.address import page_address, websocket_address
 from supervisor.client.dialing import Dialer, OpenStream, open_tcp
 from supervisor.client.link import Link, LinkOptions
@@ -160,23 +161,21 @@ async def _run(visit: Visit, options: LinkOptions, *, deadline: float, timeout: 
                 with trio.CancelScope(shield=True):
                     await session.aclose()
                 shield.cancel()
-    except BaseExceptionGroup:
-        # Who wrote the block reads what it raised, and not the nursery around it, unless the link has crashed.
-        if in_the_block is None or crashes:
-            raise
+    except BaseExceptionGroup as group:
+        # Who wrote the block reads what it raised, or what the link did, and not the nursery around both.
+        raised = unwrap(group) if in_the_block is None or crashes else in_the_block
     else:
         return
-    assert in_the_block is not None
-    raise in_the_block  # here and not above, where it would lose its own context
+    raise raised  # here and not above, where it would lose its own context
 
 
 async def _run_shielded(link: Link, shield: trio.CancelScope, crashes: list[BaseException]) -> None:
-    with shield:
-        try:
+    try:
+        with shield:
             await link.run()
-        except Exception as error:  # a bug of ours: it ends the block
-            crashes.append(error)
-            raise
+    except BaseException as error:  # a bug of ours, or Ctrl-C: it ends the block
+        crashes.append(error)
+        raise
 
 
 async def _wait_live(session: ClientSession, link: Link, *, deadline: float, timeout: float) -> None:

@@ -69,7 +69,8 @@ async def exchange(
             try:
                 event = connection.next_event()
             except h11.RemoteProtocolError as error:
-                raise trio.BrokenResourceError(f"no whole answer: {error}") from error
+                why = "the connection was closed" if connection.trailing_data[1] else error
+                raise trio.BrokenResourceError(f"no whole answer: {why}") from error
             if event is h11.NEED_DATA:
                 connection.receive_data(bytes(await stream.receive_some()))
             elif isinstance(event, h11.Response):

@@ -45,7 +45,7 @@ def make_web_app(site: Site) -> Starlette:
     async def not_found(request: WebRequest, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 404:
-            text = "This address leads to no page of this server. Look whether it is complete, or begin here:"
+            text = "This address leads to no page of this server. Look whether it is complete."
             return site.pages.error(404, "Nothing is here", text)
         if error.status_code == 405:
             return not_allowed(site)

@@ -93,10 +93,16 @@ async def test_a_group_that_the_block_raises_stays_a_group(scripted, nursery, au
     assert caught.value is group
 
 
-async def test_a_crash_of_the_link_ends_the_block(connected, scripted, monkeypatch, autojump_clock):
-    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+async def test_a_crash_of_the_link_ends_the_block(connected, scripted, monkeypatch, autojump_clock, error):
+    """Ctrl-C too, which Python raises in whatever task runs at that moment."""
+
+    def crash(events):
+        raise error
+
+    with pytest.RaisesGroup(error):  # the group is the fixture's
         async with connected() as (session, line):
-            monkeypatch.setattr(session, "happened", lambda events: 1 / 0)
+            monkeypatch.setattr(session, "happened", crash)
             await line.patch(0, ("replace", "/n", 1))
             await trio.sleep_forever()
 
