@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from typing import Any, final
@@ -102,6 +103,8 @@ def watch(
       1  there is no session at URL, it was ended, or --timeout came before --count
       2  wrong usage: an unknown option, a value that can't be
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
+    if sys.stdout is None:  # closed before Python began: its number may be another file's soon
+        raise _InVain("stdout is closed, and the document would go there")
     if as_json and patches:
         raise click.UsageError("--json and --patches are two forms of output; give one of them")
     form = _json_line if as_json else _patch_line if patches else _Readable(sys.stdout.isatty())
@@ -147,11 +150,20 @@ class _Watching:
         with trio.open_signal_receiver(*_SIGNALS) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._stop_on_signal, signals, nursery.cancel_scope)
+                nursery.start_soon(self._stop_unread, nursery.cancel_scope)
                 await self._watch(url, headers)
                 nursery.cancel_scope.cancel()
 
     async def _stop_on_signal(self, signals: Any, scope: trio.CancelScope) -> None:
         async for _ in signals:
+            self.was_stopped = True
+            scope.cancel()
+
+    async def _stop_unread(self, scope: trio.CancelScope) -> None:
+        """Stop when nobody reads the pipe any more; a write would tell it too, but the document may never change."""
+        file = _stdout()
+        if sys.platform == "linux" and file is not None and stat.S_ISFIFO(os.fstat(file).st_mode):
+            await trio.lowlevel.wait_readable(file)  # the writer's end of a pipe never is: epoll tells of its error
             self.was_stopped = True
             scope.cancel()
 
@@ -247,18 +259,30 @@ def _printable(text: str) -> str:
 
 def _writer() -> Callable[[str], None]:
     """Writes to stdout at once, around Python's buffer: a thread that hangs in it would hold up the program's end."""
-    try:
-        file = sys.stdout.fileno()
-    except (OSError, ValueError):  # no real file: a test's
+    file = _stdout()
+    if file is None:
         return lambda text: click.echo(text, nl=False)
     sys.stdout.flush()
 
     def write(text: str) -> None:
         left = memoryview(text.encode("utf-8", "replace"))
-        while left:
-            left = left[os.write(file, left) :]
+        try:
+            while left:
+                left = left[os.write(file, left) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OSError(f"stdout can't be written: {error.strerror}") from error
 
     return write
+
+
+def _stdout() -> int | None:
+    """The number of stdout's file; None if it is no real one, but a test's."""
+    try:
+        return sys.stdout.fileno()
+    except (OSError, ValueError):
+        return None
 
 
 def _drop_stdout() -> None:

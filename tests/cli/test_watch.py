@@ -1,7 +1,9 @@
 """`watch`: what it prints, what it says of the connection, and how it ends."""
 
+import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -175,18 +177,18 @@ def test_ctrl_c_ends_it_though_nobody_reads(start, served, tmp_path):
     """Else a pipe that is full would hold it for ever."""
     reader, writer = os.pipe()
     try:
-        os.set_blocking(writer, False)
-        try:
-            while os.write(writer, b"x" * 65536):
-                pass
-        except BlockingIOError:
-            os.set_blocking(writer, True)
         process = subprocess.Popen(
             [sys.executable, "-m", "supervisor", "watch", served, "--json"], stdout=writer, stderr=subprocess.PIPE
         )
         with process:
+            assert os.read(reader, 1)
+            filler = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)  # its own: the program's blocks
+            with contextlib.suppress(BlockingIOError):
+                while os.write(filler, b"x"):
+                    pass
+            os.close(filler)
             with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(2)
+                process.wait(1)  # it writes twenty times a second
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
             assert process.stderr.read() == b""
@@ -202,6 +204,28 @@ def test_a_reader_that_goes_away_is_a_good_end(served):
         process.stdout.close()
         assert process.wait(20) == 0
         assert process.stderr.read() == b""
+
+
+def test_a_reader_that_goes_away_ends_it_though_nothing_changes(served):
+    command = [sys.executable, "-m", "supervisor", "watch", served, "--json", "--path", "/nothing"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert json.loads(process.stdout.readline())["data"] is None
+        process.stdout.close()
+        assert process.wait(20) == 0
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [
+        (">&-", "Error: stdout is closed, and the document would go there\n"),
+        (">/dev/full", "Error: stdout can't be written: No space left on device\n"),
+    ],
+)
+def test_a_stdout_that_takes_nothing_is_one_sentence(served, redirection, said):
+    command = f"exec {shlex.quote(sys.executable)} -m supervisor watch {shlex.quote(served)} --count 1 {redirection}"
+    result = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=30)
+    assert (result.returncode, result.stderr) == (1, said)
 
 
 def test_a_server_that_goes_away_is_waited_for(start, served, app, tmp_path):
