@@ -15,6 +15,8 @@ export class Presence {
   // What is not written yet on this connection.
   #isDue = { metadata: false, session: false, application: false }
   #watched = new Set()
+  // The scopes that were asked for, and not answered yet by all who are there.
+  #untold = new Set()
   // By scope, the peers by id, in the order in which they came.
   #peers = { session: new Map(), application: new Map() }
 
@@ -32,6 +34,7 @@ export class Presence {
     if (!SCOPES.includes(scope)) throw new TypeError(`the scope of a presence is "session" or "application", got ${scope}`)
     if (this.#watched.has(scope)) return
     this.#watched.add(scope)
+    this.#untold.add(scope)
     this.#isDue[scope] = true
   }
 
@@ -49,6 +52,7 @@ export class Presence {
 
   attached() {
     this.#isAttached = true
+    this.#untold = new Set(this.#watched)
     this.#isDue.metadata = this.#metadata !== null
     for (const scope of SCOPES) this.#isDue[scope] = this.#watched.has(scope)
   }
@@ -67,9 +71,13 @@ export class Presence {
     return frames
   }
 
-  /** The server has told something; false if nobody asked any more. */
+  /**
+   * The server has told something; false if nobody asked any more, or asked anew: what changes is told of an earlier
+   * watch still, and means nothing before all who are there were told.
+   */
   told({ scope, complete, present, left }) {
-    if (!this.#watched.has(scope)) return false
+    if (!this.#watched.has(scope) || (this.#untold.has(scope) && !complete)) return false
+    this.#untold.delete(scope)
     const peers = this.#peers[scope]
     if (complete) peers.clear()
     for (const id of left) peers.delete(id)

@@ -159,11 +159,13 @@ def encode_nobody(scope: Scope) -> bytes:
 class Peers:
     """A client's end: what it watches, what it says of itself, and who it has heard of."""
 
-    __slots__ = ("_metadata", "_there", "_unwritten")
+    __slots__ = ("_metadata", "_there", "_untold", "_unwritten")
 
     def __init__(self) -> None:
         # By scope and id. The scopes are those that are watched.
         self._there: dict[Scope, dict[str, Peer]] = {}
+        # The scopes that were asked for, and not answered yet by all who are there.
+        self._untold: set[Scope] = set()
         # What this client says of itself, as JSON; None if it never said anything.
         self._metadata: bytes | None = None
         # What is to be written on this connection still.
@@ -179,6 +181,7 @@ class Peers:
             raise ValueError(f"a scope is 'session' or 'application', not {scope!r}")
         if scope not in self._there:
             self._there[scope] = {}
+            self._untold.add(scope)
             self._unwritten.add(scope)
 
     def unwatch(self, scope: Scope) -> None:
@@ -203,6 +206,7 @@ class Peers:
     def attached(self) -> None:
         """A new connection is attached, which knows nothing of this client: all is to be written again."""
         self._unwritten = set(self._there)
+        self._untold = set(self._there)
         if self._metadata is not None:
             self._unwritten.add("metadata")
 
@@ -216,10 +220,14 @@ class Peers:
         return [frame.decode() for frame in frames]
 
     def take(self, message: Presence) -> bool:
-        """Hear of somebody; returns whether anybody had asked. That one has left of whom nobody knew means nothing."""
+        """Hear of somebody; returns whether anybody had asked. That one has left of whom nobody knew means nothing.
+
+        What changes may be told of an earlier watch still, and means nothing before all who are there were told.
+        """
         known = self._there.get(message.scope)
-        if known is None:
+        if known is None or (message.scope in self._untold and not message.complete):
             return False
+        self._untold.discard(message.scope)
         there = {} if message.complete else dict(known)
         for id in message.left:
             there.pop(id, None)

@@ -34,6 +34,18 @@ test("who watches is told who is there, at once and whenever that changes", asyn
   assert.equal(session.peer, "p-1")
 })
 
+test("who stops, and watches again, is told nothing before the server has told all", async () => {
+  const { browser: { socket }, session } = await live()
+  const stop = session.presence.watch(() => {})
+  tell(socket, { complete: true, present: [me] })
+  stop()
+  const told = []
+  session.presence.watch((peers) => told.push(peers.map(({ id }) => id)))
+  tell(socket, { present: [ada] })
+  tell(socket, { complete: true, present: [me, ada] })
+  assert.deepEqual(told, [[], ["p-1", "p-2"]])
+})
+
 test("each scope is asked for once, and told to those who asked for it", async () => {
   const { browser: { socket }, session } = await live()
   const told = []
