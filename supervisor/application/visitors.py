@@ -11,9 +11,12 @@ from supervisor.application.handlers import Handler
 from supervisor.application.hooks import call_author, refusal_in
 from supervisor.session.request import Request
 
+MAX_NAME = 256
+"""Characters of a connection's name: each is told to everybody who watches, and it may be all that a header holds."""
+
 
 def name_connection(handlers: Iterable[Handler], request: Request, *, report: Report) -> str | None:
-    """The first name that a handler gives. A failure is reported, and such a connection has no name."""
+    """The first name that a handler gives, cut to `MAX_NAME`. A failure is reported: such a connection has no name."""
     try:
         for handler in handlers:
             name = handler.name_connection(request)
@@ -21,7 +24,8 @@ def name_connection(handlers: Iterable[Handler], request: Request, *, report: Re
                 name.close()
                 raise TypeError("name_connection must be a plain function, not a coroutine function")
             if name is not None:
-                return _text(name, "name_connection")
+                name = _text(name, "name_connection")
+                return name if len(name) <= MAX_NAME else name[: MAX_NAME - 1] + "…"
     except BaseException as error:
         failure, rest = split_failure(error)
         if failure is not None:

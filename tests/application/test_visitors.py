@@ -3,7 +3,7 @@ import trio
 
 from supervisor.application.creation import Failed, Refused
 from supervisor.application.handlers import NamespaceHandler
-from supervisor.application.visitors import choose_session_id, name_connection
+from supervisor.application.visitors import MAX_NAME, choose_session_id, name_connection
 from supervisor.errors import SessionRefused
 from supervisor.session.request import Request
 
@@ -39,6 +39,11 @@ def test_the_first_name_counts():
     assert name() == (None, [])
     assert name(None, lambda request: None) == (None, [])
     assert name(lambda request: None, lambda request: request.headers["x-user"], lambda request: "x") == ("ada", [])
+
+
+def test_a_name_is_no_longer_than_people_read():
+    assert name(lambda request: "x" * MAX_NAME) == ("x" * MAX_NAME, [])
+    assert name(lambda request: "x" * 16_000) == ("x" * (MAX_NAME - 1) + "…", [])
 
 
 @pytest.mark.parametrize("error", [KeyError("swordfish"), SystemExit(1), SessionRefused("no")])
