@@ -11,6 +11,7 @@ from supervisor import ApplicationContext, Request
 
 FIRST = "kitchen"
 COLUMNS = ["To do", "Doing", "Done"]
+MAX_BOARDS = 50
 _NAME = re.compile(r"[a-z0-9-]{1,24}")
 
 

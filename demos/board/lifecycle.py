@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from supervisor import ApplicationContext, ConnectionContext, Request, SessionContext
+from supervisor import ApplicationContext, ConnectionContext, Request, SessionContext, SessionRefused
 
-from .boards import FIRST, Board, announce, name_of
+from .boards import FIRST, MAX_BOARDS, Board, announce, name_of
 
 
 def on_application_load(app_context: ApplicationContext) -> None:
@@ -18,8 +18,18 @@ def choose_session_id(request: Request) -> str:
 
 
 def name_connection(request: Request) -> str | None:
-    # What a login in front of this server says; without one, visitors name themselves in the page.
+    # What a login in front of this server says, which must take such a header from visitors away. Without one, visitors
+    # name themselves in the page.
     return request.headers.get("x-forwarded-user")
+
+
+def on_session_created(session_context: SessionContext) -> None:
+    boards = session_context.application.state.boards
+    name = name_of(session_context.request)
+    if name not in boards:
+        if len(boards) >= MAX_BOARDS:
+            raise SessionRefused(f"There are {MAX_BOARDS} boards already. Clear one of them, and it makes room.")
+        boards[name] = Board(title=name.capitalize())
 
 
 async def on_connection_opened(session_context: SessionContext, connection: ConnectionContext) -> None:
@@ -36,9 +46,12 @@ async def count_people(session_context: SessionContext, difference: int) -> None
     await announce(app_context)
 
 
-def on_session_destroyed(session_context: SessionContext) -> None:
+async def on_session_destroyed(session_context: SessionContext) -> None:
     # The document can still be read: what people made stays until somebody comes back.
     data = session_context.document.data
-    board = session_context.application.state.boards[data["name"]]
-    board.title = data["title"]
-    board.notes = [dict(note) for note in data["notes"]]
+    boards = session_context.application.state.boards
+    if data["notes"] or data["name"] == FIRST:
+        boards[data["name"]].notes = [dict(note) for note in data["notes"]]
+    else:
+        del boards[data["name"]]
+        await announce(session_context.application)

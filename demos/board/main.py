@@ -37,7 +37,7 @@ class ClearDone:
 def modify_document(doc: Document) -> None:
     app_context = doc.session_context.application
     name = name_of(doc.session_context.request)
-    board = app_context.state.boards.setdefault(name, Board(title=name.capitalize()))
+    board: Board = app_context.state.boards[name]
     doc.data = {
         "name": name,
         "title": board.title,
@@ -71,9 +71,9 @@ def check_note(doc: Document, edit: Edit) -> Edit | None:
                 raise Rejected("A note needs an id of its own.")
             check_text(text)
             check_column(column)
-            # Who wrote it, and how many like it, is not for the page to say.
-            note = {"id": id, "text": text, "column": column, "votes": 0, "by": who(edit.connection)}
-            return attrs.evolve(edit, value=note)
+            # How many like it and who wrote it is not for the page to say. `on_notes` tells who, and not this: what a
+            # page has written into a note meanwhile is lost with the note that it sent, if another one takes its place.
+            return attrs.evolve(edit, value={"id": id, "text": text, "column": column, "votes": 0, "by": ""})
         case "set", ("text",), str(text):
             check_text(text)
             return None
@@ -122,12 +122,18 @@ async def on_title(doc: Document, change: Change) -> None:
 
 
 async def on_notes(doc: Document, change: Change) -> None:
-    words = {"add": "added a note", "remove": "removed a note"}
+    name = who(change.connection)
     for operation in change.operations:
-        if operation["path"].count("/") == 2:
-            log(doc, f"{who(change.connection)} {words.get(operation['op'], 'changed a note')}")
-        elif operation["path"].endswith("/column"):
-            log(doc, f"{who(change.connection)} moved a note to {COLUMNS[operation['value']]}")
+        match operation["op"], operation["path"].split("/")[3:]:
+            case "add", []:
+                log(doc, f"{name} added a note")
+                note = find(doc, operation["value"]["id"])
+                if note is not None:  # it may have been thrown away before this turn
+                    note["by"] = name
+            case "remove", []:
+                log(doc, f"{name} removed a note")
+            case "replace", ["column"]:
+                log(doc, f"{name} moved a note to {COLUMNS[operation['value']]}")
     count = len(doc.data["notes"])
     if board(doc).count != count:
         board(doc).count = count

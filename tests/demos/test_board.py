@@ -3,9 +3,10 @@
 import pytest
 import trio
 
-from supervisor.testing import SendFailed
+from supervisor.testing import PageRefused, SendFailed
 
 GROWN_TO = 200
+MOST_BOARDS = 50
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ async def visit(app, *, user=None, board=None):
 
 
 def note(id, text="", column=0):
-    return {"id": id, "text": text, "column": column}
+    return {"id": id, "text": text, "column": column, "votes": 0, "by": ""}
 
 
 def texts(client):
@@ -59,7 +60,7 @@ async def test_the_server_completes_a_note(app):
     ada = await visit(app, user="Ada")
     await ada.insert("/notes/-", {**note("a", "milk"), "votes": 1000, "by": "Bob"})
     await settled(ada)
-    assert ada.data["notes"] == [{**note("a", "milk"), "votes": 0, "by": "Ada"}]
+    assert ada.data["notes"] == [{**note("a", "milk"), "by": "Ada"}]
 
 
 async def test_two_people_who_edit_at_once_each_do_what_they_saw(app):
@@ -88,6 +89,19 @@ async def test_what_is_written_while_offline_is_there_after_the_return(app):
         ada.reconnect()
     await settled(ada, bob)
     assert texts(bob) == ["bread", "milk", "honey"]
+
+
+async def test_a_note_made_while_offline_is_written_into_at_once(app):
+    ada, bob = await visit(app, user="Ada"), await visit(app)
+    await ada.drop()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ada.insert, "/notes/-", note("a"))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ada.edit, "/notes/0/text", "milk")
+        await trio.testing.wait_all_tasks_blocked()
+        ada.reconnect()
+    await settled(ada, bob)
+    assert bob.data["notes"] == [{**note("a", "milk"), "by": "Ada"}]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +217,23 @@ async def test_a_board_outlives_its_session(app):
     assert len(app.sessions) == 0
     ada = await visit(app)
     assert (ada.data["title"], texts(ada)) == ("Groceries", ["milk"])
+
+
+async def test_a_board_on_which_nothing_is_left_is_forgotten(app):
+    ada, bob = await visit(app), await visit(app, board="garden")
+    await bob.insert("/notes/-", note("a"))
+    await bob.remove("/notes/0")
+    await bob.close()
+    await ada.until(lambda data: [board["name"] for board in data["boards"]] == ["kitchen"])
+
+
+async def test_boards_are_bounded(app):
+    for number in range(MOST_BOARDS - 1):
+        await visit(app, board=f"board-{number}")
+    with pytest.raises(PageRefused) as refused:
+        await visit(app, board="one-more")
+    assert (refused.value.status, "50 boards already" in refused.value.text) == (403, True)
+    await visit(app, board="board-7")
 
 
 async def test_visitors_see_who_else_is_here_and_what_they_write(app):

@@ -1,44 +1,11 @@
 """The page of an app that has none: a live tree to look at, to search, and to edit where the app lets clients."""
 
+from .contrast import poor_texts
 from .proxy import Proxy
 from .waiting import expect, until
 
 LOST = "WebSocket connection to"
 SESSION = "JSON.parse(document.querySelector('meta[name=supervisor]').content).session"
-
-CONTRASTS = """() => {
-    const rgba = (text) => {
-        const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true })
-        context.fillStyle = text
-        context.fillRect(0, 0, 1, 1)
-        const [red, green, blue, alpha] = context.getImageData(0, 0, 1, 1).data
-        return [red, green, blue, alpha / 255]
-    }
-    const light = ([red, green, blue]) => {
-        const [r, g, b] = [red, green, blue].map((part) => part / 255)
-            .map((part) => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b
-    }
-    const ground = (element) => {
-        for (let at = element; at !== null; at = at.parentElement) {
-            const colour = rgba(getComputedStyle(at).backgroundColor)
-            if (colour[3] > 0.99) return colour
-        }
-        return [255, 255, 255, 1]
-    }
-    const poor = []
-    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
-    while (walker.nextNode()) {
-        const element = walker.currentNode.parentElement
-        const isSeen = element.checkVisibility() && !element.closest("script, noscript")
-        if (!isSeen || !walker.currentNode.data.trim()) continue
-        const [one, other] = [rgba(getComputedStyle(element).color), ground(element)].map(light)
-        const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)
-        if (contrast < 4.5) poor.push(`${element.outerHTML.slice(0, 80)}: ${contrast.toFixed(2)}`)
-    }
-    return poor
-}"""
-"""The texts that can be seen and have less contrast than 4.5 to 1."""
 
 
 def item(page, name, **options):
@@ -385,7 +352,7 @@ def test_every_text_has_contrast_and_nothing_sticks_out(serve, apps, open_page, 
                 search(page, "e")
                 item(page, "text coffee").locator(".value").click()
                 look(page, f"generic-{device}-{scheme}-editing")
-                assert page.evaluate(CONTRASTS) == []
+                assert poor_texts(page) == []
                 page.keyboard.press("Control+a")
                 page.keyboard.press("Backspace")
                 page.keyboard.press("Enter")
@@ -396,5 +363,5 @@ def test_every_text_has_contrast_and_nothing_sticks_out(serve, apps, open_page, 
                 page.keyboard.press("Enter")
                 expect(page.get_by_role("alert").last).to_have_text("The new entry needs a name.")
                 look(page, f"generic-{device}-{scheme}-problems")
-                assert page.evaluate(CONTRASTS) == []
+                assert poor_texts(page) == []
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
