@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import time
@@ -30,7 +31,8 @@ def do_something(connection: psycopg.Connection) -> None:
 
 
 if __name__ == "__main__":
-    with psycopg.connect(os.environ.get("DBWATCH_DSN", ""), autocommit=True) as connection:
+    dsn = os.environ.get("DBWATCH_DSN", "")
+    with contextlib.suppress(KeyboardInterrupt), psycopg.connect(dsn, autocommit=True) as connection:
         while True:
             do_something(connection)
             time.sleep(1)

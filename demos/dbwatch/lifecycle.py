@@ -51,10 +51,11 @@ async def follow(app_context: ApplicationContext, database: Database) -> None:
         # A session without room in its mailbox misses nothing for good: it is told again, and looks at the shop then.
         with trio.move_on_after(1.0 if report.lagged else math.inf):
             changed = await database.wait_for_changes()
-        if "" in changed:
-            shop.fill(await database.read_all())
-        elif changed:
-            shop.change(changed, await database.read(changed))
+        found = {} if "" in changed else await database.read(changed)
+        if changed - found.keys():
+            shop.fill(await database.read_all())  # some are gone, and older ones may take their places
+        else:
+            shop.change(found)
 
 
 def on_application_load(app_context: ApplicationContext) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import attrs
 
 from .database import SHOWN, Order
@@ -20,10 +18,10 @@ class Shop:
         self.orders = orders
         self.is_away = False
 
-    def change(self, ids: Iterable[str], found: dict[str, Order]) -> None:
-        """What became of these orders: the ones that were found are like this now, and the others are gone."""
-        kept = {id: order for id, order in self.orders.items() if id not in set(ids)} | found
-        self.orders = {id: kept[id] for id in sorted(kept, key=int, reverse=True)[:SHOWN]}
+    def change(self, orders: dict[str, Order]) -> None:
+        """These are new, or not as they were."""
+        known = self.orders | orders
+        self.orders = {id: known[id] for id in sorted(known, key=int, reverse=True)[:SHOWN]}
 
 
 shop = Shop()

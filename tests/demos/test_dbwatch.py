@@ -128,6 +128,9 @@ async def test_the_newest_hundred_are_shown(app, shop):
     id = order(shop)
     await client.until(lambda data: id in data["orders"])
     assert sorted(map(int, client.data["orders"])) == list(range(22, 122))
+    shop("delete from orders where id = 50")
+    await client.until(lambda data: "50" not in data["orders"])
+    assert sorted(map(int, client.data["orders"])) == [21, *range(22, 50), *range(51, 122)]
 
 
 async def test_what_was_missed_while_the_database_was_away_is_read_again(app, shop, database):

@@ -4,6 +4,7 @@ import psycopg
 import pytest
 
 from ..demos.programs import Postgres
+from .contrast import poor_texts
 from .waiting import expect, until
 
 
@@ -76,7 +77,10 @@ def test_a_database_that_is_away_is_said_and_all_is_shown_when_it_is_back(
         database.stop()
         expect(away).to_be_visible()
         expect(row(page, 9)).to_be_visible()
-        look(page, "dbwatch-away-dark")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            look(page, f"dbwatch-away-{scheme}")
+            assert poor_texts(page) == []
         database.start()
         shop("update orders set status = 'sent' where id = 9")
         expect(away).to_be_hidden()
@@ -89,6 +93,14 @@ def test_an_empty_table_says_so(serve, dbwatch, shop, open_page):
         page = open_page(server.url)
         expect(page.get_by_text("There are no orders yet.")).to_be_visible()
         expect(page.get_by_text("The database can't be reached")).to_be_hidden()
+
+
+def test_a_database_that_was_never_there_is_not_called_empty(serve, dbwatch, open_page, monkeypatch, tmp_path):
+    monkeypatch.setenv("DBWATCH_DSN", f"host={tmp_path}")
+    with serve(dbwatch) as server:
+        page = open_page(server.url)
+        expect(page.get_by_text("The database can't be reached")).to_be_visible()
+        expect(page.get_by_text("There are no orders yet.")).to_be_hidden()
 
 
 def test_nothing_sticks_out_on_a_desk_or_a_phone_by_day_or_night(serve, dbwatch, shop, open_page, look):
@@ -106,6 +118,7 @@ def test_nothing_sticks_out_on_a_desk_or_a_phone_by_day_or_night(serve, dbwatch,
                 shop("update orders set quantity = quantity % 4 + 1, changed_at = now() where id in (7, 9)")
                 until(page, "document.querySelectorAll('tr.changed').length === 2")
                 look(page, f"dbwatch-{device}-{scheme}")
+                assert poor_texts(page) == []
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
