@@ -10,6 +10,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import os
+import re
+import sys
 
 
 def sign(name: str, key: str) -> str:
@@ -29,7 +32,8 @@ def read_name(id: str) -> str:
 
 
 if __name__ == "__main__":
-    import os
-    import sys
-
-    print(sign(sys.argv[1], os.environ["GATEKEEPER_KEY"]))
+    match sys.argv[1:], os.environ.get("GATEKEEPER_KEY"):
+        case [name], str(key) if key and re.fullmatch(r"[A-Za-z0-9._~-]{1,80}", name):
+            print(sign(name, key))
+        case _:
+            sys.exit("links.py needs GATEKEEPER_KEY in the environment, and a name of letters, digits and . _ ~ -")

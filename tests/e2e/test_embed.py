@@ -11,6 +11,7 @@ import pytest
 
 from ..demos.programs import free_port, wait_until
 from .conftest import DEADLINE, Server
+from .contrast import poor_texts
 from .waiting import expect, until
 
 REFUSED = "frame-ancestors|Refused to frame|Framing "
@@ -126,4 +127,5 @@ def test_it_looks_well_on_a_desk_and_a_phone_by_day_and_night(server, open_page,
             expect(frame_of(page).locator("#total")).to_have_text(re.compile("[0-9]+ votes"))
             until(page, "document.getElementById('poll').style.height !== ''")
             look(page, f"embed-{device}-{scheme}")
+            assert [poor_texts(frame) for frame in page.frames] == [[], []]
             assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -3,6 +3,7 @@
 import pytest
 
 from ..demos.gatekeeper_site import KEY, load_sign, open_site, run_haproxy, set_environment
+from .contrast import poor_texts
 from .waiting import expect
 
 STATUS = "the server responded with a status of 403"
@@ -60,4 +61,5 @@ def test_nothing_sticks_out_on_a_desk_or_a_phone_by_day_or_night(link, open_page
             )
             expect(page.locator("#knocks")).to_have_text("0 knocks")
             look(page, f"gatekeeper-{device}-{scheme}")
+            assert poor_texts(page) == []
             assert page.evaluate("document.documentElement.scrollWidth") <= width

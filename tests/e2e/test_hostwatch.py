@@ -2,6 +2,7 @@
 
 import re
 
+from .contrast import poor_texts
 from .waiting import expect, until
 
 LINE = "document.querySelector('[aria-labelledby=cpu-heading] path.line')?.getAttribute('d')"
@@ -164,6 +165,7 @@ def test_nothing_sticks_out_on_a_desk_or_a_phone_by_day_or_night(serve, hostwatc
                 )
                 until(page, LINE)
                 look(page, f"hostwatch-{device}-{scheme}", full_page=True)
+                assert poor_texts(page) == []
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
