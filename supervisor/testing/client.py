@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 
 import trio
 import trio_websocket
+from wsproto.utilities import LocalProtocolError  # trio-websocket is made of it, and lets its errors through
 
 from supervisor.errors import ProtocolError, SupervisorError
 from supervisor.protocol import events
@@ -264,6 +265,8 @@ class Client:
                     nursery.cancel_scope.cancel()
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio_websocket.HandshakeError):
             pass  # the network: the client comes back
+        except* LocalProtocolError:
+            pass  # a ping came while we said goodbye, and the library answered it (trio-websocket #184)
         finally:
             self._socket = None
             if self._stream is not None:

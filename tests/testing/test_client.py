@@ -362,3 +362,12 @@ async def test_a_client_watches_who_is_there(supervise):
         session.context.destroy()
         with pytest.raises(AssertionError, match=r"the client ended .*; there were .*red"):
             await client.until_present(lambda peers: len(peers) == 2)
+
+
+@pytest.mark.parametrize("pings", [1, 2, 3])
+async def test_a_ping_that_comes_while_a_client_leaves_harms_nothing(session, pings):
+    """Trap: trio-websocket answers it after the close frame, and raises LocalProtocolError."""
+    client = await session.connect()
+    await trio.sleep(20 * pings)
+    await client.close()
+    assert client.status == "ended"
