@@ -17,7 +17,7 @@ from supervisor.application.hooks import HOOKS
 from supervisor.application.loading import load_application
 from supervisor.errors import ApplicationError
 from supervisor.protocol.fields import ClientMessages
-from supervisor.session.receivers import Receiver
+from supervisor.session.receivers import Receiver, receivers_of
 from supervisor.transport.template_check import check_templates
 
 
@@ -83,7 +83,7 @@ def _inspect(app: str) -> Finding:
         application = load_application(app)
     except ApplicationError as error:
         return Finding(app=app, errors=[str(error)])
-    receivers = [receiver for handler in application.handlers for receiver in handler.receivers]
+    receivers = [receiver for handler in application.handlers for receiver in receivers_of(handler.receivers)]
     hooks = [
         FoundHook(name=name, where=_where(found))
         for name in (*HOOKS, "modify_document")

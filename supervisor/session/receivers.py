@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, final
 
 import attrs
@@ -61,16 +61,29 @@ def receivers_in(namespace: Mapping[str, object]) -> list[Receiver]:
     return list(found.values())
 
 
+def receivers_of(given: Iterable[Receiver | Callable[..., Any]]) -> Iterator[Receiver]:
+    """The handlers among these: they themselves, or functions that `@receives` has marked.
+
+    Raises:
+        TypeError: one is neither.
+    """
+    for each in given:
+        marks = [each] if isinstance(each, Receiver) else getattr(each, _MARK, None)
+        if not isinstance(marks, list):
+            raise TypeError(f"a message handler is a function that is marked @receives(Class), not {each!r}")
+        yield from marks
+
+
 @final
 class Receivers:
     """The handlers of one application, by the type of message."""
 
-    def __init__(self, receivers: Iterable[Receiver] = ()) -> None:
+    def __init__(self, receivers: Iterable[Receiver | Callable[..., Any]] = ()) -> None:
         self.by_type: dict[type, Callable[..., Any]] = {}
         """The function for each type: what the session's actor looks up."""
         self.from_client: dict[str, type] = {}
         """The types that a browser may send, by the names that it sends them under."""
-        for receiver in receivers:
+        for receiver in receivers_of(receivers):
             self._add(receiver)
 
     def _add(self, receiver: Receiver) -> None:

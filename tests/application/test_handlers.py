@@ -2,7 +2,7 @@ import pytest
 
 from supervisor.application.handlers import Application, FunctionHandler, Handler, NamespaceHandler
 from supervisor.errors import ApplicationError
-from supervisor.session.receivers import receivers_in, receives
+from supervisor.session.receivers import receives
 
 
 class Quote:
@@ -25,7 +25,7 @@ async def test_one_handler_makes_an_application(run_app, autojump_clock):
     def modify_document(doc):
         doc.data["n"] = 1
 
-    handler = FunctionHandler(modify_document, receivers=receivers_in({"on_quote": on_quote}))
+    handler = FunctionHandler(modify_document, receivers=[on_quote])
     application = Application(handler, name="app")
     assert application.handlers == (handler,)
     assert application.directory is None
@@ -42,6 +42,16 @@ async def test_one_handler_makes_an_application(run_app, autojump_clock):
 def test_an_application_is_made_of_handlers():
     with pytest.raises(TypeError, match="an application is made of Handler objects, not 5"):
         Application([5], name="app")
+
+
+def test_a_handler_of_ones_own_brings_functions_that_are_marked():
+    class Own(Handler):
+        receivers = (on_quote,)
+
+    assert Application(Own(), name="app").receivers.by_type == {Quote: on_quote}
+    for unmarked in (print, Quote, 5):
+        with pytest.raises(TypeError, match=r"a message handler is a function that is marked @receives\(Class\), not "):
+            Application(FunctionHandler(lambda doc: None, receivers=[unmarked]), name="app")
 
 
 def test_a_function_handler_looks_at_the_signature():
