@@ -73,7 +73,10 @@ class Rejected(SupervisorError):
 
 
 class SessionRefused(SupervisorError):
-    """Raise it in `on_session_created` or `on_connection_opened` to refuse a visitor, who sees the text."""
+    """Raise it in a hook that lets visitors in, to refuse one, who sees the text.
+
+    These are `on_session_created`, `on_connection_opened` and `choose_session_id`.
+    """
 
 
 class HandlerFailed(SupervisorError):

@@ -54,10 +54,16 @@ _NEVER = "never"
 @final
 @attrs.frozen(repr=False)
 class KeyRing:
-    """The secret keys, the newest last: it signs, and all of them are accepted, so keys can be changed in turn."""
+    """The secret keys, the newest last: it signs, and all of them are accepted, so keys can be changed in turn.
+
+    Signatures are HMACs (RFC 2104), made by itsdangerous.
+
+    Raises:
+        ValueError: there is no key, or one is too short.
+    """
 
     keys: Sequence[bytes] = attrs.field()
-    """Each of at least 16 bytes."""
+    """Each of at least 16 bytes. A file of `--secret-key-file` has them the other way round, the newest first."""
 
     @keys.validator
     def _check(self, _: Any, keys: Sequence[bytes]) -> None:

@@ -130,7 +130,8 @@ class ApplicationContext:
 
         It starts when all load hooks are done (at once, if they are), and is cancelled when the application ends. If
         it raises, that is reported and it is called again after 0.5 s, then 1 s, doubling up to 60 s; from 0.5 s again
-        once it has run for 60 s. When it returns it is done.
+        once it has run for 60 s. When it returns it is done. So it is what OTP calls a transient child, with a backoff
+        as Pekko's supervisors have it.
         """
         check_thread()
         return self._host.add_producer(func, args)

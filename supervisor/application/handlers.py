@@ -23,8 +23,8 @@ class Handler:
     closed hooks in reverse. Of names and ids the first one counts that isn't None.
     """
 
-    receivers: Iterable[Receiver] = ()
-    """The message handlers that this handler brings."""
+    receivers: Iterable[Receiver | Callable[..., Any]] = ()
+    """The message handlers that this handler brings: functions that `@receives` has marked."""
     directory: Path | None = None
     """Where its `templates/` and `static/` are, if it has any."""
     warnings: Iterable[str] = ()
@@ -78,9 +78,17 @@ class Handler:
 
 @final
 class FunctionHandler(Handler):
-    """A handler from a function: `FunctionHandler(modify_document)`."""
+    """A handler from a function: `FunctionHandler(modify_document)`.
 
-    def __init__(self, modify_document: Callable[[Any], Any], *, receivers: Iterable[Receiver] = ()) -> None:
+    Args:
+        modify_document: called with each new document; plain or `async`.
+        receivers: the message handlers that come with it: functions that `@receives` has marked.
+
+    Raises:
+        ApplicationError: the function can't be called with one argument.
+    """
+
+    def __init__(self, modify_document: Callable[[Any], Any], *, receivers: Iterable[Callable[..., Any]] = ()) -> None:
         name = getattr(modify_document, "__qualname__", repr(modify_document))
         check_signature(modify_document, "doc", where=getattr(modify_document, "__module__", "?"), name=name)
         self._modify_document = modify_document
@@ -199,7 +207,17 @@ def _misplaced(namespace: Mapping[str, object], where: str) -> list[str]:
 
 @final
 class Application:
-    """What is served under one name: handlers, in order."""
+    """What is served under one name: handlers, in order.
+
+    Args:
+        handlers: one or several; their hooks are called in this order, or in its reverse: see `Handler`.
+        name: the last part of its URL: letters, digits and `. _ ~ -`.
+
+    Raises:
+        TypeError: something among the handlers is no `Handler`, or a message handler is not marked with `@receives`.
+        ValueError: the name can't be one.
+        ApplicationError: two functions receive one class of messages, or clients may send two classes of one name.
+    """
 
     def __init__(self, handlers: Iterable[Handler] | Handler, *, name: str) -> None:
         self.handlers: tuple[Handler, ...] = (handlers,) if isinstance(handlers, Handler) else tuple(handlers)

@@ -25,11 +25,12 @@ class Change:
     """What one kept transaction changed at a place, or in it, or above it: see `Document.on_change()`."""
 
     path: str
-    """The place that was asked for, as a JSON Pointer."""
+    """The place that was asked for, as a JSON Pointer (RFC 6901)."""
     operations: tuple[dict[str, Any], ...]
-    """Those of the transaction's JSON Patch operations that concern it, in order, as plain data of the listener's own.
+    """Those of the transaction's JSON Patch operations (RFC 6902) that concern it, in order, as plain data of the
+    listener's own: `{"op": "replace", "path": "/days/monday", "value": "swim"}`.
 
-    None at all: more changed than could be remembered; look at the data.
+    Empty: more changed than could be remembered; look at the data.
     """
     connection: ConnectionContext | None
     """Whose message or edit changed it; None: the server's own code."""

@@ -113,9 +113,9 @@ class SessionContext:
         return self._host.has_ended
 
     async def tell(self, message: object, *, timeout: float = TIMEOUT) -> None:
-        """Send a message; waits for room in the mailbox only, never for its handling.
+        """Send a message; waits for room in the mailbox only, never for its handling: OTP's cast, Pekko's tell.
 
-        To a session that has ended, or ends meanwhile, it is a dead letter: counted, and no error. Safe to cancel: then
+        To a session that has ended, or ends meanwhile, it is a dead letter, as in Pekko: counted, and no error. Safe to cancel: then
         it was not sent. Messages of one sender are handled in the order in which they were sent.
 
         Raises:
@@ -137,7 +137,7 @@ class SessionContext:
         self._host.ref.tell_nowait(message)
 
     async def ask(self, message: object, *, timeout: float = TIMEOUT) -> Any:
-        """Send a message and wait for what its handler returns, which may be any object.
+        """Send a message and wait for what its handler returns, which may be any object: OTP's call, Pekko's ask.
 
         On cancellation, or after `timeout` seconds, a message that is still queued is withdrawn. A handler in hand is
         cancelled, and the ask waits until it has unwound: its changes are rolled back, but for what a `doc.commit()`
@@ -240,8 +240,8 @@ class Document:
     def data(self) -> dict[str, Any]:
         """The document's content: plain, nested dict, list, str, int, float, bool and None.
 
-        Change it in place, with every method that dict and list have; each change becomes a JSON Patch operation. A
-        container that is put in is copied. Assigning to `data` replaces all of it.
+        Change it in place, with every method that dict and list have; each change becomes an operation of a JSON Patch
+        (RFC 6902). A container that is put in is copied. Assigning to `data` replaces all of it.
 
         Raises:
             DocumentNotHeld: the current task doesn't hold the document.
@@ -319,7 +319,7 @@ class Document:
     def on_change(self, path: str, func: Callable[[Document, Change], Any]) -> CallbackHandle:
         """Call `func(doc, change)` after each kept transaction that changed the place, something in it, or above it.
 
-        `path` is a JSON Pointer: "/notes", or "" for everything. An index names a place and not an item, so listen to
+        `path` is a JSON Pointer (RFC 6901): "/notes", or "" for everything. An index names a place and not an item, so listen to
         the list. The function may be plain or `async`; each call is a transaction in a turn of its own, after what is
         queued at the session by then. What it changes itself isn't told to it, but it is told to others; the building
         of the document is told to nobody. Any task may call this; `remove_callback()` ends it. A failure in it is
@@ -334,9 +334,9 @@ class Document:
     def allow_edits(self, pattern: str, func: Judge | None = None) -> None:
         """Let clients edit what `pattern` names, from now on; everything else stays read-only to them.
 
-        The pattern is a JSON Pointer in which `*` stands for any one step. It allows to set the place that it names,
-        and all edits inside of that; to insert and to remove at the place itself only if it ends with `*`: "/notes"
-        may be set, "/todo/*" may be put in, set and taken out.
+        The pattern is a JSON Pointer (RFC 6901) in which `*` stands for any one step. It allows to set the place that it
+        names, and all edits inside of that; to insert and to remove at the place itself only if it ends with `*`:
+        "/notes" may be set, "/todo/*" may be put in, set and taken out.
 
         `func(doc, edit)`, plain or `async`, is asked about each such edit, in its transaction and before it is done. It
         returns None to take it as it is, or `attrs.evolve(edit, value=…)` to put another value in, or raises

@@ -29,7 +29,7 @@ class Edit:
     op: Literal["set", "insert", "remove"]
     """`set` a key, which may be new, or an index that is there; `insert` before an index, or at the end; `remove`."""
     path: str
-    """The place, as a JSON Pointer."""
+    """The place, as a JSON Pointer (RFC 6901)."""
     keys: tuple[str | int, ...]
     """The same, step by step: keys of dicts are str, indexes of lists are int."""
     value: Any = None

@@ -17,7 +17,7 @@ class Request:
     """One HTTP request, read-only. All of it is the client's word: untrusted, but for `remote_address`."""
 
     headers: Mapping[str, str] = _NOTHING
-    """By lower-case name; the values of a header that came several times are joined with ", "."""
+    """By lower-case name; the values of a header that came several times are joined with ", " (RFC 9110 §5.3)."""
     cookies: Mapping[str, str] = _NOTHING
     """By name, as the browser sent them."""
     arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -25,4 +25,4 @@ class Request:
     path: str = "/"
     """The path, decoded, without the query."""
     remote_address: str | None = None
-    """The peer's IP address; None on a Unix socket or in memory."""
+    """The peer's IP address, or the visitor's as a trusted proxy tells it; None on a Unix socket or in memory."""

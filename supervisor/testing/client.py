@@ -155,7 +155,11 @@ class Client:
         raise AssertionError(f"not within {timeout:g} s; there were {self.presence[scope]!r}")
 
     async def until_ended(self, *, timeout: float = UNTIL) -> events.Ended | events.Reload:
-        """Wait until the client stays away; returns why."""
+        """Wait until the client stays away; returns why.
+
+        Raises:
+            trio.TooSlowError: it did not within `timeout` seconds.
+        """
         with trio.fail_after(timeout):
             while self.ended is None:
                 await self._changed.wait()

@@ -79,7 +79,11 @@ class TestSession:
         return session.context
 
     async def connect(self) -> Client:
-        """A client that is attached and has the document. It is closed when the test's block ends."""
+        """A client that is attached and has the document. It is closed when the test's block ends.
+
+        Raises:
+            AssertionError: it was not live within 60 seconds, or was turned away.
+        """
         client = self.client()
         await client.until(lambda data: True)
         return client
@@ -136,7 +140,11 @@ class RunningApp:
         return await self.context.broadcast(message, timeout=timeout)
 
     async def get(self, target: str, *, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
-        """Ask the server for a page; `target` is path and query."""
+        """Ask the server for a page, whatever its status; `target` is path and query.
+
+        Raises:
+            trio.BrokenResourceError: the server closed the connection without a whole answer.
+        """
         stream = await self.listener.connect()
         return await get(stream, target, headers=list((headers or {}).items()), method=method)
 

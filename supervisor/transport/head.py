@@ -2,8 +2,7 @@
 
 h11 parses heads; what it lets pass and we don't: a line that ends in a bare LF, folded lines, Content-Length
 beside Transfer-Encoding (each of them is read differently by some proxy, and then one request hides inside
-another: RFC 9112 §11.2), a whole head above the limit (h11 counts incomplete ones only), versions other than
-    1.x,
+another: RFC 9112 §11.2), a whole head above the limit (h11 counts incomplete ones only), versions other than 1.x,
 CONNECT, and bytes outside of ASCII in the headers that wsproto decodes (it raises UnicodeDecodeError there).
 """
 
@@ -24,11 +23,11 @@ class HttpLimits:
     """What one connection may take: sizes in bytes, times in seconds."""
 
     max_head: int = 16 * KIB
-    """The request line with all headers; beyond it 431. Apache allows 8 KiB per line, nginx 8 KiB in all."""
+    """The request line with all headers; beyond it 431 (RFC 6585 §5). Apache allows 8 KiB per line, nginx 8 KiB in all."""
     max_body: int = 1024 * KIB
-    """A request's body, as declared and as counted; beyond it 413."""
+    """A request's body, as declared and as counted; beyond it 413 (RFC 9110 §15.5.14)."""
     head_timeout: float = 10.0
-    """For a new connection's first byte (else it is closed), and from there to the head's end (else 408)."""
+    """For a new connection's first byte (else it is closed), and from there to the head's end (else 408, RFC 9110 §15.5.9)."""
     idle_timeout: float = 75.0
     """For the next request on a kept connection; then it is closed. nginx's default."""
     body_timeout: float = 30.0

@@ -44,13 +44,13 @@ class WebSocketOptions:
     """Limits of one websocket connection; times in seconds, sizes in bytes."""
 
     max_message_size: int = 1024 * 1024
-    """Of one message of a client; a larger one closes the connection with 1009."""
+    """Of one message of a client; a larger one closes the connection with 1009 (RFC 6455 §7.4.1)."""
     max_backlog: int = 1024 * 1024
     """Queued for one client; past it the backlog is dropped for one snapshot."""
     first_frame_timeout: float = 10.0
     """For the handshake, and then for the first frame (else 4408)."""
     ping_interval: float = 20.0
-    """Between two pings; a client of whom nothing was heard from one to the next is taken for dead."""
+    """Between two pings; a client of whom nothing was heard from one to the next is taken for dead. RFC 6455 §5.5.2."""
     room_timeout: float = 30.0
     """For room in the session's mailbox; then the message is answered with an error."""
     close_timeout: float = 2.0
