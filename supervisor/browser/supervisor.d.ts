@@ -51,8 +51,9 @@ export interface Options {
  * Connects the page to its session, which the server named in the page's `<meta name="supervisor">`.
  *
  * Resolves when the session is live for the first time (see `early` for sooner), and that once: after each loss it comes
- * back by itself, with the same session object. Rejects with `SessionEnded` if the session ended before, and with an `Error` if the page has no
- * such element. Waits for as long as the server can't be reached. While the page is being loaded anew it does neither.
+ * back by itself, with the same session object. Rejects with `SessionEnded` if the session ended before, and with an
+ * `Error` if the page has no such element. Waits for as long as the server can't be reached. While the page is being
+ * loaded anew it does neither.
  *
  * Each call makes a connection of its own; a page that needs the session in several places calls it once.
  */
