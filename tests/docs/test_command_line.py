@@ -1,6 +1,7 @@
 """The reference of the command line is what the help texts say."""
 
 import importlib.util
+import re
 import time
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def test_every_command_and_option_is_there(writer):
 def test_a_page_without_its_marks_is_not_written(writer):
     with pytest.raises(ValueError, match="has lost its marks"):
         writer.with_commands("# The command line\n")
+
+
+def test_commands_of_all_pages_have_options_that_there_are():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "demos").rglob("README.md")]
+    text = "\n".join(page.read_text() for page in pages).replace("\\\n", " ")
+    used = re.findall(rf"python -m supervisor ({'|'.join(commands.commands)})\b([^`\n|#&]*)", text)
+    given = {(name, option) for name, rest in used for option in re.findall(r"(?<!\S)--?[a-z][a-z-]*", rest)}
+    known = {
+        (name, option) for name, each in commands.commands.items() for param in each.params for option in param.opts
+    }
+    assert len(given) > 20
+    assert given <= known
 
 
 def test_ids_that_the_example_signs_are_accepted():

@@ -12,6 +12,7 @@ import pytest
 import supervisor
 import supervisor.client
 import supervisor.testing
+from supervisor.cli.logs import LogInstruments
 from supervisor.protocol.codes import CloseCode
 from supervisor.session.lifecycle import _TABLE, State
 from supervisor.transport.pages import Pages
@@ -245,6 +246,13 @@ def test_dependencies_are_those_of_the_project():
 def test_close_codes_are_those_of_the_code():
     rows = table("reference/wire.md", "code", "meaning", "the client")
     assert [int(row[0]) for row in rows[:-1]] == [code.value for code in CloseCode]
+
+
+def test_events_of_the_log_are_those_of_the_code():
+    said = inspect.getsource(LogInstruments) + (ROOT / "supervisor" / "cli" / "serve.py").read_text()
+    events = re.findall(r"""\b_?log\.(\w+)\(\s*"([\w ]+)",""", said)
+    rows = table("reference/command-line.md", "level", "what is logged")
+    assert set(events) == {(*code(level), event) for level, told in rows for event in code(told)}
 
 
 def test_template_variables_are_those_of_the_code():
