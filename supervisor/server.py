@@ -52,7 +52,7 @@ from supervisor.transport.origin import Origins, frame_source
 from supervisor.transport.pages import Pages
 from supervisor.transport.presence import PresenceRoom
 from supervisor.transport.requests import read_request
-from supervisor.transport.site import SessionIds, Site
+from supervisor.transport.site import SessionIds, Site, check_prefix, check_session_ids
 from supervisor.transport.web import make_web_app
 from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
 from supervisor.transport.wire import SessionWire
@@ -64,7 +64,7 @@ SHOWN_CHARACTERS = 8
 @final
 @attrs.frozen(kw_only=True)
 class ServerOptions:
-    """What can be set for a server; times in seconds."""
+    """What can be set for a server; times in seconds. Raises `ValueError` for a prefix or session ids that can't be."""
 
     application: ApplicationOptions = attrs.field(factory=ApplicationOptions)
     """Limits and deadlines of each application."""
@@ -72,7 +72,7 @@ class ServerOptions:
     """Limits of each HTTP connection."""
     websocket: WebSocketOptions = attrs.field(factory=WebSocketOptions)
     """Limits of each websocket."""
-    prefix: str = ""
+    prefix: str = attrs.field(default="", validator=check_prefix)
     """Put before every path: empty, or with a slash at its beginning and none at its end."""
     allow_origins: tuple[str, ...] = ()
     """Names that this server is reached by, beside IP literals, localhost and the machine's own name."""
@@ -80,7 +80,7 @@ class ServerOptions:
     """Proxies whose X-Forwarded-For, -Host and -Proto count: IP addresses, networks, and the word `unix`."""
     allow_embedding: tuple[str, ...] = ()
     """Origins whose pages may show ours in a frame, beside our own."""
-    session_ids: SessionIds = "generated"
+    session_ids: SessionIds = attrs.field(default="generated", validator=check_session_ids)
     """Whose ids visitors may name: `generated`, only those that this server made; `any`, whatever `?session=` gives;
     `external-signed`, only those that somebody signed with one of the keys."""
     token_max_age: float = 300.0
@@ -127,6 +127,7 @@ class Server:
     Raises:
         ApplicationError: an application isn't there, fails while it is loaded, or can't be served; or, from entering,
             a load hook failed, or the address can't be had. Nothing is left running then.
+        ValueError: an option can't be, such as an origin that is none; the text has the way out.
     """
 
     def __init__(

@@ -112,6 +112,18 @@ def tasks():
 # Construction.
 
 
+@pytest.mark.parametrize("prefix", ["live", "/live/", "/", "/a b", "/live?x", "//live"])
+def test_a_prefix_that_cannot_be_is_refused(prefix):
+    with pytest.raises(ValueError, match="a prefix is empty, or a path such as /tools/live, not "):
+        ServerOptions(prefix=prefix)
+
+
+@pytest.mark.parametrize("word", ["external_signed", "signed", "", None])
+def test_an_unknown_word_does_not_let_any_id_in(word):
+    with pytest.raises(ValueError, match="session_ids is one of generated, any, external-signed, not "):
+        ServerOptions(session_ids=word)
+
+
 def test_a_server_needs_an_application():
     with pytest.raises(ValueError, match="at least one"):
         Server([])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, final
+from typing import Any, Literal, final, get_args
 
 import attrs
 from starlette.requests import Request as WebRequest
@@ -16,6 +17,18 @@ from supervisor.transport.pages import Pages
 SessionIds = Literal["generated", "any", "external-signed"]
 """`generated`: only ids that this server made, and only live ones can be joined. `any`: whatever `?session=` gives.
 `external-signed`: only ids that somebody signed with one of the server's keys, and none is made here."""
+
+
+def check_prefix(_: object, __: object, prefix: str) -> None:
+    """Raise `ValueError` for what can't be put before every path."""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", prefix):
+        raise ValueError(f"a prefix is empty, or a path such as /tools/live, not {prefix!r}")
+
+
+def check_session_ids(_: object, __: object, session_ids: str) -> None:
+    """Raise `ValueError` for an unknown word, which else would count as the weakest."""
+    if session_ids not in get_args(SessionIds):
+        raise ValueError(f"session_ids is one of {', '.join(get_args(SessionIds))}, not {session_ids!r}")
 
 
 @final
