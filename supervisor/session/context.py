@@ -115,8 +115,8 @@ class SessionContext:
     async def tell(self, message: object, *, timeout: float = TIMEOUT) -> None:
         """Send a message; waits for room in the mailbox only, never for its handling: OTP's cast, Pekko's tell.
 
-        To a session that has ended, or ends meanwhile, it is a dead letter, as in Pekko: counted, and no error. Safe to cancel: then
-        it was not sent. Messages of one sender are handled in the order in which they were sent.
+        To a session that has ended, or ends meanwhile, it is a dead letter, as in Pekko: counted, and no error. Safe to
+        cancel: then it was not sent. Messages of one sender are handled in the order in which they were sent.
 
         Raises:
             trio.TooSlowError: there was no room for `timeout` seconds; the message was not sent.
@@ -319,11 +319,11 @@ class Document:
     def on_change(self, path: str, func: Callable[[Document, Change], Any]) -> CallbackHandle:
         """Call `func(doc, change)` after each kept transaction that changed the place, something in it, or above it.
 
-        `path` is a JSON Pointer (RFC 6901): "/notes", or "" for everything. An index names a place and not an item, so listen to
-        the list. The function may be plain or `async`; each call is a transaction in a turn of its own, after what is
-        queued at the session by then. What it changes itself isn't told to it, but it is told to others; the building
-        of the document is told to nobody. Any task may call this; `remove_callback()` ends it. A failure in it is
-        reported, and it goes on.
+        `path` is a JSON Pointer (RFC 6901): "/notes", or "" for everything. An index names a place and not an item, so
+        listen to the list. The function may be plain or `async`; each call is a transaction in a turn of its own, after
+        what is queued at the session by then. What it changes itself isn't told to it, but it is told to others; the
+        building of the document is told to nobody. Any task may call this; `remove_callback()` ends it. A failure in it
+        is reported, and it goes on.
 
         Raises:
             ValueError: the path is no JSON Pointer.
@@ -334,8 +334,8 @@ class Document:
     def allow_edits(self, pattern: str, func: Judge | None = None) -> None:
         """Let clients edit what `pattern` names, from now on; everything else stays read-only to them.
 
-        The pattern is a JSON Pointer (RFC 6901) in which `*` stands for any one step. It allows to set the place that it
-        names, and all edits inside of that; to insert and to remove at the place itself only if it ends with `*`:
+        The pattern is a JSON Pointer (RFC 6901) in which `*` stands for any one step. It allows to set the place that
+        it names, and all edits inside of that; to insert and to remove at the place itself only if it ends with `*`:
         "/notes" may be set, "/todo/*" may be put in, set and taken out.
 
         `func(doc, edit)`, plain or `async`, is asked about each such edit, in its transaction and before it is done. It

@@ -23,15 +23,15 @@ class HttpLimits:
     """What one connection may take: sizes in bytes, times in seconds."""
 
     max_head: int = 16 * KIB
-    """The request line with all headers; beyond it 431 (RFC 6585 §5). Apache allows 8 KiB per line, nginx 8 KiB in all."""
+    """The request line with all headers; beyond it 431 (RFC 6585 §5). Apache allows 8 KiB a line, nginx 8 in all."""
     max_body: int = 1024 * KIB
     """A request's body, as declared and as counted; beyond it 413 (RFC 9110 §15.5.14)."""
     head_timeout: float = 10.0
-    """For a new connection's first byte (else it is closed), and from there to the head's end (else 408, RFC 9110 §15.5.9)."""
+    """For a new connection's first byte (else it is closed), and from there to the head's end (else 408)."""
     idle_timeout: float = 75.0
     """For the next request on a kept connection; then it is closed. nginx's default."""
     body_timeout: float = 30.0
-    """For the next bytes of a body that the app waits for; then 408."""
+    """For the next bytes of a body that the app waits for; then 408 (RFC 9110 §15.5.9)."""
     write_timeout: float = 30.0
     """For the client to take the next 64 KiB of an answer; then the connection is lost."""
 
