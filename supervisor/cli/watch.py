@@ -21,9 +21,9 @@ from supervisor.cli.parameters import Seconds, read_headers
 from supervisor.client.address import page_address
 from supervisor.client.changes import Change
 from supervisor.client.connecting import CONNECT, connect
-from supervisor.client.difference import split
 from supervisor.client.session import ClientSession
 from supervisor.errors import SupervisorError
+from supervisor.protocol.pointer import split
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -7,7 +7,8 @@ from typing import Any, final
 
 import attrs
 
-from supervisor.client.difference import NOTHING, Operation, difference, resolve, same, split
+from supervisor.client.difference import NOTHING, Operation, difference, resolve, same
+from supervisor.protocol.pointer import split
 
 
 @final

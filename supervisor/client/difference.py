@@ -6,11 +6,9 @@ it is. JSON's `1`, `1.0` and `true` are three values, though Python calls them e
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-# RFC 6901, 4: no sign and no leading zero; no list is longer than 16 digits say.
-_INDEX = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
+from supervisor.protocol.pointer import index_of, join
 
 Operation = dict[str, Any]
 """`{"op":"add"|"replace","path":"/a/0","value":…}` or `{"op":"remove","path":"/a/0"}`."""
@@ -77,33 +75,14 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def split(pointer: str) -> tuple[str, ...]:
-    """The steps of a JSON Pointer: `/a~1b/0` has "a/b" and "0", and the empty one, which is all, has none.
-
-    Raises:
-        ValueError: it is none
-
-    """
-    if not pointer:
-        return ()
-    if not pointer.startswith("/") or "~" in pointer.replace("~0", "").replace("~1", ""):
-        raise ValueError(f"{pointer!r} is no JSON Pointer; one looks like /prices/ACME, and the empty one means all")
-    # `~1` first: `~01` is the key "~1" (RFC 6901, 4).
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/"))
-
-
-def join(pointer: str, step: str | int) -> str:
-    """The pointer one step further."""
-    return f"{pointer}/{str(step).replace('~', '~0').replace('/', '~1')}"
-
-
 def resolve(value: Any, steps: tuple[str, ...]) -> Any:
     """The value at the steps, or `NOTHING`."""
     for step in steps:
         if isinstance(value, dict):
             value = value.get(step, NOTHING)
-        elif isinstance(value, list) and _INDEX.fullmatch(step):
-            value = value[int(step)] if int(step) < len(value) else NOTHING
+        elif isinstance(value, list):
+            index = index_of(step, len(value))
+            value = NOTHING if index is None else value[index]
         else:
             return NOTHING
     return value

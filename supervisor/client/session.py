@@ -10,7 +10,6 @@ import attrs
 import trio
 
 from supervisor.client.changes import Change, Differences, Moment
-from supervisor.client.difference import split
 from supervisor.client.link import Link
 from supervisor.client.newest import Newest
 from supervisor.client.presence import ClientPresence
@@ -31,6 +30,7 @@ from supervisor.errors import (
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.events import Answered, Arrived, Event, PresenceChanged, Refused, Status
 from supervisor.protocol.pending import Name
+from supervisor.protocol.pointer import split
 
 ANSWER = 60.0
 """Seconds that a send waits for its answer, unless it is told otherwise; the server's own deadlines are shorter."""

@@ -20,7 +20,7 @@ import attrs
 
 from supervisor.errors import ProtocolError
 from supervisor.protocol import messages
-from supervisor.protocol.mirror import split
+from supervisor.protocol.pointer import split
 
 Keys: TypeAlias = tuple[str | int, ...]
 """The way from the root to a place: keys of objects are str, indexes of arrays are int."""
@@ -80,7 +80,10 @@ def operation_at(op: Literal["add", "remove", "replace"], path: str) -> Operatio
         ProtocolError: it is none
 
     """
-    return Operation(op, tuple(split(path)))
+    try:
+        return Operation(op, split(path))
+    except ValueError:
+        raise ProtocolError(f"not a JSON Pointer: {path[:100]!r}") from None
 
 
 def carry(edit: Edit, operation: Operation) -> Keys | None:

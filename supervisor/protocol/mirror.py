@@ -7,17 +7,12 @@ after["prices"]` says that nothing changed in there. The browser's `tree.js` kee
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from supervisor.errors import ProtocolError
 from supervisor.protocol.messages import Add, Remove, Replace
-
-# RFC 6901, 4: no leading zeros, no sign, and ASCII digits only, where `int()` takes more.
-_INDEX = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
-# RFC 6901, 3: `~` stands only before 0 and 1.
-_BAD_ESCAPE = re.compile(r"~(?![01])")
+from supervisor.protocol.pointer import index_of, split
 
 # Containers that the patch at hand has made: nobody else has seen them, so its later operations change them in place.
 # Without it a patch of n operations on a list of m items would copy n·m of them. By id, with the container itself,
@@ -39,7 +34,10 @@ def apply(data: dict[str, Any], operations: Iterable[Add | Remove | Replace]) ->
 
 
 def _apply_one(data: dict[str, Any], operation: Add | Remove | Replace, ours: _Ours) -> dict[str, Any]:
-    keys = split(operation.path)
+    try:
+        keys = split(operation.path)
+    except ValueError:
+        raise ProtocolError(f"not a JSON Pointer: {operation.path[:100]!r}") from None
     if not keys:
         if isinstance(operation, Remove) or not isinstance(operation.value, dict):
             raise ProtocolError("a patch that leaves no object at the document's root")
@@ -69,21 +67,6 @@ def _apply_one(data: dict[str, Any], operation: Add | Remove | Replace, ours: _O
     return root
 
 
-def split(path: str) -> list[str]:
-    """The steps of a JSON Pointer, which is untrusted; none for the root.
-
-    Raises:
-        ProtocolError: it is none
-
-    """
-    if path == "":
-        return []
-    if not path.startswith("/") or _BAD_ESCAPE.search(path):
-        raise ProtocolError(f"not a JSON Pointer: {path[:100]!r}")
-    # `~1` first: `~01` is the key "~1" (RFC 6901, 4).
-    return [part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/")]
-
-
 def _own(value: Any, ours: _Ours) -> Any:
     """The container itself if this patch made it, else a copy that this patch may change."""
     if id(value) in ours or not isinstance(value, dict | list):
@@ -106,9 +89,10 @@ def _own_child(target: Any, key: str, path: str, ours: _Ours) -> Any:
 
 
 def _index(key: str, end: int, path: str) -> int:
-    if not _INDEX.fullmatch(key) or int(key) >= end:
+    index = index_of(key, end)
+    if index is None:
         raise _unfit(path)
-    return int(key)
+    return index
 
 
 def _unfit(path: str) -> ProtocolError:

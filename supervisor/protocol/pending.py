@@ -7,14 +7,13 @@ the change; when one of them goes, those behind it are carried over its inverse.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, final
 
 import attrs
 import msgspec
 
-from supervisor.errors import PatchError, ProtocolError
+from supervisor.errors import PatchError
 from supervisor.protocol import messages
 from supervisor.protocol.carrying import (
     Keys,
@@ -26,14 +25,12 @@ from supervisor.protocol.carrying import (
     operation_of,
 )
 from supervisor.protocol.encoding import encode_value
-from supervisor.protocol.mirror import split
+from supervisor.protocol.pointer import index_of, split
 
 MAX_STEPS = 200
 """Of an edit's path: documents are nested no deeper."""
 MAX_KEY = 4096
 """Characters of one step; the server takes no longer ones."""
-
-_INDEX = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 
 Name = Literal["set", "insert", "remove"]
 
@@ -230,8 +227,9 @@ def take_apart(data: dict[str, Any], operation: messages.Add | messages.Remove |
         return taken
     target: Any = data
     for token in taken.path[:-1]:
-        if isinstance(target, list) and _INDEX.fullmatch(token) and int(token) < len(target):
-            target = target[int(token)]
+        index = index_of(token, len(target)) if isinstance(target, list) else None
+        if index is not None:
+            target = target[index]
         elif isinstance(target, dict) and token in target:
             target = target[token]
         else:
@@ -241,10 +239,7 @@ def take_apart(data: dict[str, Any], operation: messages.Add | messages.Remove |
 
 def _resolved(op: Name, path: str, shown: dict[str, Any]) -> Keys:
     """The steps of a path, each a key or an index as what is shown has it there."""
-    try:
-        tokens = split(path)
-    except ProtocolError as error:
-        raise ValueError(str(error)) from None
+    tokens = split(path)
     if not tokens:
         raise ValueError("an edit can't name the whole document; name a place in it")
     keys: list[str | int] = []
@@ -255,27 +250,26 @@ def _resolved(op: Name, path: str, shown: dict[str, Any]) -> Keys:
     last = tokens[-1]
     if op == "insert" and last == "-" and isinstance(target, list):
         last = str(len(target))
-    keys.append(_key(target, last, path))
-    if isinstance(keys[-1], int):
-        if keys[-1] >= len(target) + (op == "insert"):
-            raise _unfit(path)
-    elif op == "insert" or (op == "remove" and last not in target):
+    keys.append(_key(target, last, path, room=op == "insert"))
+    if isinstance(keys[-1], str) and (op == "insert" or (op == "remove" and last not in target)):
         raise _unfit(path)
     return tuple(keys)
 
 
-def _key(target: Any, token: str, path: str) -> str | int:
+def _key(target: Any, token: str, path: str, *, room: bool = False) -> str | int:
+    """The step as what it leads into has it; with `room`, an index may be that of one more item."""
     if isinstance(target, dict):
         return token
-    if isinstance(target, list) and _INDEX.fullmatch(token):
-        return int(token)
-    raise _unfit(path)
+    index = index_of(token, len(target) + room) if isinstance(target, list) else None
+    if index is None:
+        raise _unfit(path)
+    return index
 
 
 def _child(target: Any, key: str | int, path: str) -> Any:
     try:
         return target[key]
-    except (KeyError, IndexError):
+    except KeyError:
         raise _unfit(path) from None
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.client.difference import NOTHING, difference, join, resolve, same, split
+from supervisor.client.difference import NOTHING, difference, resolve, same
+from supervisor.protocol.pointer import split
 
 
 @pytest.mark.parametrize(
@@ -85,17 +86,3 @@ def test_what_is_shared_is_not_looked_into():
 )
 def test_a_pointer_leads_to_a_value_or_to_nothing(pointer, value):
     assert resolve({"a": [1, {"b/~": 2}], "": 3}, split(pointer)) == value
-
-
-@pytest.mark.parametrize("text", ["a", "a/b", "/~", "/~2", "/a~"])
-def test_what_is_no_pointer_is_refused(text):
-    with pytest.raises(ValueError, match="is no JSON Pointer; one looks like /prices/ACME"):
-        split(text)
-
-
-@given(st.lists(st.text(max_size=3)))
-def test_joined_steps_are_split_again(steps):
-    pointer = ""
-    for step in steps:
-        pointer = join(pointer, step)
-    assert split(pointer) == tuple(steps)
