@@ -8,16 +8,16 @@ after["prices"]` says that nothing changed in there. The browser's `tree.js` kee
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 from supervisor.errors import ProtocolError
 from supervisor.protocol.messages import Add, Remove, Replace
 from supervisor.protocol.pointer import index_of, split
 
-# Containers that the patch at hand has made: nobody else has seen them, so its later operations change them in place.
-# Without it a patch of n operations on a list of m items would copy n·m of them. By id, with the container itself,
-# since the id of one that is gone may become another's.
-_Ours = dict[int, Any]
+Ours: TypeAlias = dict[int, Any]
+"""Containers that are new and that nobody else has seen, so who made them changes them in place: without it a patch of
+n operations on a list of m items would copy n·m of them. By id, with the container itself, since the id of one that is
+gone may become another's."""
 
 
 def apply(data: dict[str, Any], operations: Iterable[Add | Remove | Replace]) -> dict[str, Any]:
@@ -27,13 +27,13 @@ def apply(data: dict[str, Any], operations: Iterable[Add | Remove | Replace]) ->
         ProtocolError: an operation doesn't fit
 
     """
-    ours: _Ours = {}
+    ours: Ours = {}
     for operation in operations:
         data = _apply_one(data, operation, ours)
     return data
 
 
-def _apply_one(data: dict[str, Any], operation: Add | Remove | Replace, ours: _Ours) -> dict[str, Any]:
+def _apply_one(data: dict[str, Any], operation: Add | Remove | Replace, ours: Ours) -> dict[str, Any]:
     try:
         keys = split(operation.path)
     except ValueError:
@@ -43,7 +43,7 @@ def _apply_one(data: dict[str, Any], operation: Add | Remove | Replace, ours: _O
             raise ProtocolError("a patch that leaves no object at the document's root")
         # To add where something is, is to replace it (RFC 6902, 4.1).
         return operation.value
-    root: dict[str, Any] = _own(data, ours)
+    root: dict[str, Any] = own(data, ours)
     target: Any = root
     for key in keys[:-1]:
         target = _own_child(target, key, operation.path, ours)
@@ -67,8 +67,8 @@ def _apply_one(data: dict[str, Any], operation: Add | Remove | Replace, ours: _O
     return root
 
 
-def _own(value: Any, ours: _Ours) -> Any:
-    """The container itself if this patch made it, else a copy that this patch may change."""
+def own(value: Any, ours: Ours) -> Any:
+    """The value itself if it is ours, or no container; else a copy that is ours, and may be changed."""
     if id(value) in ours or not isinstance(value, dict | list):
         return value
     copy = value.copy()
@@ -76,7 +76,7 @@ def _own(value: Any, ours: _Ours) -> Any:
     return copy
 
 
-def _own_child(target: Any, key: str, path: str, ours: _Ours) -> Any:
+def _own_child(target: Any, key: str, path: str, ours: Ours) -> Any:
     place: str | int
     if isinstance(target, dict) and key in target:
         place = key
@@ -84,7 +84,7 @@ def _own_child(target: Any, key: str, path: str, ours: _Ours) -> Any:
         place = _index(key, len(target), path)
     else:
         raise _unfit(path)
-    child = target[place] = _own(target[place], ours)
+    child = target[place] = own(target[place], ours)
     return child
 
 

@@ -25,6 +25,7 @@ from supervisor.protocol.carrying import (
     operation_of,
 )
 from supervisor.protocol.encoding import encode_value
+from supervisor.protocol.mirror import Ours, own
 from supervisor.protocol.pointer import index_of, split
 
 MAX_STEPS = 200
@@ -177,10 +178,10 @@ class Pending:
 
     def on_top_of(self, data: dict[str, Any]) -> dict[str, Any]:
         """What is shown: the data with all edits on top; `data` is not changed, and shared where nothing is."""
-        own: dict[int, Any] = {}
+        ours: Ours = {}
         for edit in self._edits:
             if edit.state == "shown":
-                data = _applied(data, edit, own)
+                data = _applied(data, edit, ours)
         return data
 
     def __len__(self) -> int:
@@ -277,8 +278,8 @@ def _unfit(path: str) -> PatchError:
     return PatchError(f"{messages.shorten(path)!r} is not there, or can't be edited so")
 
 
-def _applied(data: dict[str, Any], edit: PendingEdit, own: dict[int, Any]) -> dict[str, Any]:
-    """The data with one edit on top; the data themselves if it doesn't fit. Only what is in `own` is changed."""
+def _applied(data: dict[str, Any], edit: PendingEdit, ours: Ours) -> dict[str, Any]:
+    """The data with one edit on top; the data themselves if it doesn't fit. Only what is ours is changed."""
     target: Any = data
     for key in edit.keys[:-1]:
         if not _fits(target, key):
@@ -293,9 +294,9 @@ def _applied(data: dict[str, Any], edit: PendingEdit, own: dict[int, Any]) -> di
         fits = _fits(target, last)
     if not fits:
         return data
-    target = data = _owned(data, own)
+    target = data = own(data, ours)
     for key in edit.keys[:-1]:
-        target[key] = _owned(target[key], own)
+        target[key] = own(target[key], ours)
         target = target[key]
     if edit.op == "insert":
         target.insert(last, edit.value)
@@ -310,12 +311,3 @@ def _fits(target: Any, key: str | int) -> bool:
     if type(key) is int:
         return isinstance(target, list) and key < len(target)
     return isinstance(target, dict) and key in target
-
-
-def _owned(value: Any, own: dict[int, Any]) -> Any:
-    """The container itself if it was copied for what is shown, else a copy that is. `own` keeps it alive."""
-    if id(value) in own:
-        return value
-    copied: Any = dict(value) if isinstance(value, dict) else list(value)
-    own[id(copied)] = copied
-    return copied
