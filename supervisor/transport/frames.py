@@ -10,11 +10,10 @@ from __future__ import annotations
 from struct import Struct
 
 # §5.2: the first byte is FIN (0x80) and the opcode.
-_TEXT, _CLOSE, _PING = 0x81, 0x88, 0x89
+_TEXT, _PING = 0x81, 0x89
 
 _HEAD_16 = Struct("!BBH").pack
 _HEAD_64 = Struct("!BBQ").pack
-_CLOSE_CODE = Struct("!H").pack
 
 # §5.5: a control frame's payload is at most 125 bytes; a close frame's code takes two of them.
 MAX_CONTROL_PAYLOAD = 125
@@ -40,15 +39,3 @@ def ping_frame(payload: bytes = b"") -> bytes:
     if len(payload) > MAX_CONTROL_PAYLOAD:
         raise ValueError(f"a ping carries at most {MAX_CONTROL_PAYLOAD} bytes, got {len(payload)}")
     return bytes((_PING, len(payload))) + payload
-
-
-def close_frame(code: int, reason: str = "") -> bytes:
-    """A close frame; the reason is cut, between two characters, to the 123 bytes that fit.
-
-    Raises:
-        ValueError: The code isn't one that may be sent (§7.4: 1000 to 4999, but 1004, 1005, 1006 and 1015).
-    """
-    if not 1000 <= code <= 4999 or code in (1004, 1005, 1006, 1015):
-        raise ValueError(f"{code} is no close code that may be sent")
-    cut = reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore").encode()
-    return bytes((_CLOSE, 2 + len(cut))) + _CLOSE_CODE(code) + cut

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from supervisor.transport.frames import close_frame, ping_frame, text_frame
+from supervisor.transport.frames import ping_frame, text_frame
 
 
 def decode(data: bytes):
@@ -39,27 +39,3 @@ def test_pings_carry_up_to_125_bytes():
     assert ping_frame() == b"\x89\x00"
     with pytest.raises(ValueError, match="at most 125 bytes, got 126"):
         ping_frame(b"x" * 126)
-
-
-@given(st.text(max_size=200))
-def test_a_close_reason_is_cut_between_characters(reason):
-    [frame] = decode(close_frame(4410, reason))
-    code, told = frame.payload
-    assert code == 4410
-    assert reason.startswith(told or "")
-    assert told == reason or len((told or "").encode()) > 119 or not reason
-
-
-def test_a_long_close_reason_fills_the_frame_exactly():
-    assert len(close_frame(1000, "x" * 200)) == 2 + 125
-    assert close_frame(1000, "é" * 100) == b"\x88\x7c\x03\xe8" + "é".encode() * 61
-
-
-def test_lone_surrogates_in_a_reason_become_question_marks():
-    assert close_frame(1000, "a\ud800").endswith(b"a?")
-
-
-@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 5000])
-def test_codes_that_may_not_be_sent_are_refused(code):
-    with pytest.raises(ValueError, match=str(code)):
-        close_frame(code)
