@@ -23,7 +23,7 @@ from supervisor.client.address import Address
 from supervisor.client.dialing import LOST, Dialer, explain
 from supervisor.errors import ConnectFailed, ProtocolError
 from supervisor.protocol.client import ClientConnection
-from supervisor.protocol.codes import CloseCode
+from supervisor.protocol.codes import NO_CLOSE_FRAME, CloseCode
 from supervisor.protocol.events import Closing, Event
 
 ATTEMPT = 20.0
@@ -37,7 +37,6 @@ GOODBYE = 2.0
 MAX_MESSAGE_SIZE = 64 * 1024 * 1024
 """Bytes of one message of the server: a snapshot is a whole document."""
 
-_ABNORMAL = 1006  # RFC 6455, 7.4.1: what an end without a close frame is called; never sent
 _MAX_REASON = 40  # characters: a close reason has at most 123 bytes, and 40 characters never have more than 120
 
 
@@ -86,7 +85,7 @@ class Websocket:
         self._announced: Closing | None = None
         self._outgoing = trio.Event()
         # What `run` is to say.
-        self._closed = Closed(code=_ABNORMAL)
+        self._closed = Closed(code=NO_CLOSE_FRAME)
 
     def flush(self) -> None:
         """Write what may be written."""
@@ -109,7 +108,7 @@ class Websocket:
             try:
                 stream = await self._dialer(self._address)
             except ConnectFailed as error:
-                return Closed(code=_ABNORMAL, problem=str(error))
+                return Closed(code=NO_CLOSE_FRAME, problem=str(error))
             try:
                 await self._converse(stream)
             finally:
@@ -144,7 +143,7 @@ class Websocket:
             if refusals is not None:
                 status = _first(refusals).status_code
                 problem = f"{self._address.authority} answers the websocket with status {status}"
-                self._closed = Closed(code=_ABNORMAL, problem=problem, refused=status)
+                self._closed = Closed(code=NO_CLOSE_FRAME, problem=problem, refused=status)
             if rest is not None:
                 network, bugs = rest.split(_is_of_the_network)
                 if network is not None and not self._closed.problem:
@@ -198,7 +197,7 @@ class Websocket:
         # Before the handshake is done, trio-websocket would wait for it for ever.
         if not self._was_opened:
             self._closed = Closed(
-                code=_ABNORMAL, problem=f"{self._address.authority} ended the connection without an answer"
+                code=NO_CLOSE_FRAME, problem=f"{self._address.authority} ended the connection without an answer"
             )
             self._patience.cancel()
 

@@ -275,7 +275,7 @@ class ClientConnection:
         """The websocket was closed, or could not be opened.
 
         Args:
-            code: the close code; 1006 if there was none
+            code: the close code; `NO_CLOSE_FRAME` if there was none
             reason: the close reason
             random: evenly from 0 to 1, so that many clients don't come back at the same moment
 

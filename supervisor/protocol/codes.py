@@ -31,6 +31,10 @@ class CloseCode(IntEnum):
     """The session was destroyed; the close reason says why."""
 
 
+NO_CLOSE_FRAME = 1006
+"""What an end without a close frame is called (RFC 6455, 7.4.1); it is never sent."""
+
+
 @unique
 class Reaction(Enum):
     """What a client does when its connection was closed."""

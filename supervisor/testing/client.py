@@ -13,7 +13,7 @@ from wsproto.utilities import LocalProtocolError  # trio-websocket is made of it
 from supervisor.errors import ProtocolError, SupervisorError
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
-from supervisor.protocol.codes import CloseCode
+from supervisor.protocol.codes import NO_CLOSE_FRAME, CloseCode
 from supervisor.protocol.events import Status
 from supervisor.protocol.messages import Peer, Scope
 
@@ -26,8 +26,8 @@ ANSWER = 600.0
 HANDSHAKE = 10.0
 """Seconds that a connection's opening may take; a server that goes down closes without an answer."""
 
-LOST = (1006, "")
-"""Code and reason of a connection that ended without a close frame (RFC 6455, 7.4.1)."""
+LOST = (NO_CLOSE_FRAME, "")
+"""Code and reason of a connection that just ended."""
 
 
 class SendFailed(SupervisorError):

@@ -21,7 +21,7 @@ import trio_websocket
 from supervisor.actor.guard import pass_on, split_failure
 from supervisor.actor.timers import Alarm, TimerQueue
 from supervisor.errors import ProtocolError
-from supervisor.protocol.codes import CloseCode
+from supervisor.protocol.codes import NO_CLOSE_FRAME, CloseCode
 from supervisor.protocol.feed import Attachment
 from supervisor.protocol.records import WINDOW
 from supervisor.session.connection import ConnectionContext, Ending
@@ -35,7 +35,6 @@ from supervisor.transport.wire import SessionWire
 _PING = ping_frame()
 PATIENCE = 2
 """Pings that may fall due while a client's queue never empties; then it is closed with 1013, and may resume."""
-_LOST = 1006  # RFC 6455, 7.4.1: what an end without a close frame is called; never sent
 
 
 @final
@@ -77,7 +76,7 @@ class WebSocketConnection:
         self._talking = trio.CancelScope()
         self._goodbye: Goodbye | None = None
         # The code that the connection was closed with when it was not us who closed it.
-        self._closed_with = _LOST
+        self._closed_with = NO_CLOSE_FRAME
         # What the library made of the stream, from the handshake until we say goodbye.
         self._socket: trio_websocket.WebSocketConnection | None = None
         # The backlog was dropped: nothing is shown until the queue is empty and a snapshot is sent; answers wait.
