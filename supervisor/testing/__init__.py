@@ -8,8 +8,8 @@
 With pytest, `supervise` is a fixture of the plugin `supervisor.testing.plugin`.
 """
 
+from supervisor.errors import SendFailed as SendFailed
 from supervisor.testing.client import Client as Client
-from supervisor.testing.client import SendFailed as SendFailed
 from supervisor.testing.harness import PageRefused as PageRefused
 from supervisor.testing.harness import RunningApp as RunningApp
 from supervisor.testing.harness import TestSession as TestSession

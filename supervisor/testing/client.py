@@ -10,7 +10,8 @@ import trio
 import trio_websocket
 from wsproto.utilities import LocalProtocolError  # trio-websocket is made of it, and lets its errors through
 
-from supervisor.errors import ProtocolError, SupervisorError
+from supervisor.client.session import failure_of
+from supervisor.errors import ProtocolError
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.codes import NO_CLOSE_FRAME, CloseCode
@@ -24,23 +25,10 @@ ANSWER = 600.0
 """Seconds that `send` waits for an answer: a handler may take longer than all deadlines together, but not for ever."""
 
 HANDSHAKE = 10.0
-"""Seconds that a connection's opening may take; a server that goes down closes without an answer."""
+"""Seconds that a connection's opening may take, and its closing; a server that goes down closes without an answer."""
 
 LOST = (NO_CLOSE_FRAME, "")
 """Code and reason of a connection that just ended."""
-
-
-class SendFailed(SupervisorError):
-    """A send or an edit was not done: `kind` says why, and the text is for people."""
-
-    def __init__(self, refused: events.Refused) -> None:
-        super().__init__(refused.text)
-        self.kind = refused.kind
-        """`rejected`, `invalid`, `conflict`, `failed`, `unknown` or `unsent`, as in a page."""
-        self.text = refused.text
-        """What a page would show."""
-        self.incident = refused.incident
-        """Of a failure: the id that the log has too; else None."""
 
 
 @final
@@ -211,7 +199,7 @@ class Client:
             raise AssertionError(f"no answer to {what} within {ANSWER:g} s; {self!r}")
         outcome = self._outcomes.pop(ticket)
         if isinstance(outcome, events.Refused):
-            raise SendFailed(outcome)
+            raise failure_of(outcome)
         return outcome.value if isinstance(outcome, events.Answered) else None
 
     async def drop(self) -> None:
@@ -296,7 +284,8 @@ class Client:
                 await socket.aclose()
             return CloseCode.DONE, ""
         except ProtocolError as error:
-            await socket.aclose(CloseCode.PROTOCOL_ERROR, str(error)[:100])
+            with trio.move_on_after(HANDSHAKE):
+                await socket.aclose(CloseCode.PROTOCOL_ERROR, str(error)[:100])
             return CloseCode.PROTOCOL_ERROR, str(error)
         except trio_websocket.ConnectionClosed as closed:
             return LOST if closed.reason is None else (closed.reason.code, closed.reason.reason or "")

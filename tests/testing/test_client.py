@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from supervisor.application.handlers import Application, NamespaceHandler
-from supervisor.errors import MailboxFull, Rejected, SessionGone
+from supervisor.errors import MailboxFull, Rejected, SendInvalid, SendRejected, SessionGone
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 from supervisor.session.receivers import receives
@@ -92,11 +92,16 @@ async def test_sends_may_be_under_way_at_once(session):
     assert sorted(answers) == list(range(1, 101))
 
 
-@pytest.mark.parametrize(("name", "fields", "kind"), [("Refuse", {}, "rejected"), ("Add", {"by": "3"}, "invalid")])
-async def test_a_send_that_is_not_done_raises(session, name, fields, kind):
+@pytest.mark.parametrize(
+    ("name", "fields", "kind", "error"),
+    [("Refuse", {}, "rejected", SendRejected), ("Add", {"by": "3"}, "invalid", SendInvalid)],
+)
+async def test_a_send_that_is_not_done_raises(session, name, fields, kind, error):
+    """By the very classes of the Python client, so that what a program catches can be tried here."""
     client = await session.connect()
     with pytest.raises(SendFailed) as failed:
         await client.send(name, **fields)
+    assert type(failed.value) is error
     assert failed.value.kind == kind
     assert failed.value.text == str(failed.value)
     assert failed.value.incident is None
