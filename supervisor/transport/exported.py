@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
+
+from supervisor.transport.pages import TEMPLATES, make_environment
 
 _OPEN_LEVELS = 3
 """How deep a reader sees without unfolding anything."""
@@ -23,14 +23,11 @@ def render_exported(title: str, data: dict[str, Any], *, made_at: str) -> str:
         data: the document, as plain JSON data.
         made_at: when it was exported, for the reader.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
     tree = _tree(data)
-    return environment.get_template("exported.html").render(
-        title=title, made_at=made_at, tree=tree, tree_is_empty=not data
+    return (
+        make_environment(TEMPLATES)
+        .get_template("exported.html")
+        .render(title=title, made_at=made_at, tree=tree, tree_is_empty=not data)
     )
 
 

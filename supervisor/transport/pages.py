@@ -18,6 +18,9 @@ from supervisor.transport.tracebacks import explain
 MAX_DATA = 256 * 1024
 """Bytes of a document that a page carries for the browser client; a larger one comes by the websocket alone."""
 
+TEMPLATES = Path(__file__).parent / "templates"
+"""Where our own are."""
+
 _COMMENT = r"<!--.*?-->"
 _HEAD = re.compile(rf"{_COMMENT}|(?P<head><head(?=[\s>])[^>]*>)", re.IGNORECASE | re.DOTALL)
 # A browser that finds anything but this before the doctype shows the page in quirks mode.
@@ -110,7 +113,7 @@ class Pages:
         # Where an error page leads if it knows nothing better: the list, or the one application there is.
         only = f"{prefix}/{names[0]}" if len(names) == 1 else None
         self._home = WayOut("All applications", f"{prefix}/") if only is None else WayOut(f"Open {names[0]}", only)
-        self._own = _environment(Path(__file__).parent / "templates")
+        self._own = make_environment(TEMPLATES)
         self._of_apps: dict[Path, jinja2.Environment] = {}
 
     def live_page(self, directory: Path | None, page: PageContext) -> Response:
@@ -194,7 +197,7 @@ class Pages:
         if directory is None or not (directory / "templates" / "index.html").is_file():
             return None
         if directory not in self._of_apps:
-            self._of_apps[directory] = _environment(directory / "templates")
+            self._of_apps[directory] = make_environment(directory / "templates")
         return self._of_apps[directory].get_template("index.html")
 
     def _dev_elements(self, dev: DevContext | None, nonce: str) -> Markup:
@@ -272,7 +275,8 @@ def _data_element(page: PageContext, nonce: str) -> str:
     return f'{element}{begin},"data":{document.decode()}}}</script>'
 
 
-def _environment(templates: Path) -> jinja2.Environment:
+def make_environment(templates: Path) -> jinja2.Environment:
+    """How pages are made of a directory of templates: what is put in is escaped, and what isn't there is an error."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates), autoescape=True, undefined=jinja2.StrictUndefined
     )
