@@ -15,7 +15,6 @@ from supervisor.cli.keys import read_ring
 from supervisor.cli.parameters import (
     FilePath,
     Seconds,
-    is_address,
     read_embedders,
     read_host,
     read_mode,
@@ -306,8 +305,7 @@ def make_server_options(*, host: str, secret_key_file: tuple[Path, ...], **given
         ),
         websocket=WebSocketOptions(max_message_size=given["max_message_size"]),
         prefix=given["prefix"],
-        # The printed URL has the host in it, so the server must answer to that name; to addresses it always does.
-        allow_origins=given["allow_origin"] if is_address(host) else (*given["allow_origin"], host),
+        allow_origins=(*given["allow_origin"], *Address(host=host).allowed_names),
         allow_embedding=given["allow_embedding"],
         trusted_proxies=given["trusted_proxy"],
         session_ids=given["session_ids"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import os
 import re
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 import click
 
 from supervisor.transport.forwarded import TrustedProxies
-from supervisor.transport.origin import frame_source, parse_allowed
+from supervisor.transport.origin import frame_source, is_address, parse_allowed
 
 if TYPE_CHECKING:
     _FloatType = click.ParamType[float]
@@ -68,15 +67,6 @@ def read_host(_: click.Context, __: click.Parameter, value: str) -> str:
         if not host or scheme or port:
             raise click.BadParameter(f"{value!r} is no name or address such as localhost or 127.0.0.1.")
     return host
-
-
-def is_address(host: str) -> bool:
-    """Whether this is an IP address, and no name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def read_prefix(_: click.Context, __: click.Parameter, value: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import os
 import socket
 import ssl
@@ -18,6 +17,7 @@ import trio
 from supervisor.errors import ApplicationError
 from supervisor.transport.admission import is_loopback
 from supervisor.transport.listener import explain_listen_error, open_listeners
+from supervisor.transport.origin import is_address
 
 # As trio's own for TCP; the kernel cuts it to net.core.somaxconn.
 _BACKLOG = 0xFFFF
@@ -44,7 +44,7 @@ class Address:
     @property
     def allowed_names(self) -> tuple[str, ...]:
         """The name that the URL has and that the server must therefore answer to; to addresses it always does."""
-        if self.unix_socket is not None or self.host is None or _is_address(self.host):
+        if self.unix_socket is not None or self.host is None or is_address(self.host):
             return ()
         return (self.host,)
 
@@ -90,14 +90,6 @@ class Address:
         host = "localhost" if self.host in (None, "0.0.0.0", "::") else self.host  # noqa: S104 (it is compared)
         shown = f"[{host}]" if host and ":" in host else host
         return f"{scheme}://{shown}:{listener.socket.getsockname()[1]}"
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 @final

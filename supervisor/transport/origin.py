@@ -43,7 +43,7 @@ class Origins:
         name = split[0]
         if name in self._hosts:
             return True
-        return _is_address(name)
+        return is_address(name)
 
     def accepts_origin(self, origin: str, *, host: str, secure: bool = False) -> bool:
         """Whether a page of this Origin may open a websocket to this Host; both are untrusted.
@@ -82,7 +82,7 @@ def parse_allowed(name: str) -> tuple[str | None, str, int | None]:
     if not host.isascii():  # browsers send names in this form
         with contextlib.suppress(UnicodeError):
             host = host.encode("idna").decode()
-    if not (_NAME.fullmatch(host) or _is_address(host)) or (separator and scheme not in _DEFAULT_PORTS):
+    if not (_NAME.fullmatch(host) or is_address(host)) or (separator and scheme not in _DEFAULT_PORTS):
         raise ValueError(f"{name!r} is no origin: write a name such as example.org, or https://example.org:8443")
     return scheme or None, host, port or (_DEFAULT_PORTS[scheme] if scheme else None)
 
@@ -118,7 +118,8 @@ def _split_authority(authority: str) -> tuple[str, int | None] | None:
     return (name, port) if name else None
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Whether this is an IP address, and no name."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.transport.origin import Origins, frame_source, parse_allowed
+from supervisor.transport.origin import Origins, frame_source, is_address, parse_allowed
 
 # A page can be opened by these names on a machine that is called "Box", served with --allow-origin of these two.
 OURS = Origins(["Live.Example.org", "https://other.example:8443"], machine="Box")
@@ -276,3 +276,7 @@ def test_where_this_server_is_surely_reached_by_tls_its_own_pages_are_too(origin
 
 def test_an_operator_may_name_an_origin_of_http_all_the_same():
     assert OURS.accepts_origin("http://live.example.org", host="live.example.org", secure=True)
+
+
+def test_an_address_is_no_name():
+    assert [is_address(host) for host in ("10.0.0.1", "::1", "example.org", "")] == [True, True, False, False]
