@@ -96,8 +96,6 @@ class ClientConnection:
         self._failures = 0
         self._sends = Sends()
         self._pending = Pending()
-        # What is shown while edits are pending; None: it is to be made.
-        self._shown: dict[str, Any] | None = None
         self._editable: tuple[str, ...] = ()
         self._peer: str | None = None
         self._peers = Peers()
@@ -108,11 +106,7 @@ class ClientConnection:
 
         Whenever it changes it is another object; what didn't change in it is shared. See `mirror`.
         """
-        if not self._pending:
-            return self._data
-        if self._shown is None:
-            self._shown = self._pending.on_top_of(self._data)
-        return self._shown
+        return self._pending.on_top_of(self._data)
 
     @property
     def editable(self) -> tuple[str, ...]:
@@ -244,7 +238,6 @@ class ClientConnection:
         edit = self._pending.make(op, path, value, self.data)
         ticket = self._sends.add(edit, attached=self._link is _Link.ATTACHED)
         self._pending.add(edit)
-        self._shown = None
         return ticket
 
     def watch(self, scope: messages.Scope) -> None:
@@ -348,7 +341,6 @@ class ClientConnection:
             return []
         was_shown = edit.state == "shown"
         lost = self._pending.leave(edit)
-        self._shown = None
         return [*([events.Redrawn()] if was_shown else []), *self._give_up(lost)]
 
     def _give_up(self, lost: list[PendingEdit]) -> list[Event]:
@@ -390,7 +382,6 @@ class ClientConnection:
         if message.revision < self._revision:
             raise ProtocolError(f"a snapshot of revision {message.revision} after {self._revision}")
         self._data, self._revision = message.data, message.revision
-        self._shown = None
         self._go_live()
         done = self._pending.done_at(message.revision)
         lost = self._pending.snapshotted(message.revision)
@@ -400,7 +391,6 @@ class ClientConnection:
         """The server knows this client no more: what was written is unknown, and the rest has perhaps no document."""
         if not self._pending:
             return []
-        self._shown = None
         if other_epoch:
             done = map(_arrived, self._pending.clear())
             text = "The document is another one now."
@@ -421,7 +411,6 @@ class ClientConnection:
             taken.append(take_apart(self._data, operation))
             self._data = apply(self._data, [operation])
         self._revision = message.revision
-        self._shown = None
         done = self._pending.done_at(message.revision)
         lost = self._pending.patched(message.revision, message.operations, taken)
         return [patched, *map(_arrived, done), *self._give_up(lost)]

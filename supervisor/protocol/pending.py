@@ -89,6 +89,8 @@ class Pending:
     def __init__(self) -> None:
         # Those that are shown, and those that were lost but not answered.
         self._edits: list[PendingEdit] = []
+        # What was shown last, and on top of which data; None: the edits have changed since.
+        self._shown: tuple[dict[str, Any], dict[str, Any]] | None = None
 
     def make(self, op: Name, path: str, value: object, shown: dict[str, Any]) -> PendingEdit:
         """An edit of what is shown. It is pending once it was given to `add`.
@@ -110,6 +112,7 @@ class Pending:
     def add(self, edit: PendingEdit) -> None:
         """Show it from now on."""
         self._edits.append(edit)
+        self._shown = None
 
     @property
     def is_stale(self) -> bool:
@@ -126,6 +129,7 @@ class Pending:
 
         `taken` are the operations once more, taken apart while the mirror changed.
         """
+        self._shown = None
         left, carried, lost = self.done_at(revision), self._edits, []
         if len(left) == 1 and left[0].state == "shown" and is_nothing_but(left[0], left[0].value, operations):
             # What is behind the edit was made on top of it, and that is just what the mirror has become.
@@ -140,6 +144,7 @@ class Pending:
 
     def snapshotted(self, revision: int) -> list[PendingEdit]:
         """The mirror is another one; returns the edits that can't be carried over to it."""
+        self._shown = None
         for edit in self.done_at(revision):
             self._drop(edit)
         lost = []
@@ -167,7 +172,10 @@ class Pending:
         behind = self._edits[self._edits.index(edit) + 1 :]
         was_shown = edit.state == "shown"
         self._drop(edit)
-        return _carry(behind, inverse(edit)) if was_shown else []
+        if not was_shown:
+            return []
+        self._shown = None
+        return _carry(behind, inverse(edit))
 
     def clear(self) -> list[PendingEdit]:
         """Show none any more; returns those that were done."""
@@ -177,12 +185,20 @@ class Pending:
         return [edit for edit in edits if edit.revision is not None]
 
     def on_top_of(self, data: dict[str, Any]) -> dict[str, Any]:
-        """What is shown: the data with all edits on top; `data` is not changed, and shared where nothing is."""
-        ours: Ours = {}
-        for edit in self._edits:
-            if edit.state == "shown":
-                data = _applied(data, edit, ours)
-        return data
+        """What is shown: the data with all edits on top; `data` is not changed, and shared where nothing is.
+
+        The same object as long as neither the edits nor the data are others.
+        """
+        if not self._edits:
+            return data
+        if self._shown is None or self._shown[0] is not data:
+            shown = data
+            ours: Ours = {}
+            for edit in self._edits:
+                if edit.state == "shown":
+                    shown = _applied(shown, edit, ours)
+            self._shown = data, shown
+        return self._shown[1]
 
     def __len__(self) -> int:
         """How many are pending, shown or not."""
