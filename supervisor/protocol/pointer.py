@@ -24,8 +24,10 @@ def split(pointer: str) -> tuple[str, ...]:
         return ()
     if not pointer.startswith("/") or _BAD_ESCAPE.search(pointer):
         raise ValueError(f"{pointer!r} is no JSON Pointer; one looks like /prices/ACME, and the empty one means all")
-    # `~1` first: `~01` is the key "~1" (RFC 6901, 4).
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/"))
+    steps = pointer[1:].split("/")
+    if "~" in pointer:  # `~1` first: `~01` is the key "~1" (RFC 6901, 4)
+        steps = [step.replace("~1", "/").replace("~0", "~") for step in steps]
+    return tuple(steps)
 
 
 def join(pointer: str, step: str | int) -> str:
