@@ -82,6 +82,8 @@ class WebSocketConnection:
         # The backlog was dropped: nothing is shown until the queue is empty and a snapshot is sent; answers wait.
         self._is_behind = False
         self._held_answers: list[bytes] = []
+        # Something that was to be told had no room: the conversation hears when there is room again.
+        self._was_untold = False
         # Answers of which bytes may be queued still; at most as many as a client may have under way.
         self._queued_answers: list[bytes] = []
         # The session's timers, once attached.
@@ -128,6 +130,7 @@ class WebSocketConnection:
         if not self._is_open:
             return True
         if self._outbox.statistics().queued_bytes > self._options.max_backlog:
+            self._was_untold = True
             return False
         self._outbox.push_urgent(frame)
         return True
@@ -163,7 +166,9 @@ class WebSocketConnection:
             held, self._held_answers = self._held_answers, []
             for frame in held:
                 self._outbox.push_urgent(frame)
-        self._conversation.drained()
+        if self._was_untold:
+            self._was_untold = False
+            self._conversation.drained()
 
     def _client_ended(self) -> None:
         """Who leaves while they wait to be let in are waited for no longer. Once attached, what came before counts."""
