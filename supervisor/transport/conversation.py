@@ -12,6 +12,7 @@ from typing import Any, Protocol, final
 import attrs
 import trio
 
+from supervisor.actor.entry import Entry
 from supervisor.application.actor import ApplicationActor
 from supervisor.errors import ActorGone, HandlerFailed, InvalidMessage
 from supervisor.identity import TokenRefused
@@ -129,9 +130,9 @@ class Conversation:
         while True:
             message = self.protocol.receive(await receive())
             if isinstance(message, Send):
-                await self._deliver(wire, message)
+                await self._take_send(wire, message)
             elif isinstance(message, Edit):
-                await self._deliver_edit(wire, message)
+                await self._take_edit(wire, message)
             elif isinstance(message, Present):
                 self._present(wire, message)
             else:
@@ -246,16 +247,11 @@ class Conversation:
         self._watching[scope] = Watching(self._speaker.tell, scope, room)
         self._watching[scope].begin()
 
-    async def _deliver(self, wire: SessionWire, send: Send) -> None:
-        """Hand a message to the session; waits while the session has no room.
-
-        An accepted number is answered, whatever happens: its client won't send it again. So from its acceptance on,
-        the end of this connection doesn't interrupt.
-        """
+    async def _take_send(self, wire: SessionWire, send: Send) -> None:
+        """Hand a message to the session."""
         accepted = wire.feed.accept(self._client, send, trio.current_time())
         if isinstance(accepted, Repeated):
-            for message in accepted.messages:
-                self._speaker.answer(text_frame(message))
+            self._answer_again(accepted)
             return
         try:
             decoded = self._door.messages.decode(send.name, send.fields)
@@ -267,21 +263,30 @@ class Conversation:
             wire.answered(self._client, send.number, encode_failed(send.number, incident))
             return
         entry = ClientSend(wire, self._client, send.number, decoded, self._speaker.context)
-        with trio.CancelScope(shield=True), trio.move_on_after(self._room_timeout) as waited:
-            await wire.session.deliver(entry)
-        if waited.cancelled_caught:
+        if not await self._deliver(wire.session, entry):
             wire.answered(self._client, send.number, encode_error(send.number, "rejected", BUSY))
 
-    async def _deliver_edit(self, wire: SessionWire, edit: Edit) -> None:
-        """Hand an edit to the session, as a message."""
+    async def _take_edit(self, wire: SessionWire, edit: Edit) -> None:
+        """Hand an edit to the session."""
         session = wire.session
         accepted = wire.feed.accept_edit(self._client, edit, session.stored.revision, trio.current_time())
         if isinstance(accepted, Repeated):
-            for message in accepted.messages:
-                self._speaker.answer(text_frame(message))
+            self._answer_again(accepted)
             return
         entry = ClientEdit(wire, self._client, accepted, self._speaker.context)
+        if not await self._deliver(session, entry) and not session.mailbox.is_closed:
+            session.mailbox.put_tick(LateEdit(entry))
+
+    def _answer_again(self, repeated: Repeated) -> None:
+        for message in repeated.messages:
+            self._speaker.answer(text_frame(message))
+
+    async def _deliver(self, session: SessionActor, entry: Entry) -> bool:
+        """Wait until the session has room for an entry; False if it had none in time.
+
+        An accepted number is answered, whatever happens: its client won't send it again. So the end of this connection
+        doesn't interrupt.
+        """
         with trio.CancelScope(shield=True), trio.move_on_after(self._room_timeout) as waited:
             await session.deliver(entry)
-        if waited.cancelled_caught and not session.mailbox.is_closed:
-            session.mailbox.put_tick(LateEdit(entry))
+        return not waited.cancelled_caught
