@@ -54,12 +54,16 @@ class LivePage(Endpoint):
         if self._developed is not None and not await self._is_ready(self._developed):
             return self._down(request, self._developed)
         wanted = request.query_params.get("session")
-        if wanted is None and self._developed is not None and self._site.session_ids != "external-signed":
+        if wanted is not None:
+            return await self._open_wanted(wanted, request)
+        if self._developed is not None and self._site.session_ids != "external-signed":
             kept = request.query_params.get(RETURN, "")
             if self._application.find(kept) is not None:
                 return await self._open(kept, request)
-        if wanted is None:
-            return await self._open_chosen(request)
+        return await self._open_chosen(request)
+
+    async def _open_wanted(self, wanted: str, request: WebRequest) -> Response:
+        """The page of the session that the address names, if it may name that one: see `SessionIds`."""
         if self._site.session_ids == "external-signed":
             try:
                 return await self._open(self._site.read_signed_id(wanted), request)
