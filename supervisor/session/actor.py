@@ -36,6 +36,7 @@ from supervisor.session.changes import ChangeListeners
 from supervisor.session.connection import Audience, Connection, ConnectionContext, Ending, NoAudience
 from supervisor.session.context import Document, SessionContext
 from supervisor.session.editing import EditRules
+from supervisor.session.expiry import Expiry
 from supervisor.session.lending import Borrow, borrowed
 from supervisor.session.lifecycle import Effect, Event, Lifecycle, State
 from supervisor.session.opening import Departure, Porter, let_in
@@ -139,10 +140,7 @@ class SessionActor(Actor):
         self._first_attach = first_attach
         self._max_age = max_age
         # What ends the session while nobody is attached, yet or any more.
-        self._lonely_alarm: Alarm | None = None
-        # How many wait to be let in; and why the session ends, its time being over, if none of them attaches.
-        self._at_the_door = 0
-        self._overdue: str | None = None
+        self._expiry = Expiry(runtime.timers, self._destroy)
         self._age_alarm: Alarm | None = None
         # The session's own nursery while it lives: its background tasks, and the scope that destroying cancels.
         self._nursery: trio.Nursery | None = None
@@ -196,8 +194,7 @@ class SessionActor(Actor):
             self._perform(Event.BUILT)
             if self._max_age is not None:
                 self._age_alarm = self.runtime.timers.call_after(
-                    self._max_age,
-                    lambda: self.end(Ending(kind="destroyed", reason="the session reached its greatest age")),
+                    self._max_age, lambda: self._destroy("the session reached its greatest age")
                 )
 
     async def _lend_to_the_last(self) -> None:
@@ -249,29 +246,19 @@ class SessionActor(Actor):
     def _perform(self, event: Event) -> None:
         for effect in self.lifecycle.handle(event):
             if effect is Effect.START_WAIT:
-                self._end_after(self._first_attach, "nobody attached")
+                self._expiry.start(self._first_attach, "nobody attached")
             elif effect is Effect.START_LINGER:
-                self._end_after(self._linger, "nobody was attached any more")
+                self._expiry.start(self._linger, "nobody was attached any more")
             elif effect in (Effect.STOP_WAIT, Effect.STOP_LINGER):
-                assert self._lonely_alarm is not None
-                self._lonely_alarm.cancel()
-                self._lonely_alarm = None
+                self._expiry.stop()
             elif effect is Effect.LEAVE:
                 self._leave()
             else:
                 assert effect is Effect.ANNOUNCE_END
                 self._ended.set()
 
-    def _end_after(self, seconds: float, reason: str) -> None:
-        """End the session so long from now, but not while somebody waits to be let in."""
-
-        def ring() -> None:
-            if self._at_the_door:
-                self._overdue = reason
-            else:
-                self.end(Ending(kind="destroyed", reason=reason))
-
-        self._lonely_alarm = self.runtime.timers.call_after(seconds, ring)
+    def _destroy(self, reason: str) -> None:
+        self.end(Ending(kind="destroyed", reason=reason))
 
     def _leave(self) -> None:
         assert self.ending is not None
@@ -417,14 +404,8 @@ class SessionActor(Actor):
 
         If it isn't, it must attach in the same step, before the session ends because nobody is there.
         """
-        self._at_the_door += 1
-        try:
+        with self._expiry.put_off():
             return await let_in(self, self._household.porter, connection)
-        finally:
-            self._at_the_door -= 1
-            if self._overdue is not None and not self.has_ended:  # whoever waits still puts it off again
-                self._end_after(0.0, self._overdue)
-                self._overdue = None
 
     def depart(self, connection: ConnectionContext) -> None:
         """A connection that was let in has left; its closed hooks run in their turn. The end takes care of its own."""
