@@ -179,7 +179,7 @@ class Pending:
 
     def clear(self) -> list[PendingEdit]:
         """Show none any more; returns those that were done."""
-        edits, self._edits = self._edits, []
+        edits, self._edits, self._shown = self._edits, [], None
         for edit in edits:
             edit.state = "gone"
         return [edit for edit in edits if edit.revision is not None]
