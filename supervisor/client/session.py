@@ -29,7 +29,7 @@ from supervisor.errors import (
 )
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.events import Answered, Arrived, Event, PresenceChanged, Refused, Status
-from supervisor.protocol.pending import Name
+from supervisor.protocol.messages import EditName
 from supervisor.protocol.pointer import split
 
 ANSWER = 60.0
@@ -264,7 +264,7 @@ class ClientSession:
         with trio.move_on_after(LEAVE):
             await self._link.wait_over()
 
-    async def _edit(self, op: Name, path: str, value: object, *, timeout: float) -> None:
+    async def _edit(self, op: EditName, path: str, value: object, *, timeout: float) -> None:
         await self._answer(lambda: self._protocol.edit(op, path, value), what=f"the edit of {path}", timeout=timeout)
 
     async def _answer(self, queue: Callable[[], int], *, what: str, timeout: float) -> Any:

@@ -14,7 +14,7 @@ An operation's path doesn't say whether "3" is a key or an index; the edit's own
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, TypeAlias, final
+from typing import Any, Protocol, TypeAlias, final
 
 import attrs
 
@@ -30,7 +30,7 @@ class Edit(Protocol):
     """What an edit does, and where; the value doesn't matter here."""
 
     @property
-    def op(self) -> Literal["set", "insert", "remove"]:
+    def op(self) -> messages.EditName:
         """What it does."""
 
     @property
@@ -43,7 +43,7 @@ class Edit(Protocol):
 class Change:
     """An edit at the place where it is now."""
 
-    op: Literal["set", "insert", "remove"]
+    op: messages.EditName
     keys: Keys
 
 
@@ -52,7 +52,7 @@ class Change:
 class Operation:
     """An operation of a patch, its path taken apart."""
 
-    op: Literal["add", "remove", "replace"]
+    op: messages.OperationName
     path: tuple[str, ...]
 
 
@@ -63,7 +63,7 @@ def operation_of(operation: messages.Add | messages.Remove | messages.Replace) -
         ProtocolError: its path is no JSON Pointer
 
     """
-    name: Literal["add", "remove", "replace"]
+    name: messages.OperationName
     if isinstance(operation, messages.Add):
         name = "add"
     elif isinstance(operation, messages.Remove):
@@ -73,7 +73,7 @@ def operation_of(operation: messages.Add | messages.Remove | messages.Replace) -
     return operation_at(name, operation.path)
 
 
-def operation_at(op: Literal["add", "remove", "replace"], path: str) -> Operation:
+def operation_at(op: messages.OperationName, path: str) -> Operation:
     """An operation whose path is a JSON Pointer.
 
     Raises:
@@ -138,7 +138,7 @@ def carry_operation(operation: Operation, edit: Edit) -> Operation | None:
 
 def inverse(edit: Edit) -> Operation:
     """The operation that takes an edit back, as far as places go."""
-    name: Literal["add", "remove", "replace"] = "replace"
+    name: messages.OperationName = "replace"
     if edit.op == "insert":
         name = "remove"
     elif edit.op == "remove":

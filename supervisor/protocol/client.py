@@ -24,7 +24,7 @@ from supervisor.protocol.codes import CloseCode, Reaction, reaction_to
 from supervisor.protocol.encoding import encode_value
 from supervisor.protocol.events import Decision, Event, Status
 from supervisor.protocol.mirror import apply
-from supervisor.protocol.pending import Name, Pending, PendingEdit, take_apart
+from supervisor.protocol.pending import Pending, PendingEdit, take_apart
 from supervisor.protocol.presence import Peers
 from supervisor.protocol.sends import Message, Send, Sends
 
@@ -218,7 +218,7 @@ class ClientConnection:
             raise TypeError(f"the fields of {name!r} must be a mapping, got {type(fields).__name__}")
         return self._sends.add(Message(encode_value(name), encoded), attached=self._link is _Link.ATTACHED)
 
-    def edit(self, op: Name, path: str, value: object = None) -> int:
+    def edit(self, op: messages.EditName, path: str, value: object = None) -> int:
         """Change what is shown at once, and queue the edit; returns its ticket, as `send` does.
 
         Args:

@@ -41,6 +41,10 @@ _Path = Annotated[tuple[_Step, ...], Meta(min_length=1, max_length=200)]
 ErrorKind = Literal["rejected", "invalid", "conflict", "failed"]
 """`rejected`: the app said no. `invalid`: name or fields are wrong. `conflict`: what an edit was to change has gone.
 `failed`: the app's code broke."""
+EditName = Literal["set", "insert", "remove"]
+"""`set` a key or an index, `insert` before an index or at the end, `remove`."""
+OperationName = Literal["add", "remove", "replace"]
+"""Of a patch."""
 Scope = Literal["session", "application"]
 """Of presence."""
 MAX_METADATA = 1_024
@@ -108,7 +112,7 @@ class Edit(Message, frozen=True, tag="edit", kw_only=True):
     """In one row with the numbers of sends."""
     base: _Count
     """The revision of the mirror that the path is meant for."""
-    op: Literal["set", "insert", "remove"]
+    op: EditName
     path: _Path
     value: Any = UNSET
     """Of `set` and `insert`; `remove` has none."""
@@ -280,7 +284,7 @@ class Closing(Message, frozen=True, tag="closing"):
 class Place(Struct, frozen=True):
     """Where an operation of a patch does something; its value is left out."""
 
-    op: Literal["add", "remove", "replace"]
+    op: OperationName
     path: str
 
 

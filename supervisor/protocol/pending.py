@@ -33,15 +33,13 @@ MAX_STEPS = 200
 MAX_KEY = 4096
 """Characters of one step; the server takes no longer ones."""
 
-Name = Literal["set", "insert", "remove"]
-
 
 @final
 @attrs.define(eq=False)
 class PendingEdit:
     """One edit, from when it was made until it is answered and the mirror has it."""
 
-    op: Name
+    op: messages.EditName
     keys: Keys
     """Where it is now."""
     encoded: bytes | None
@@ -92,7 +90,7 @@ class Pending:
         # What was shown last, and on top of which data; None: the edits have changed since.
         self._shown: tuple[dict[str, Any], dict[str, Any]] | None = None
 
-    def make(self, op: Name, path: str, value: object, shown: dict[str, Any]) -> PendingEdit:
+    def make(self, op: messages.EditName, path: str, value: object, shown: dict[str, Any]) -> PendingEdit:
         """An edit of what is shown. It is pending once it was given to `add`.
 
         Raises:
@@ -254,7 +252,7 @@ def take_apart(data: dict[str, Any], operation: messages.Add | messages.Remove |
     return Operation(taken.op, (*taken.path[:-1], str(len(target)))) if isinstance(target, list) else taken
 
 
-def _resolved(op: Name, path: str, shown: dict[str, Any]) -> Keys:
+def _resolved(op: messages.EditName, path: str, shown: dict[str, Any]) -> Keys:
     """The steps of a path, each a key or an index as what is shown has it there."""
     tokens = split(path)
     if not tokens:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, final
+from typing import Any, final
 
 import trio
 import trio_websocket
@@ -16,7 +16,7 @@ from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.codes import NO_CLOSE_FRAME, CloseCode
 from supervisor.protocol.events import Status
-from supervisor.protocol.messages import Peer, Scope
+from supervisor.protocol.messages import EditName, Peer, Scope
 
 UNTIL = 60.0
 """Seconds, usually virtual, that `until` waits: far beyond every deadline that a test's answer could wait for."""
@@ -182,7 +182,7 @@ class Client:
         """Take a key or an item out. Else as `edit()`."""
         await self._edit("remove", path)
 
-    async def _edit(self, op: Literal["set", "insert", "remove"], path: str, value: Any = None) -> None:
+    async def _edit(self, op: EditName, path: str, value: Any = None) -> None:
         ticket = self._protocol.edit(op, path, value)
         self._notify()
         await self._outcome(ticket, f"{op} of {path}")
