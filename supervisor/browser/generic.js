@@ -89,7 +89,9 @@ function tools(view) {
       view.search("")
     }
   })
-  part("expand").addEventListener("click", () => view.expandAll())
+  part("expand").addEventListener("click", () => {
+    if (view.expandAll()) say("These are too many rows to unfold all of them. Open those that you want to see.")
+  })
   part("collapse").addEventListener("click", () => view.collapseAll())
   part("tools").hidden = false
 }

@@ -12,9 +12,11 @@ import { isContainer } from "./tree.js"
 
 /** So many parts of one container are drawn at first, and so many more at each wish. */
 const PAGE = 200
-/** A new container is open if it is at most this deep and this large. */
+/** A new container is open if it is at most this deep and this large, and if there is room for those beside it too. */
 const OPEN_DEPTH = 3
 const OPEN_SIZE = 50
+/** So many rows are there unasked, or as many as one container draws at first: more would keep the browser for seconds. */
+const OPEN_ROWS = 1000
 /** Longer texts are cut: a page with a megabyte in one line helps nobody. Characters. */
 const LONGEST_TEXT = 2000
 
@@ -29,6 +31,7 @@ export class TreeNode {
   branch = null
   value = undefined
   #view
+  #room
   #key = element("span", "key")
   #text = element("span", "value")
   #note = null
@@ -37,9 +40,13 @@ export class TreeNode {
   #isOpenForSearch = true
   #filter = null
 
-  /** @param {{query: string, isEditable: (node: TreeNode) => boolean, leaving: (item: Element) => void}} view */
-  constructor(view, parent, key) {
+  /**
+   * @param {{query: string, isEditable: (node: TreeNode) => boolean, leaving: (item: Element) => void}} view
+   * @param {number} room how many rows may be below it unasked
+   */
+  constructor(view, parent, key, room) {
     this.#view = view
+    this.#room = room
     this.parent = parent
     this.depth = parent === null ? 0 : parent.depth + 1
     this.row.id = `row-${++lastId}`
@@ -117,14 +124,14 @@ export class TreeNode {
   #showContainer(flashes) {
     const size = sizeOf(this.value)
     if (this.branch === null) {
-      this.branch = new Branch(this.#view, this)
+      this.branch = new Branch(this.#view, this, this.#room)
       this.branch.list.setAttribute("role", "group")
       this.item.append(this.branch.list)
-      this.#isOpen = this.depth < OPEN_DEPTH && size > 0 && size <= OPEN_SIZE
+      this.#isOpen = this.depth < OPEN_DEPTH && size > 0 && size <= Math.min(OPEN_SIZE, this.#room)
     }
     const noun = Array.isArray(this.value) ? ["item", "items"] : ["entry", "entries"]
     this.#write(this.#key, this.key)
-    this.#text.textContent = `${size.toLocaleString()} ${noun[size === 1 ? 0 : 1]}`
+    setText(this.#text, `${size.toLocaleString()} ${noun[size === 1 ? 0 : 1]}`)
     this.#text.className = "size"
     this.#unfold(flashes)
   }
@@ -158,7 +165,7 @@ export class TreeNode {
     const { query } = this.#view
     const at = query === "" ? -1 : text.toLowerCase().indexOf(query.toLowerCase())
     if (at < 0) {
-      place.textContent = text
+      setText(place, text)
       return
     }
     const mark = element("mark")
@@ -174,15 +181,17 @@ export class Branch {
   nodes = new Map()
   #view
   #owner
+  #room
   #drawn = undefined
   #filter = undefined
   #limit = PAGE
   #more = null
 
   /** @param {TreeNode | null} owner null: of the document itself */
-  constructor(view, owner) {
+  constructor(view, owner, room = OPEN_ROWS) {
     this.#view = view
     this.#owner = owner
+    this.#room = room
   }
 
   show(value, { filter = null, flashes = false } = {}) {
@@ -210,11 +219,13 @@ export class Branch {
       node.item.remove()
       this.nodes.delete(key)
     }
+    // What is left is shared out evenly: then all rows of a kind are open, or none.
+    const roomOfEach = (this.#room - shown.size) / shown.size
     let before = null
     for (const key of shown) {
       let node = this.nodes.get(key)
       if (node === undefined) {
-        node = new TreeNode(this.#view, this.#owner, key)
+        node = new TreeNode(this.#view, this.#owner, key, roomOfEach)
         this.nodes.set(key, node)
       }
       node.show(value[key], { filter: this.#filter?.get(key) ?? null, flashes })
@@ -280,6 +291,11 @@ function sizeOf(container) {
 function firstKeys(container, count) {
   if (!Array.isArray(container)) return Object.keys(container).slice(0, count)
   return Array.from({ length: Math.min(count, container.length) }, (_, index) => String(index))
+}
+
+/** Touches nothing that is right already: a text that is written anew loses what a visitor selected in it. */
+function setText(place, text) {
+  if (place.textContent !== text || place.childElementCount > 0) place.textContent = text
 }
 
 function readable(text) {

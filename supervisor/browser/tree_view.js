@@ -6,7 +6,7 @@
 import { find } from "./search.js"
 import { Branch, moreOf, nodeOf } from "./tree_node.js"
 
-/** "Expand all" stops here; more rows than that are no overview. */
+/** Unfolding stops after so many rows; more than that are no overview. */
 const EXPAND_LIMIT = 2000
 /** Letters that are typed faster than this belong together. Milliseconds. */
 const TYPING = 700
@@ -72,16 +72,9 @@ export class TreeView {
     this.#actions.onSelect(this.current)
   }
 
+  /** Unfolds all rows. @returns {boolean} were there too many, so that some are folded still? */
   expandAll() {
-    // Breadth first, so that a document which is too large for it is unfolded evenly.
-    const queue = [this.#root]
-    for (let count = 0; queue.length > 0 && count < EXPAND_LIMIT; ) {
-      for (const node of queue.shift().nodes.values()) {
-        count++
-        node.isOpen = true
-        if (node.branch !== null) queue.push(node.branch)
-      }
-    }
+    return unfold([this.#root])
   }
 
   collapseAll() {
@@ -211,10 +204,7 @@ export class TreeView {
   #jump(key, item) {
     if (key.length !== 1) return false
     if (key === "*") {
-      for (const sibling of item.parentElement.children) {
-        const node = nodeOf.get(sibling)
-        if (node !== undefined) node.isOpen = true
-      }
+      unfold([parentOf(item) === null ? this.#root : nodeOf.get(parentOf(item)).branch], { isDeep: false })
       return true
     }
     const now = performance.now()
@@ -232,6 +222,25 @@ export class TreeView {
     at.focus()
     return true
   }
+}
+
+/** Breadth first, so that what is too large for it is unfolded evenly. Was it too large? */
+function unfold(branches, { isDeep = true } = {}) {
+  let rows = 0
+  let isCut = false
+  for (const branch of branches) {
+    for (const node of branch.nodes.values()) {
+      if (node.branch === null) continue
+      if (node.isOpen || rows < EXPAND_LIMIT) {
+        node.isOpen = true
+        rows += node.branch.nodes.size
+        if (isDeep) branches.push(node.branch)
+      } else {
+        isCut = true
+      }
+    }
+  }
+  return isCut
 }
 
 function collapse(node) {

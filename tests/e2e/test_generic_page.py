@@ -338,6 +338,34 @@ def test_a_large_document_is_quick(serve, apps, open_page):
         expect(page.get_by_role("treeitem", name="name row 19999")).to_be_visible()
 
 
+def test_of_ten_thousand_values_a_part_is_unfolded(serve, apps, open_page):
+    """At first, by the button and by the key: rows that nobody asked for would keep the browser for seconds."""
+    with serve(apps / "wide.py") as server:
+        page = open_page(server.url)
+        wait_until_live(page)
+        expect(page.get_by_role("treeitem")).to_have_count(200)
+        page.get_by_role("button", name="Expand all").click()
+        expect(page.locator("#message")).to_contain_text("too many rows")
+        expect(item(page, "value 49 0")).to_be_visible()
+        assert page.get_by_role("treeitem").count() == 2_200
+        page.get_by_role("button", name="Collapse all").click()
+        expect(page.get_by_role("treeitem")).to_have_count(200)
+        page.get_by_role("treeitem").first.focus()
+        page.keyboard.press("*")
+        expect(item(page, "value 49 0")).to_be_visible()
+        assert page.get_by_role("treeitem").count() == 2_200
+
+
+def test_what_is_selected_stays_so_while_other_rows_change(serve, apps, open_page):
+    with serve(apps / "plain.py") as server:
+        page = open_page(server.url)
+        wait_until_live(page)
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('.key'))")
+        ticks = "Number(document.body.innerText.match(/ticks (\\d+)/)[1])"
+        until(page, f"before => {ticks} > before + 2", arg=page.evaluate(ticks))
+        assert page.evaluate("getSelection().toString()") == "machine"
+
+
 def test_every_text_has_contrast_and_nothing_sticks_out(serve, apps, open_page, look):
     with serve(apps / "todo.py") as server:
         for device, width, height in (("desk", 1280, 860), ("phone", 390, 844)):
