@@ -17,11 +17,12 @@ from types import ModuleType
 
 from supervisor.application.handlers import Application, Handler, NamespaceHandler
 from supervisor.application.hooks import is_hook
-from supervisor.application.source import Source
+from supervisor.application.source import Source, is_own
 from supervisor.errors import ApplicationError
 
 PRIVATE = "_supervisor_app_"
 """What the names of modules begin with that no import statement can find."""
+_PRIVATE_NAME = re.compile(rf"\b{PRIVATE}(\w+)_[0-9a-f]{{8}}\b")
 HOOK_FILES = ("lifecycle.py", "app_hooks.py", "server_lifecycle.py")
 """Where a directory's hooks may be: our name first, then Bokeh's newer and older one."""
 
@@ -53,6 +54,11 @@ def load_application(app: str, *, name: str | None = None) -> Application:
     if re.fullmatch(r"[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?", app):
         return _load_from_module(app, name)
     raise ApplicationError(f"there is no app at {app}: give a directory, a file x.py, a module, or module:function")
+
+
+def without_private_names(text: str) -> str:
+    """A text about an app's modules with the names by which their author knows them: `board.main`."""
+    return _PRIVATE_NAME.sub(r"\1", text)
 
 
 def load_directory(directory: Path) -> list[Handler]:
@@ -205,14 +211,16 @@ def _translated(file: Path) -> Iterator[None]:
     except ApplicationError:
         raise
     except (Exception, SystemExit) as error:
+        text = without_private_names(str(error))
         raise ApplicationError(
-            f"{_culprit(error, file)}: {type(error).__name__} while the app was loaded: {error}"
+            f"{_culprit(error, file)}: {type(error).__name__} while the app was loaded: {text}"
         ) from error
 
 
 def _culprit(error: BaseException, file: Path) -> str:
     """The last line of the app's own code on the way to the error, or the file if there is none."""
+    directory = file.resolve().parent  # it may be an installed package's, whose code is nobody's own elsewhere
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if Path(frame.filename).parent == file.resolve().parent:
+        if Path(frame.filename).parent == directory or is_own(frame.filename):
             return f"{frame.filename}, line {frame.lineno}"
     return str(file)

@@ -13,6 +13,7 @@ from typing import final
 
 import attrs
 
+from supervisor.application.loading import without_private_names
 from supervisor.application.source import is_own
 from supervisor.errors import ApplicationError
 
@@ -105,7 +106,8 @@ def _part(tie: str, error: traceback.TracebackException) -> Part:
         frames = own if is_own(summary.filename) else others
         if len(frames) < _FRAMES:
             frames.append(_frame(summary, with_code=frames is own))
-    return Part(tie=tie, text="".join(error.format_exception_only()).rstrip(), own=tuple(own), others=tuple(others))
+    text = without_private_names("".join(error.format_exception_only()).rstrip())
+    return Part(tie=tie, text=text, own=tuple(own), others=tuple(others))
 
 
 def _frame(summary: traceback.FrameSummary, *, with_code: bool) -> Frame:

@@ -288,6 +288,19 @@ def test_the_line_is_the_apps_own(write):
         load_application("app")
 
 
+def test_the_line_is_where_it_failed_however_deep_in_the_app_that_is(write):
+    write("app/main.py", "from .rates.today import EUR\n")
+    path = write("app/rates/today.py", "EUR = 1 / 0\n")
+    with pytest.raises(ApplicationError, match=f"^{path}, line 1: ZeroDivisionError while the app was loaded"):
+        load_application("app")
+
+
+def test_an_apps_modules_have_the_names_that_their_author_knows(write):
+    write("app/main.py", "from .rates import EUR\n")
+    with pytest.raises(ApplicationError, match=r"No module named 'app\.rates'$"):
+        load_application("app")
+
+
 def test_an_import_of_what_is_not_there_is_not_a_missing_app(write):
     write("my_package/__init__.py", "import not_installed_at_all")
     write("my_package/main.py", MAIN.format(name="x"))

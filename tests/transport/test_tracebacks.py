@@ -84,6 +84,12 @@ def test_of_an_app_that_cannot_be_loaded_the_cause_is_shown():
     ]
 
 
+def test_an_apps_exception_has_the_name_that_its_author_knows():
+    error = type("NoRate", (Exception,), {"__module__": "_supervisor_app_board_0a1b2c3d.rates"})("EUR")
+    [part] = explain(error)
+    assert part.text == "board.rates.NoRate: EUR"
+
+
 @pytest.mark.parametrize("text", ["one\n{{ unknown.name }}", "one\n{% endif %}", "one\n{{ 1 // 0 }}"])
 def test_a_template_that_fails_says_which_line(tmp_path, text):
     (tmp_path / "index.html").write_text(text)
