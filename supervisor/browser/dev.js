@@ -9,6 +9,11 @@
 
 /** Asks for the session that this page had, which lives on if only a template has changed. Taken out of the address. */
 const RETURN = "supervisor-dev-session"
+/**
+ * New code ends the session as well, and the browser client loads the page anew for that: it goes first, because a second
+ * load would make a second session. Milliseconds.
+ */
+const AFTER_CLIENT = 250
 
 const STYLE = `
   :host {
@@ -50,25 +55,29 @@ let source = null
 let isLeaving = false
 
 forgetReturn()
+window.addEventListener("supervisor-reload", () => {
+  isLeaving = true
+  source?.close()
+})
 document.addEventListener("visibilitychange", listenWhileVisible)
 listenWhileVisible()
 
 function listenWhileVisible() {
   source?.close()
   source = null
-  if (document.visibilityState !== "visible") return
+  if (isLeaving || document.visibilityState !== "visible") return
   source = new EventSource(events)
   source.onmessage = ({ data }) => {
     const state = JSON.parse(data)
     if (state.version === version) render(state.problem)
-    else loadAnew()
+    else setTimeout(loadAnew, AFTER_CLIENT)
   }
 }
 
 function loadAnew() {
   if (isLeaving) return
   isLeaving = true
-  source.close()
+  source?.close()
   const session = document.querySelector('meta[name="supervisor"]')
   if (session === null) {
     location.reload()

@@ -34,7 +34,11 @@ export async function connect(options = {}, environment = {}) {
   let isLoadingAnew = false
   const reload = () => {
     isLoadingAnew = options.reload !== false && guard.mark()
-    if (isLoadingAnew) location.reload()
+    if (isLoadingAnew) {
+      // For dev.js, which would load it too when it hears that the code has changed.
+      surroundings.window.dispatchEvent(new Event("supervisor-reload"))
+      location.reload()
+    }
     return isLoadingAnew
   }
 

@@ -262,12 +262,14 @@ test("gone: the page is loaded anew, once, and connect()'s promise says nothing"
   const items = new Map()
   const browser = new FakeBrowser({ items })
   let settled = false
+  let told = 0
+  browser.window.addEventListener("supervisor-reload", () => { told++ })
   connect({ banner: false }, browser).finally(() => { settled = true })
   browser.socket.open()
   browser.socket.receive(gone)
   browser.socket.lose(4404)
   await null
-  assert.equal(browser.reloads, 1)
+  assert.deepEqual([browser.reloads, told], [1, 1])
   assert.equal(settled, false)
 
   const again = new FakeBrowser({ items })

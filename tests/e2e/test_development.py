@@ -89,6 +89,7 @@ def test_a_page_follows_changed_code_by_itself(serve, board, open_page, ids):
         assert page.url == server.url
         expect(page.locator(NOTICE)).to_be_hidden()
         assert server.log.count("application loaded") == 4
+        assert server.log.count("session created") == 4
 
 
 def test_tabs_that_share_a_named_session_share_it_again(serve, board, open_page):
