@@ -2,9 +2,9 @@
  * The page of an app that has no template: the document as a live tree, in `<main id="document">`.
  */
 
+import { element } from "./elements.js"
 import { SessionEnded, connect } from "./supervisor.js"
 import { TreeEditing } from "./tree_editing.js"
-import { element } from "./tree_node.js"
 import { TreeView } from "./tree_view.js"
 
 const STATES = { connecting: "Connecting", live: "Live", reconnecting: "Connecting again", ended: "Ended" }

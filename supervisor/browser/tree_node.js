@@ -7,6 +7,7 @@
  * visitor unfolded, looks at or just edits stays what it was.
  */
 
+import { element, readable, write } from "./elements.js"
 import { join } from "./pointer.js"
 import { isContainer } from "./tree.js"
 
@@ -17,8 +18,6 @@ const OPEN_DEPTH = 3
 const OPEN_SIZE = 50
 /** So many rows are there unasked, or as many as one container draws at first: more would keep the browser for seconds. */
 const OPEN_ROWS = 1000
-/** Longer texts are cut: a page with a megabyte in one line helps nobody. Characters. */
-const LONGEST_TEXT = 2000
 
 let lastId = 0
 /** The row that an element is of. @type {WeakMap<Element, TreeNode>} */
@@ -116,8 +115,8 @@ export class TreeNode {
   #showPlain() {
     this.#fold()
     const { value } = this
-    this.#write(this.#key, this.key)
-    this.#write(this.#text, typeof value === "string" ? readable(value) : String(value))
+    write(this.#key, this.key, this.#view.query)
+    write(this.#text, typeof value === "string" ? readable(value) : String(value), this.#view.query)
     this.#text.className = `value ${value === null ? "null" : typeof value}`
   }
 
@@ -130,8 +129,8 @@ export class TreeNode {
       this.#isOpen = this.depth < OPEN_DEPTH && size > 0 && size <= Math.min(OPEN_SIZE, this.#room)
     }
     const noun = Array.isArray(this.value) ? ["item", "items"] : ["entry", "entries"]
-    this.#write(this.#key, this.key)
-    setText(this.#text, `${size.toLocaleString()} ${noun[size === 1 ? 0 : 1]}`)
+    write(this.#key, this.key, this.#view.query)
+    write(this.#text, `${size.toLocaleString()} ${noun[size === 1 ? 0 : 1]}`)
     this.#text.className = "size"
     this.#unfold(flashes)
   }
@@ -158,19 +157,6 @@ export class TreeNode {
     const isFirst = !this.#text.classList.contains("flash-a")
     this.#text.classList.toggle("flash-a", isFirst)
     this.#text.classList.toggle("flash-b", !isFirst)
-  }
-
-  /** Writes a text, with what is searched for marked in it. */
-  #write(place, text) {
-    const { query } = this.#view
-    const at = query === "" ? -1 : text.toLowerCase().indexOf(query.toLowerCase())
-    if (at < 0) {
-      setText(place, text)
-      return
-    }
-    const mark = element("mark")
-    mark.textContent = text.slice(at, at + query.length)
-    place.replaceChildren(text.slice(0, at), mark, text.slice(at + query.length))
   }
 }
 
@@ -291,21 +277,4 @@ function sizeOf(container) {
 function firstKeys(container, count) {
   if (!Array.isArray(container)) return Object.keys(container).slice(0, count)
   return Array.from({ length: Math.min(count, container.length) }, (_, index) => String(index))
-}
-
-/** Touches nothing that is right already: a text that is written anew loses what a visitor selected in it. */
-function setText(place, text) {
-  if (place.textContent !== text || place.childElementCount > 0) place.textContent = text
-}
-
-function readable(text) {
-  const part = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text
-  // As JSON spells it, so that line breaks and the like are seen.
-  return JSON.stringify(part).slice(1, -1).replaceAll('\\"', '"').replaceAll("\\\\", "\\")
-}
-
-export function element(name, className = "") {
-  const made = document.createElement(name)
-  if (className) made.className = className
-  return made
 }

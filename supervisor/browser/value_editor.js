@@ -2,7 +2,7 @@
  * A small form in the tree: one value, with a name before it where a new key is wanted.
  */
 
-import { element } from "./tree_node.js"
+import { element } from "./elements.js"
 
 let lastId = 0
 
