@@ -321,6 +321,22 @@ def test_it_draws_before_its_websocket_is_up(serve, apps, browser, windows, cons
         expect(page.locator("#status")).to_have_text("Connecting")
 
 
+def test_without_javascript_it_says_that_it_needs_it(serve, apps, open_page):
+    with serve(apps / "todo.py") as server:
+        page = open_page(server.url, java_script_enabled=False)
+        assert page.inner_text("main") == "This page shows live data and needs JavaScript."
+        expect(page.locator("#status")).to_be_hidden()
+
+
+def test_a_text_is_told_from_a_number_without_colours(serve, apps, open_page):
+    with serve(apps / "todo.py") as server:
+        page = open_page(server.url)
+        wait_until_live(page)
+        before = "element => getComputedStyle(element, '::before').content.split(' / ')[0]"
+        assert item(page, "text milk").locator(".value").evaluate(before) == '"\\""'
+        assert item(page, "amount 2").locator(".value").evaluate(before) == "none"
+
+
 def test_a_large_document_is_quick(serve, apps, open_page):
     with serve(apps / "large.py") as server:
         page = open_page(server.url)

@@ -65,7 +65,7 @@ def test_the_generic_page_has_what_the_client_needs_and_runs_under_its_own_polic
     text = text_of(response)
     assert meta_of(text) == {"session": "s-1", "token": PAGE.token, "websocket": PAGE.websocket}
     assert "'nonce-nonce1'" in response.headers["content-security-policy"]
-    assert re.findall(r'nonce="([^"]*)"', text) == ["nonce1"] * 3
+    assert re.findall(r'nonce="([^"]*)"', text) == ["nonce1"] * 4
     assert '"/tools/-/client/generic.js"' in text
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
