@@ -62,6 +62,9 @@ class Instruments:
     def session_had_no_room(self, *, application: str, reason: str, incident: str) -> None:
         """A visitor got no session, because a limit is reached; told the incident's id and when to come again."""
 
+    def page_refused(self, *, application: str, reason: str, incident: str) -> None:
+        """A visitor got a page that says no for another reason, such as 404; told the incident's id."""
+
     def session_destroyed(self, *, application: str, session: str, reason: str) -> None:
         """A session has ended, its hooks included."""
 

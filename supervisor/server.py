@@ -213,6 +213,7 @@ class Server:
             sign=self._sign,
             health=lambda: "draining" if self._draining.begun else "ok",
             report=self._report,
+            instruments=self.runtime.instruments,
             development=self._development,
         )
         self._web_app = make_web_app(site)

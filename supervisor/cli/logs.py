@@ -194,6 +194,10 @@ class LogInstruments(Instruments):
         """See `Instruments.session_had_no_room`."""
         self._log.warning("no room for a session", application=application, incident=incident, reason=reason)
 
+    def page_refused(self, *, application: str, reason: str, incident: str) -> None:
+        """See `Instruments.page_refused`."""
+        self._log.info("no page", application=application, incident=incident, reason=reason)
+
     def session_destroyed(self, *, application: str, session: str, reason: str) -> None:
         """See `Instruments.session_destroyed`."""
         self._log.info("session destroyed", application=application, session=session, reason=reason)

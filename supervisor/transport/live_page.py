@@ -23,7 +23,7 @@ from supervisor.session.request import Request
 from supervisor.transport.development import DevelopedApp
 from supervisor.transport.pages import DevContext, PageContext, WayOut
 from supervisor.transport.requests import read_request
-from supervisor.transport.site import Endpoint, Site
+from supervisor.transport.site import Endpoint, Site, report_refusal
 
 RETURN = "supervisor-dev-session"
 """The query argument by which `dev.js` asks for the session that its page had."""
@@ -153,6 +153,8 @@ class LivePage(Endpoint):
             ways_out = (WayOut("Try again", self._address + (f"?{query}" if query else "")),)
         if len(self._site.applications) > 1:
             ways_out = (*ways_out, WayOut("All applications", f"{self._site.prefix}/"))
+        if incident is None:
+            incident = report_refusal(self._site, request, status, title, application=self._name)
         if error is None and self._site.development is not None:
             error = self._site.development.error_of(incident)
         return self._site.pages.error(

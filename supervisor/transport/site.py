@@ -10,7 +10,9 @@ import attrs
 from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 
+from supervisor.actor.guard import new_incident_id
 from supervisor.application.actor import ApplicationActor
+from supervisor.instruments import Instruments
 from supervisor.transport.development import Development
 from supervisor.transport.pages import Pages
 
@@ -50,6 +52,7 @@ class Site:
     """The status word."""
     report: Callable[[str, BaseException], str]
     """Hands a failure that is no application's to the instruments; returns the incident's id."""
+    instruments: Instruments
     development: Development | None = None
     """None but for a development server."""
 
@@ -77,12 +80,25 @@ class Endpoint:
         raise NotImplementedError
 
 
+_LONGEST_PATH = 200
+"""Bytes of an address in the log: who makes them up shall not fill it."""
 _FAILED = ("Something went wrong", "The server could not make this page. That is not your fault.")
 
 
 def _shown(site: Site, error: BaseException) -> BaseException | None:
     """What of a failure strangers may see."""
     return None if site.development is None else error
+
+
+def report_refusal(site: Site, request: WebRequest, status: int, title: str, *, application: str = "-") -> str:
+    """Tell the instruments who gets no page: `404 Nothing is here: /chat/x`. Returns the incident's id.
+
+    Without the address's query, which may hold what lets somebody in.
+    """
+    incident = new_incident_id()
+    path = request.scope["raw_path"][:_LONGEST_PATH].decode("latin-1")
+    site.instruments.page_refused(application=application, reason=f"{status} {title}: {path}", incident=incident)
+    return incident
 
 
 def not_allowed(site: Site) -> Response:

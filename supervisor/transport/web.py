@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from supervisor.transport.events import Events
 from supervisor.transport.live_page import LivePage
 from supervisor.transport.pages import Listed
-from supervisor.transport.site import Endpoint, Site, not_allowed
+from supervisor.transport.site import Endpoint, Site, not_allowed, report_refusal
 
 _BROWSER_CLIENT = Path(__file__).parent.parent / "browser"
 
@@ -46,7 +46,8 @@ def make_web_app(site: Site) -> Starlette:
         assert isinstance(error, HTTPException)
         if error.status_code == 404:
             text = "This address leads to no page of this server. Look whether it is complete."
-            return site.pages.error(404, "Nothing is here", text)
+            incident = report_refusal(site, request, 404, "Nothing is here")
+            return site.pages.error(404, "Nothing is here", text, incident=incident)
         if error.status_code == 405:
             return not_allowed(site)
         return site.pages.error(error.status_code, error.detail, f"{error.detail}.", headers=error.headers)

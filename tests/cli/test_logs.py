@@ -48,6 +48,11 @@ def caught(error):
             "warning no room for a session application=shop session=- incident=ab12cd34 reason=full",
         ),
         (
+            "page_refused",
+            {"application": "shop", "reason": "404 Nothing is here: /shop/x", "incident": "ab12cd34"},
+            "info no page application=shop session=- incident=ab12cd34 reason='404 Nothing is here: /shop/x'",
+        ),
+        (
             "application_changed",
             {"application": "shop", "files": "main.py, a.py"},
             "info files changed application=shop session=- files='main.py, a.py'",

@@ -338,6 +338,9 @@ class Refusals(Incidents):
     def session_had_no_room(self, *, application, reason, incident):
         self.refused.append((application, reason, incident))
 
+    def page_refused(self, *, application, reason, incident):
+        self.refused.append((application, reason, incident))
+
 
 async def ask_of(nursery, application, *targets, **options):
     """The answers of a server, and its refusals."""
@@ -387,6 +390,34 @@ async def test_who_finds_no_room_is_told_an_incident_that_is_logged(nursery, aut
     await server.wait_stopped()
     assert [(application, len(incident)) for application, _, incident in seen.refused] == [("app", 8)] * 2
     assert seen.refused[0][1].startswith("live sessions: ")
+
+
+async def test_who_finds_nothing_is_told_an_incident_that_is_logged(nursery, autojump_clock):
+    """The log has the address, for who is asked about it, but neither all of a long one nor its query."""
+    targets = ["/app?session=gone", "/nothing?token=secret", "/" + "x" * 1000]
+    answers, seen = await ask_of(nursery, app_of(), *targets)
+    assert [(application, reason) for application, reason, _ in seen.refused] == [
+        ("app", "404 This session is over: /app"),
+        ("-", "404 Nothing is here: /nothing"),
+        ("-", "404 Nothing is here: /" + "x" * 199),
+    ]
+    for answer, (_, _, incident) in zip(answers, seen.refused, strict=True):
+        assert answer.status == 404
+        assert f"<code>{incident}</code>" in answer.text
+
+
+async def test_who_comes_while_the_server_goes_down_is_told_an_incident_that_is_logged(nursery, autojump_clock):
+    app = app_of()
+    seen, listener = Refusals(), MemoryListener()
+    server = Server([app], instruments=seen)
+    await nursery.start(server.serve, [listener])
+    stream = await listener.connect()
+    server.applications["app"].stop(deadline=trio.current_time() + 10)
+    answer = await get(stream, "/app")
+    [(application, reason, incident)] = seen.refused
+    assert (answer.status, application, reason) == (503, "app", "503 Restarting: /app")
+    assert f"<code>{incident}</code>" in answer.text
+    server.stop()
 
 
 async def test_a_page_that_we_fail_to_make_is_an_incident_too(supervise, monkeypatch):
