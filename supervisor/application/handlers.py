@@ -10,7 +10,7 @@ from typing import Any, final
 from supervisor.application.hooks import check_signature, find_hooks
 from supervisor.application.source import Source
 from supervisor.errors import ApplicationError
-from supervisor.session.receivers import Receiver, Receivers, receivers_in
+from supervisor.session.receivers import Receiver, Receivers, receivers_in, receivers_of
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~-]*")
 
@@ -231,7 +231,9 @@ class Application:
         """The last part of its URL."""
         self.source: Source | None = None
         """What it was loaded from; None if it was made by hand."""
-        self.receivers = Receivers(receiver for handler in self.handlers for receiver in handler.receivers)
+        self.receivers = Receivers(
+            _checked(receiver) for handler in self.handlers for receiver in receivers_of(handler.receivers)
+        )
         """Its message handlers, by the type of message."""
 
     async def on_application_load(self, app_context: Any) -> None:
@@ -302,6 +304,15 @@ class Application:
 
     def __repr__(self) -> str:
         return f"Application({list(self.handlers)!r}, name={self.name!r})"
+
+
+def _checked(receiver: Receiver) -> Receiver:
+    """A message handler that can be called."""
+    func = receiver.func
+    code = getattr(func, "__code__", None)
+    where = getattr(func, "__module__", "?") if code is None else code.co_filename
+    check_signature(func, "doc", "message", where=where, name=getattr(func, "__name__", repr(func)))
+    return receiver
 
 
 def first_line(documented: object) -> str:

@@ -66,7 +66,17 @@ def find_hooks(namespace: Mapping[str, object], where: str) -> tuple[dict[str, H
 
 
 def check_signature(func: Callable[..., Any], *arguments: str, where: str, name: str) -> None:
-    """Refuse a function that can't be called with so many arguments; their names are for who reads the error."""
+    """Refuse a function that can't be called with so many arguments, or that does nothing when it is called.
+
+    The arguments' names are for who reads the error.
+    """
+    code = getattr(func, "__code__", None)
+    line = "" if code is None else f", line {code.co_firstlineno}"
+    if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+        raise ApplicationError(
+            f"{where}{line}: {name} has a yield in it, so a call runs nothing of it; "
+            "take the yield out, or write `async def` and `await`"
+        )
     try:
         signature = inspect.signature(func)
     except (TypeError, ValueError):  # some callables of C can't be inspected; calling them will tell
@@ -74,8 +84,6 @@ def check_signature(func: Callable[..., Any], *arguments: str, where: str, name:
     try:
         signature.bind(*arguments)
     except TypeError:
-        code = getattr(func, "__code__", None)
-        line = "" if code is None else f", line {code.co_firstlineno}"
         raise ApplicationError(
             f"{where}{line}: {name}{signature} must take {_count(arguments)}; "
             f"write `def {name}({', '.join(arguments)}): ...`"

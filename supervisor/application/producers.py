@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, final
 
 import trio
@@ -79,6 +79,10 @@ class Producer:
                 result = self._func(*self._args)
                 if hasattr(result, "__await__"):
                     await result
+                elif isinstance(result, Generator | AsyncGenerator):
+                    raise TypeError(
+                        f"{self.name} has a yield in it, so nothing of it was run; write `async def` and `await`"
+                    )
                 return
             except BaseException as error:
                 self._pass(error)

@@ -82,7 +82,7 @@ def _inspect(app: str) -> Finding:
     try:
         application = load_application(app)
     except ApplicationError as error:
-        return Finding(app=app, errors=[str(error)])
+        return Finding(app=app, errors=[_shorten(str(error))])
     receivers = [receiver for handler in application.handlers for receiver in receivers_of(handler.receivers)]
     hooks = [
         FoundHook(name=name, where=_where(found))
@@ -94,7 +94,6 @@ def _inspect(app: str) -> Finding:
     warnings = list(application.warnings)
     if not hooks and not receivers:
         warnings.append(f"{app} has nothing in it: no modify_document(doc), no @receives handler and no hook")
-    warnings += [text for receiver in receivers if (text := _wrong_arguments(receiver))]
     if directory is not None:
         warnings += map(_shorten, check_templates(directory))
     return Finding(
@@ -151,19 +150,6 @@ def _undecodable(application: Application) -> list[str]:
         except TypeError as error:
             errors.append(f"application {application.name!r}: {error}")
     return errors
-
-
-def _wrong_arguments(receiver: Receiver) -> str | None:
-    try:
-        signature = inspect.signature(receiver.func)
-    except (TypeError, ValueError):  # calling it will tell
-        return None
-    try:
-        signature.bind("doc", "message")
-    except TypeError:
-        name = getattr(receiver.func, "__name__", repr(receiver.func))
-        return f"{_where(receiver.func)}: {name}{signature} must take two arguments; write `def {name}(doc, message)`"
-    return None
 
 
 def _where(func: Callable[..., Any]) -> str:

@@ -103,6 +103,20 @@ def test_modify_document_must_be_a_function_of_one_argument():
         NamespaceHandler({"modify_document": lambda: None}, where="app")
 
 
+def test_a_message_handler_must_be_a_function_of_two_arguments_that_a_call_runs():
+    @receives(Quote)
+    def one(doc): ...
+
+    @receives(Quote)
+    async def generator(doc, message):
+        yield
+
+    for wrong, why in ((one, r"one\(doc\) must take two arguments"), (generator, "generator has a yield in it")):
+        handler = NamespaceHandler({"on_quote": wrong}, where="app")
+        with pytest.raises(ApplicationError, match=rf"test_handlers.py, line \d+: {why}"):
+            Application(handler, name="app")
+
+
 def test_its_warnings_are_the_applications():
     handler = NamespaceHandler({"on_sesion_created": print}, where="app")
     (warning,) = Application([handler], name="app").warnings

@@ -47,6 +47,22 @@ def test_a_connections_hook_takes_two_arguments(name):
         find_hooks({name: 1}, "app")
 
 
+def test_a_function_with_a_yield_is_refused_since_nothing_of_it_would_run():
+    """As a coroutine of Tornado is, when its decorator is taken away."""
+
+    def generator(context):
+        yield
+
+    async def async_generator(context):
+        yield
+
+    for wrong in (generator, async_generator, functools.partial(generator)):
+        with pytest.raises(
+            ApplicationError, match=r"app(, line \d+)?: on_session_created has a yield in it, so a call"
+        ):
+            find_hooks({"on_session_created": wrong}, "app")
+
+
 def test_a_connections_name_comes_from_a_plain_function():
     async def name_connection(request): ...
 

@@ -67,6 +67,17 @@ async def test_plain_functions_and_lambdas_that_return_coroutines_are_producers_
     assert calls == ["plain", "lambda"]
 
 
+async def test_one_with_a_yield_has_failed_since_nothing_of_it_runs(run_app, autojump_clock):
+    async def produce():
+        yield
+
+    async with run_app({"modify_document": lambda doc: None}, expect_failures=True) as app:
+        app.context.add_callback(produce)
+        await trio.sleep(0.1)
+        (incident,) = app.recorder.incidents
+        assert "produce has a yield in it" in str(incident.error)
+
+
 async def test_removing_one_cancels_it_and_twice_is_an_error(run_app, autojump_clock):
     unwound = []
 

@@ -104,10 +104,10 @@ def test_each_type_that_clients_cannot_send_is_an_error(inspect):
     assert "Second" in second
 
 
-def test_a_handler_that_cannot_be_called_with_two_arguments_is_warned_of(inspect):
+def test_what_cannot_be_loaded_is_told_with_its_place_from_here(inspect):
     text = "from supervisor import receives\nclass A: ...\n@receives(A)\ndef on_a(doc): ...\n"
-    (warning,) = inspect(text).warnings
-    assert warning == "app.py, line 3: on_a(doc) must take two arguments; write `def on_a(doc, message)`"
+    (error,) = inspect(text).errors
+    assert error == "app.py, line 3: on_a(doc) must take two arguments; write `def on_a(doc, message): ...`"
 
 
 def test_a_function_that_cannot_be_looked_into_is_nothing_to_be_sure_of(inspect):
