@@ -45,6 +45,14 @@ def unwrap(error: BaseException) -> BaseException:
     return error
 
 
+def text_of(error: BaseException) -> str:
+    """An exception's text, where an app's own `__str__` may raise."""
+    try:
+        return str(error)
+    except Exception:
+        return "(its text can't be had)"
+
+
 def pass_on(error: BaseException, rest: BaseException) -> NoReturn:
     """Raise the rest of `error`, with its own traceback if it is the whole."""
     if rest is error:

@@ -16,7 +16,7 @@ import trio
 
 from supervisor.actor.base import Runtime
 from supervisor.actor.callbacks import Callbacks
-from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
+from supervisor.actor.guard import new_incident_id, pass_on, split_failure, text_of, unwrap
 from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
 from supervisor.application.callback_actor import CallbackActor
 from supervisor.application.context import ApplicationContext
@@ -210,9 +210,10 @@ class ApplicationActor:
                 incident = "" if failure is None else self.report("on_application_load", failure)
                 if rest is not None:
                     pass_on(error, rest)
+                assert failure is not None
                 raise ApplicationError(
                     f"application {self.application!r} can't be served: its on_application_load raised "
-                    f"{type(failure).__name__}: {failure} (incident {incident}, the log has the traceback)"
+                    f"{type(failure).__name__}: {text_of(failure)} (incident {incident}, the log has the traceback)"
                 ) from failure
             loaded.append(handler)
 

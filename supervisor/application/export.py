@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from supervisor.actor.base import Runtime
-from supervisor.actor.guard import unwrap
+from supervisor.actor.guard import text_of, unwrap
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.creation import Created, Outcome, Refused
 from supervisor.application.handlers import Application
@@ -85,11 +85,8 @@ class _Failed(Instruments):
 
 def _tell(application: str, incident: Incident) -> str:
     error = incident.error
-    try:
-        text = f"{type(error).__name__}: {error}"
-    except Exception:  # the app's own __str__
-        text = type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not is_foreign(Path(frame.filename).resolve())]
     place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return f"application {application!r} can't be exported: its {incident.what} raised {text}{place}"
+    raised = f"{type(error).__name__}: {text_of(error)}{place}"
+    return f"application {application!r} can't be exported: its {incident.what} raised {raised}"

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+from supervisor.actor.guard import text_of
 from supervisor.application.handlers import Application, Handler, NamespaceHandler
 from supervisor.application.hooks import is_hook
 from supervisor.application.source import Source, is_own
@@ -211,7 +212,7 @@ def _translated(file: Path) -> Iterator[None]:
     except ApplicationError:
         raise
     except (Exception, SystemExit) as error:
-        text = without_private_names(str(error))
+        text = without_private_names(text_of(error))
         raise ApplicationError(
             f"{_culprit(error, file)}: {type(error).__name__} while the app was loaded: {text}"
         ) from error

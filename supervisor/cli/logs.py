@@ -16,6 +16,7 @@ from typing import Any, TextIO, final
 
 import structlog
 
+from supervisor.actor.guard import text_of
 from supervisor.instruments import Incident, Instruments
 
 
@@ -157,7 +158,7 @@ class LogInstruments(Instruments):
             application=incident.application,
             session=incident.session,
             incident=incident.id,
-            error=_in_words(incident.error),
+            error=f"{type(incident.error).__name__}: {text_of(incident.error)}",
             exc_info=incident.error,
         )
 
@@ -221,11 +222,3 @@ class LogInstruments(Instruments):
     def broadcast_lagged(self, *, application: str, session: str) -> None:
         """See `Instruments.broadcast_lagged`; at the lowest level, since it may be many a second."""
         self._log.debug("broadcast lagged", application=application, session=session)
-
-
-def _in_words(error: BaseException) -> str:
-    """Type and text of an app's exception, whose own `__str__` may raise."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return f"{type(error).__name__} (its text can't be had)"

@@ -3,7 +3,7 @@ import re
 import pytest
 import trio
 
-from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
+from supervisor.actor.guard import new_incident_id, pass_on, split_failure, text_of, unwrap
 
 
 @pytest.fixture
@@ -87,6 +87,15 @@ def test_passing_on_a_part_hides_the_whole():
             pass_on(error, rest)
     assert caught.value is rest
     assert rest.__suppress_context__
+
+
+def test_an_exception_whose_text_raises_has_one_all_the_same():
+    class Nasty(Exception):
+        def __str__(self):
+            raise ValueError
+
+    assert text_of(Nasty()) == "(its text can't be had)"
+    assert text_of(ValueError("plain")) == "plain"
 
 
 def test_an_incident_id_is_eight_hexadecimal_digits_and_new_each_time():

@@ -168,7 +168,7 @@ async def test_an_error_that_cannot_be_shown_is_told_by_its_type(autojump_clock)
     def modify_document(doc):
         raise Silent
 
-    with pytest.raises(ApplicationError, match="its modify_document raised Silent "):
+    with pytest.raises(ApplicationError, match="its modify_document raised Silent: "):
         await export(app_of(modify_document=modify_document))
 
 

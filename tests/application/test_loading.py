@@ -282,6 +282,14 @@ def test_an_app_that_raises_while_it_is_loaded(write, app, error):
     assert str(raised.value) == f"{path}, line 2: {error} while the app was loaded: mine"
 
 
+def test_an_exception_whose_text_raises_is_told_all_the_same(write):
+    write("app.py", "class Nasty(Exception):\n    def __str__(self):\n        raise ValueError\nraise Nasty")
+    with pytest.raises(
+        ApplicationError, match=r"app.py, line 4: Nasty while the app was loaded: \(its text can't be had"
+    ):
+        load_application("app.py")
+
+
 def test_the_line_is_the_apps_own(write):
     path = write("app/main.py", "import json\njson.loads('{')\n")
     with pytest.raises(ApplicationError, match=f"{path}, line 2: JSONDecodeError while the app was loaded"):
