@@ -31,7 +31,7 @@ from supervisor.identity import KeyRing as KeyRing
 from supervisor.instruments import Incident as Incident
 from supervisor.instruments import Instruments as Instruments
 from supervisor.server import Server as Server
-from supervisor.server import ServerOptions as ServerOptions
+from supervisor.server_options import ServerOptions as ServerOptions
 from supervisor.session.changes import Change as Change
 from supervisor.session.connection import ConnectionContext as ConnectionContext
 from supervisor.session.context import Document as Document

@@ -21,7 +21,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, final
 
-import attrs
 import trio
 
 from supervisor.actor.base import Runtime
@@ -31,13 +30,13 @@ from supervisor.application.actor import ApplicationActor
 from supervisor.application.context import ApplicationContext
 from supervisor.application.handlers import Application
 from supervisor.application.loading import load_application
-from supervisor.application.options import ApplicationOptions
 from supervisor.development.reloader import Places, Reloader, Watch
 from supervisor.development.watcher import check_watchfiles, watch
 from supervisor.errors import ApplicationError, Unawaited
 from supervisor.identity import Entropy, KeyRing, new_id
 from supervisor.instruments import Incident, Instruments
 from supervisor.protocol.fields import ClientMessages
+from supervisor.server_options import ServerOptions
 from supervisor.session.actor import SessionActor
 from supervisor.transport.address import Address
 from supervisor.transport.admission import Admission
@@ -46,52 +45,20 @@ from supervisor.transport.conversation import Door
 from supervisor.transport.development import Development, RememberingInstruments
 from supervisor.transport.draining import Draining
 from supervisor.transport.forwarded import Caller, TrustedProxies
-from supervisor.transport.head import Head, HttpLimits
+from supervisor.transport.head import Head
 from supervisor.transport.listener import accept_connections, find_peer
 from supervisor.transport.origin import Origins, frame_source
 from supervisor.transport.pages import Pages
 from supervisor.transport.presence import PresenceRoom
 from supervisor.transport.requests import read_request
-from supervisor.transport.site import SessionIds, Site, check_prefix, check_session_ids
+from supervisor.transport.site import Site
 from supervisor.transport.web import make_web_app
-from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
+from supervisor.transport.websocket import WebSocketConnection
 from supervisor.transport.wire import SessionWire
 
 SHOWN_CHARACTERS = 8
 """How much of a generated session id logs show: enough to tell sessions apart, far too little to attach with."""
-
-
-@final
-@attrs.frozen(kw_only=True)
-class ServerOptions:
-    """What can be set for a server; times in seconds. Raises `ValueError` for a prefix or session ids that can't be."""
-
-    application: ApplicationOptions = attrs.field(factory=ApplicationOptions)
-    """Limits and deadlines of each application."""
-    http: HttpLimits = attrs.field(factory=HttpLimits)
-    """Limits of each HTTP connection."""
-    websocket: WebSocketOptions = attrs.field(factory=WebSocketOptions)
-    """Limits of each websocket."""
-    prefix: str = attrs.field(default="", validator=check_prefix)
-    """Put before every path: empty, or with a slash at its beginning and none at its end."""
-    allow_origins: tuple[str, ...] = ()
-    """Names that this server is reached by, beside IP literals, localhost and the machine's own name."""
-    trusted_proxies: tuple[str, ...] = ()
-    """Proxies whose X-Forwarded-For, -Host and -Proto count: IP addresses, networks, and the word `unix`."""
-    allow_embedding: tuple[str, ...] = ()
-    """Origins whose pages may show ours in a frame, beside our own."""
-    session_ids: SessionIds = attrs.field(default="generated", validator=check_session_ids)
-    """Whose ids visitors may name: `generated`, only those that this server made; `any`, whatever `?session=` gives;
-    `external-signed`, only those that somebody signed with one of the keys."""
-    token_max_age: float = 300.0
-    """Seconds that a page may wait before it attaches for the first time."""
-    shutdown_timeout: float = 20.0
-    """Seconds that a shutdown may take, hooks included."""
-    dev: bool = False
-    """For development on one machine: changed code is loaded anew, and error pages show tracebacks. Connections from
-    other machines are refused. It needs the package watchfiles."""
-    keys: KeyRing | None = None
-    """What tokens and ids are signed with; None for a key that is made anew at each start."""
+_ONCE = "a server serves once; make another one of the same applications"
 
 
 @final
@@ -116,6 +83,7 @@ class Server:
         host: a name or an address of this machine to listen on; None for all its addresses.
         port: the port to listen on; 0 for any free one.
         unix_socket: the path of a Unix socket, to listen on in place of host and port.
+        unix_socket_mode: who may connect to it, as a file's mode such as 0o660; None for what the umask leaves.
         ssl_context: for TLS; one that `ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)` made, with a certificate.
         listeners: what to listen on instead of all these; taken over, and closed in the end.
         instruments: what is told of all that happens; without it, failures and refused connections are logged by
@@ -138,6 +106,7 @@ class Server:
         host: str | None = "127.0.0.1",
         port: int = 5006,
         unix_socket: str | PathLike[str] | None = None,
+        unix_socket_mode: int | None = None,
         ssl_context: ssl.SSLContext | None = None,
         listeners: Sequence[trio.abc.Listener[Any]] | None = None,
         instruments: Instruments | None = None,
@@ -149,7 +118,13 @@ class Server:
         """What it was made with."""
         self.urls: dict[str, str] = {}
         """Where each application is served, by its name. Empty before entering, and for a Unix socket."""
-        self._address = Address(host=host, port=port, unix_socket=unix_socket, ssl_context=ssl_context)
+        self._address = Address(
+            host=host,
+            port=port,
+            unix_socket=unix_socket,
+            unix_socket_mode=unix_socket_mode,
+            ssl_context=ssl_context,
+        )
         self._listeners = listeners
         self._embedded: contextlib.AbstractAsyncContextManager[None] | None = None
         self._has_served = False
@@ -270,6 +245,8 @@ class Server:
         return {name: actor.context for name, actor in self.applications.items()}
 
     async def __aenter__(self) -> Server:
+        if self._embedded is not None or self._has_served:
+            raise RuntimeError(_ONCE)
         self._embedded = self._embed()
         await self._embedded.__aenter__()
         return self
@@ -323,7 +300,7 @@ class Server:
             RuntimeError: it has served already.
         """
         if self._has_served:
-            raise RuntimeError("a server serves once; make another one of the same applications")
+            raise RuntimeError(_ONCE)
         self._has_served = True
         failure: BaseException | None = None
         try:

@@ -17,7 +17,8 @@ import trustme
 from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
 from supervisor.errors import ApplicationError
-from supervisor.server import Server, ServerOptions
+from supervisor.server import Server
+from supervisor.server_options import ServerOptions
 from supervisor.testing.harness import Incidents, RunningApp
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
@@ -137,7 +138,8 @@ async def test_over_tls(nursery):
 
 async def test_over_a_unix_socket(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    async with Server(app_of(), unix_socket="socket") as server:
+    async with Server(app_of(), unix_socket="socket", unix_socket_mode=0o640) as server:
+        assert (tmp_path / "socket").stat().st_mode & 0o777 == 0o640
         assert server.urls == {}
         assert (await get(await trio.open_unix_socket("socket"), "/app")).status == 200
     assert not (tmp_path / "socket").exists()
@@ -196,6 +198,8 @@ async def test_a_server_serves_once(autojump_clock):
     async with server:
         with pytest.raises(RuntimeError, match="serves once"):
             await server.serve()
+        with pytest.raises(RuntimeError, match="serves once"):
+            await server.__aenter__()
     with pytest.raises(RuntimeError, match="serves once"):
         async with server:
             pytest.fail("it was entered")

@@ -11,7 +11,8 @@ from supervisor.application.options import ApplicationOptions
 from supervisor.errors import ApplicationError
 from supervisor.identity import KeyRing
 from supervisor.instruments import Instruments
-from supervisor.server import Server, ServerOptions
+from supervisor.server import Server
+from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.testing.harness import Incidents, RunningApp
 from supervisor.testing.http import get
@@ -110,18 +111,6 @@ def tasks():
 
 
 # Construction.
-
-
-@pytest.mark.parametrize("prefix", ["live", "/live/", "/", "/a b", "/live?x", "//live"])
-def test_a_prefix_that_cannot_be_is_refused(prefix):
-    with pytest.raises(ValueError, match="a prefix is empty, or a path such as /tools/live, not "):
-        ServerOptions(prefix=prefix)
-
-
-@pytest.mark.parametrize("word", ["external_signed", "signed", "", None])
-def test_an_unknown_word_does_not_let_any_id_in(word):
-    with pytest.raises(ValueError, match="session_ids is one of generated, any, external-signed, not "):
-        ServerOptions(session_ids=word)
 
 
 def test_a_server_needs_an_application():

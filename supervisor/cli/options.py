@@ -22,7 +22,7 @@ from supervisor.cli.parameters import (
     read_prefix,
     read_proxies,
 )
-from supervisor.server import ServerOptions
+from supervisor.server_options import ServerOptions
 from supervisor.transport.address import Address
 from supervisor.transport.tls import make_ssl_context
 from supervisor.transport.websocket import WebSocketOptions

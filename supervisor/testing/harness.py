@@ -23,7 +23,8 @@ from supervisor.application.loading import load_application
 from supervisor.errors import SupervisorError
 from supervisor.instruments import Incident, Instruments
 from supervisor.protocol.client import ClientConnection
-from supervisor.server import Server, ServerOptions
+from supervisor.server import Server
+from supervisor.server_options import ServerOptions
 from supervisor.session.context import SessionContext
 from supervisor.testing.client import Client
 from supervisor.testing.http import Answer, get

@@ -11,7 +11,7 @@ import trio
 from supervisor.errors import ApplicationError
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.codes import CloseCode
-from supervisor.server import ServerOptions
+from supervisor.server_options import ServerOptions
 from supervisor.testing import Client, PageRefused
 from supervisor.testing import supervise as open_app
 from supervisor.testing.http import get

@@ -15,7 +15,8 @@ from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.application.loading import PRIVATE, load_application
 from supervisor.application.options import ApplicationOptions
 from supervisor.development.reloader import _names
-from supervisor.server import Server, ServerOptions
+from supervisor.server import Server
+from supervisor.server_options import ServerOptions
 from supervisor.testing.harness import Incidents, RunningApp
 from supervisor.testing.memory import MemoryListener
 

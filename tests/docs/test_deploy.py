@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.cli.main import commands
-from supervisor.server import ServerOptions
+from supervisor.server_options import ServerOptions
 
 from ..e2e.conftest import DEADLINE, Server
 from .proxies import find_free_port, find_program, open_folder, replace_all, run_haproxy, run_nginx

@@ -8,7 +8,7 @@ import trio.testing
 from supervisor.application.handlers import Application, FunctionHandler, Handler, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
 from supervisor.errors import ApplicationError, SessionRefused
-from supervisor.server import ServerOptions
+from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.testing import PageRefused, supervise
 

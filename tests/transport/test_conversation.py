@@ -7,7 +7,7 @@ import trio.testing
 from supervisor.application.options import ApplicationOptions
 from supervisor.errors import SessionRefused
 from supervisor.protocol import events
-from supervisor.server import ServerOptions
+from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.transport.websocket import WebSocketOptions
 

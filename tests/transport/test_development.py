@@ -9,7 +9,8 @@ import trio.testing
 from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.errors import ApplicationError
 from supervisor.instruments import Incident, Instruments
-from supervisor.server import Server, ServerOptions
+from supervisor.server import Server
+from supervisor.server_options import ServerOptions
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.development import DevelopedApp, Development, RememberingInstruments
 from supervisor.transport.events import HEARTBEAT

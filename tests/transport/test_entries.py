@@ -7,7 +7,7 @@ import trio.testing
 
 from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.errors import Rejected
-from supervisor.server import ServerOptions
+from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.testing import SendFailed
 from supervisor.transport import entries

@@ -13,7 +13,8 @@ from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
 from supervisor.errors import SessionRefused
 from supervisor.identity import KeyRing
-from supervisor.server import Server, ServerOptions
+from supervisor.server import Server
+from supervisor.server_options import ServerOptions
 from supervisor.testing import PageRefused
 from supervisor.testing.harness import Incidents
 from supervisor.testing.http import get

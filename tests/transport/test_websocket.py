@@ -23,7 +23,8 @@ from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
 from supervisor.errors import Rejected
 from supervisor.protocol.history import MAX_REVISIONS
-from supervisor.server import Server, ServerOptions
+from supervisor.server import Server
+from supervisor.server_options import ServerOptions
 from supervisor.session.actor import CONNECTION_GRACE
 from supervisor.session.receivers import receives
 from supervisor.session.request import Request

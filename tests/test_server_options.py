@@ -1,0 +1,33 @@
+"""What can be set for a server."""
+
+import pytest
+
+from supervisor.server_options import ServerOptions
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"allow_origins": "example.org"}, r"allow_origins is a tuple: write \('example.org',\)"),
+        ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies is a tuple"),
+        ({"allow_embedding": "https://a.example"}, "allow_embedding is a tuple"),
+        ({"keys": b"a secret key of bytes"}, "^keys is a KeyRing, as in KeyRing.*, not bytes$"),
+        ({"shutdown_timeout": -1}, "seconds, at least 0"),
+        ({"token_max_age": float("nan")}, "seconds, at least 0"),
+    ],
+)
+def test_what_cannot_be_is_refused_when_options_are_made(wrong, says):
+    with pytest.raises((TypeError, ValueError), match=says):
+        ServerOptions(**wrong)
+
+
+@pytest.mark.parametrize("prefix", ["live", "/live/", "/", "/a b", "/live?x", "//live"])
+def test_a_prefix_that_cannot_be_is_refused(prefix):
+    with pytest.raises(ValueError, match="a prefix is empty, or a path such as /tools/live, not "):
+        ServerOptions(prefix=prefix)
+
+
+@pytest.mark.parametrize("word", ["external_signed", "signed", "", None])
+def test_an_unknown_word_does_not_let_any_id_in(word):
+    with pytest.raises(ValueError, match="session_ids is one of generated, any, external-signed, not "):
+        ServerOptions(session_ids=word)
