@@ -6,12 +6,15 @@ story, and text that a visitor chose can't pass for a line of its own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import sys
+import threading
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from functools import partial
 from typing import Any, TextIO, final
 
 import structlog
@@ -41,7 +44,7 @@ def make_logger(level: str, *, stream: TextIO | None = None, as_json: bool = Fal
     if as_json:
         render = _as_json
     return structlog.wrap_logger(
-        structlog.PrintLogger(stream),
+        _Lines(stream),
         processors=[
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -50,6 +53,24 @@ def make_logger(level: str, *, stream: TextIO | None = None, as_json: bool = Fal
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     )
+
+
+@final
+class _Lines:
+    """Writes each line whole. Who holds the lock can take it again: Python may collect garbage in the midst of it, and
+    what is raised there is logged too.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.RLock()
+
+    def msg(self, line: str) -> None:
+        with self._lock:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 def _complete(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -128,20 +149,47 @@ class _Bridge(logging.Handler):
         try:
             error = record.exc_info[1] if record.exc_info else None
             level = max((each for each in _LEVELS if each <= record.levelno), default=logging.DEBUG)
-            self._log.log(level, record.getMessage(), logger=record.name, **({"exc_info": error} if error else {}))
+            try:
+                text = record.getMessage()
+            except Exception as wrong:  # arguments that the text has no place for
+                text, error = str(record.msg), wrong
+            self._log.log(level, text, logger=record.name, **({"exc_info": error} if error else {}))
         except Exception:  # as every handler of `logging`: who logs doesn't fail because of it
             self.handleError(record)
 
 
-def adopt_logging(log: Any, level: str) -> None:
-    """From now on, records of Python's `logging`, of this level and above, become lines of `log` too.
+@contextlib.contextmanager
+def adopt_logging(log: Any, level: str) -> Iterator[None]:
+    """In this block, what Python, apps and libraries have to tell becomes lines of `log` too.
 
-    For a process that only serves: it sets the root logger up, as `logging.basicConfig` would. Libraries under us
-    that tell of their insides are heard from warnings on.
+    That is records of Python's `logging`, of this level and above; warnings; and what is raised where nobody can catch
+    it, by a thread or a `__del__`. For a process that only serves: the root logger is ours meanwhile. Libraries under
+    us that tell of their insides are heard from warnings on.
     """
-    logging.basicConfig(level=logging.getLevelNamesMapping()[level.upper()], handlers=[_Bridge(log)], force=True)
+    root, hooks = logging.getLogger(), (threading.excepthook, sys.unraisablehook)
+    before = root.handlers[:], root.level
+    root.handlers[:] = [_Bridge(log)]
+    root.setLevel(logging.getLevelNamesMapping()[level.upper()])
     for library in ("trio-websocket", "trio_websocket", "asyncio", "watchfiles"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    threading.excepthook, sys.unraisablehook = partial(_thread_failed, log), partial(_ignored, log)
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = hooks
+        logging.captureWarnings(False)
+        root.handlers[:], root.level = before
+
+
+def _thread_failed(log: Any, failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_type is not SystemExit:  # which ends a thread well
+        log.error("a thread failed", thread=failed.thread and failed.thread.name, exc_info=failed.exc_value)
+
+
+def _ignored(log: Any, ignored: sys.UnraisableHookArgs) -> None:
+    where = getattr(ignored.object, "__qualname__", type(ignored.object).__qualname__)
+    log.error("an exception that nobody could catch", raised_in=where, exc_info=ignored.exc_value)
 
 
 @final

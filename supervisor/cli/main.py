@@ -6,7 +6,7 @@ Exit codes: 0 for a good end, 1 for errors of apps and of the system, 2 for wron
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import click
 
@@ -15,6 +15,7 @@ from supervisor.cli.check import check
 from supervisor.cli.completion import VARIABLE, completion
 from supervisor.cli.export import export
 from supervisor.cli.secret import secret, session_id
+from supervisor.cli.sentences import sentences
 from supervisor.cli.serve import serve
 from supervisor.cli.watch import watch
 from supervisor.errors import SupervisorError
@@ -55,32 +56,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
         command = _PROGRAM if error.ctx is None else error.ctx.command_path
         complain(f"{error.format_message()} ({command} --help lists what can be given)")
         return 2
-    except (SupervisorError, OSError) as error:
-        complain(str(error))
-        return 1
-    except BaseExceptionGroup as group:
-        if group.split(KeyboardInterrupt)[1] is None:  # as trio passes it on, through its nurseries
-            complain("interrupted")
+    except (SupervisorError, OSError, BaseExceptionGroup) as error:
+        if isinstance(error, BaseExceptionGroup) and error.split(KeyboardInterrupt)[1] is None:
+            complain("interrupted")  # as trio passes it on, through its nurseries
             return 1
-        expected, rest = group.split((SupervisorError, OSError))
-        if expected is None or rest is not None:
+        told = sentences(error)
+        if not told:
             raise  # a bug, and no sentence of ours could explain it
-        for each in _each(expected):
-            complain(str(each))
+        for sentence in told:
+            complain(sentence)
         return 1
     except click.Abort:
         complain("interrupted")
         return 1
     return result if isinstance(result, int) else 0
-
-
-def _each(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions that are no groups, in order."""
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _each(part)
-    else:
-        yield error
 
 
 def complain(sentence: str) -> None:

@@ -220,7 +220,7 @@ OPTIONS = (
         LOGS,
         "--log-json",
         is_flag=True,
-        help="Log one JSON object a line, for programs that read logs.",
+        help="Log one JSON object a line, for programs that read logs; what ends the server is one too.",
     ),
 )
 

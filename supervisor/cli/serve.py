@@ -19,6 +19,7 @@ from supervisor.cli.help import Command
 from supervisor.cli.logs import LogInstruments, adopt_logging, make_logger
 from supervisor.cli.options import make_address, make_server_options, serve_options
 from supervisor.cli.parameters import FilePath
+from supervisor.cli.sentences import sentences
 from supervisor.server import Server
 from supervisor.transport.address import Address
 
@@ -49,7 +50,21 @@ def serve(apps: tuple[str, ...], log_level: str, log_json: bool, **options: Any)
       2  wrong usage: an unknown option, a value that can't be
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     log = make_logger(log_level, as_json=log_json)
-    adopt_logging(log, log_level)
+    with adopt_logging(log, log_level):
+        try:
+            return _serve_apps(apps, options, log)
+        except Exception as error:
+            if not log_json or isinstance(error, click.ClickException):
+                raise
+            told = sentences(error)
+            for sentence in told:
+                log.error(sentence)  # noqa: TRY400 (its traceback helps nobody)
+            if not told:
+                log.critical("the server failed, by a mistake of its own", exc_info=error)
+            return 1
+
+
+def _serve_apps(apps: Sequence[str], options: dict[str, Any], log: Any) -> int:
     server_options = make_server_options(**options)
     address = make_address(**options)
     applications = [load_application(app) for app in apps]

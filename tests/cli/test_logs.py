@@ -4,6 +4,9 @@ import io
 import json
 import logging
 import re
+import sys
+import threading
+import warnings
 
 import pytest
 
@@ -149,12 +152,8 @@ def test_a_terminal_gets_colours(stream):
     assert "\x1b[" in stream.getvalue()
 
 
-def test_what_apps_and_libraries_log_becomes_a_line_with_application_and_session():
-    stream = io.StringIO()
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    try:
-        adopt_logging(make_logger("info", stream=stream), "info")
+def test_what_apps_and_libraries_log_becomes_a_line_with_application_and_session(stream):
+    with adopt_logging(make_logger("info", stream=stream), "info"):
         logging.getLogger("somewhere").warning("disk %s is full", "sda")
         logging.getLogger("trio-websocket").info("chatter")
         logging.getLogger("somewhere").log(27, "between two levels")
@@ -163,8 +162,6 @@ def test_what_apps_and_libraries_log_becomes_a_line_with_application_and_session
             raise OSError("broken")
         except OSError:
             logging.getLogger("somewhere").exception("no luck")
-    finally:
-        root.handlers[:], root.level = before, level
     lines = stream.getvalue().splitlines()
     assert "disk sda is full" in lines[0]
     assert "[somewhere]" in lines[0]
@@ -176,15 +173,50 @@ def test_what_apps_and_libraries_log_becomes_a_line_with_application_and_session
     assert all("application=- session=-" in line for line in lines)
 
 
-def test_a_record_that_cannot_be_formatted_fails_nobody_who_logs(capsys):
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    try:
-        adopt_logging(make_logger("info", stream=io.StringIO()), "info")
+def test_a_record_that_cannot_be_formatted_is_a_line_and_fails_nobody(stream, capsys):
+    with adopt_logging(make_logger("info", stream=stream), "info"):
         logging.getLogger("somewhere").warning("bad %d", "x")
-    finally:
-        root.handlers[:], root.level = before, level
-    assert "TypeError" in capsys.readouterr().err
+    assert "bad %d" in stream.getvalue()
+    assert "TypeError" in stream.getvalue()
+    assert capsys.readouterr().err == ""
+
+
+def test_a_log_that_is_closed_fails_nobody_who_logs(stream, capsys):
+    with adopt_logging(make_logger("info", stream=stream), "info"):
+        stream.close()
+        logging.getLogger("somewhere").warning("unheard")
+    assert "closed file" in capsys.readouterr().err
+
+
+class Dying:
+    def __del__(self):
+        raise LookupError("at its end")
+
+
+def test_warnings_threads_and_what_nobody_can_catch_are_lines_too(stream, capsys):
+    before = (threading.excepthook, sys.unraisablehook, warnings.showwarning, logging.getLogger().handlers[:])
+    with adopt_logging(make_logger("info", stream=stream, as_json=True), "info"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.warn("old\nways", stacklevel=1)
+        for raised in (ZeroDivisionError, SystemExit):
+            thread = threading.Thread(target=raise_, args=[raised("in a thread")], name="feed")
+            thread.start()
+            thread.join()
+        Dying()
+    warned, failed, ignored = map(json.loads, stream.getvalue().splitlines())
+    assert (warned["level"], warned["logger"]) == ("warning", "py.warnings")
+    assert "UserWarning: old\nways" in warned["event"]
+    assert (failed["level"], failed["event"], failed["thread"]) == ("error", "a thread failed", "feed")
+    assert "ZeroDivisionError: in a thread" in failed["exception"]
+    assert (ignored["level"], ignored["raised_in"]) == ("error", "Dying.__del__")
+    assert "LookupError: at its end" in ignored["exception"]
+    assert capsys.readouterr().err == ""
+    assert (threading.excepthook, sys.unraisablehook, warnings.showwarning, logging.getLogger().handlers[:]) == before
+
+
+def raise_(error):
+    raise error
 
 
 def test_an_exception_whose_text_raises_is_logged_all_the_same(see, stream):

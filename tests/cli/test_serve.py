@@ -606,6 +606,20 @@ def test_a_port_that_is_taken(cli, app):
         assert fails(cli("serve", app(COUNTER), "--port", port), f"port {port}", "--port")
 
 
+def test_as_json_an_error_is_a_line_too(cli, app, monkeypatch):
+    result = cli("serve", app("def f(:"), "--log-json")
+    assert (result.code, result.stdout) == (1, "")
+    event = json.loads(result.stderr)
+    assert (event["level"], event["event"].partition(": ")[2]) == ("error", "syntax error: invalid syntax")
+    monkeypatch.setattr(serve.trio, "run", lambda *_: 1 / 0)
+    result = cli("serve", app(COUNTER), "--log-json")
+    assert result.code == 1
+    event = json.loads(result.stderr)
+    assert event["level"] == "critical"
+    assert "ZeroDivisionError" in event["exception"]
+    assert cli("serve", app(COUNTER), "--log-json", "--ssl-keyfile", "key").code == 2
+
+
 def test_a_host_that_is_not_ours(cli, app):
     assert fails(cli("serve", app(COUNTER), "--port", 0, "--host", "192.0.2.1"), "192.0.2.1", "--host")
     assert fails(cli("serve", app(COUNTER), "--port", 0, "--host", "nowhere.invalid"), "nowhere.invalid", "--host")
