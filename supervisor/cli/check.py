@@ -62,8 +62,8 @@ def _lines(finding: Finding) -> Iterator[str]:
         yield from _table("messages", rows)
         if finding.templates:
             yield from _table("templates", [(name, "") for name in finding.templates])
-        else:
-            yield "  no template: the generic page"
+        if "templates/index.html" not in finding.templates:
+            yield "  no templates/index.html: the generic page"
         if finding.static:
             yield f"  static: {_count(len(finding.static), 'file')}"
     for warning in finding.warnings:

@@ -58,7 +58,7 @@ class Finding:
     hooks: list[FoundHook] = attrs.field(factory=list)
     messages: list[FoundMessage] = attrs.field(factory=list)
     templates: list[str] = attrs.field(factory=list)
-    """Files; without any, the app has the generic page."""
+    """Files; without `templates/index.html` the app has the generic page."""
     static: list[str] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
     """What looks wrong, a sentence each."""

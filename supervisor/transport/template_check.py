@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import jinja2
 from jinja2 import meta, nodes
@@ -16,6 +17,11 @@ VARIABLES = frozenset({"nonce", "client_url", "static_url", "title", "prefix", "
 _CLIENT = "/-/client/"
 # What else a page can load the client from.
 _SCRIPTS = (".js", ".mjs", ".html")
+# A static file that is named whole: by an element's attribute, or by an import.
+_STATIC = re.compile(
+    r"""(?:\b(?:src|href)\s*=|\b(?:from|import))\s*["']\{\{\s*static_url\s*\}\}/([\w./~-]+)["'](?!\s*\+)"""
+)
+_COMMENT = re.compile(r"\{#.*?#\}|<!--.*?-->", re.DOTALL)
 _MAX_SCRIPT = 4 * 1024 * 1024
 
 
@@ -49,6 +55,7 @@ def check_templates(directory: Path) -> list[str]:
             f"{file} uses {each}, which no page has; there are: {', '.join(sorted(VARIABLES))}" for each in unknown
         )
         warnings += (f"{file}, line {line}: {text}" for line, text in _blocked(source))
+        warnings += (f"{file}, line {line}: {text}" for line, text in _missing(tree, source, directory))
         for found in meta.find_referenced_templates(tree):
             if found is None:
                 loads_client = True  # its name is made up as it goes, so nobody knows what is in it
@@ -73,6 +80,21 @@ def _asked_for(tree: nodes.Template) -> set[str]:
         for name in (each.node, *each.node.find_all(nodes.Name))
         if isinstance(name, nodes.Name)
     }
+
+
+def _missing(tree: nodes.Template, source: str, directory: Path) -> Iterator[tuple[int, str]]:
+    """What the template names and isn't there, with its lines."""
+    each: Any  # jinja2 has no type for what they have in common
+    for each in tree.find_all((nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)):
+        named = each.template.value if isinstance(each.template, nodes.Const) else None
+        if isinstance(each, nodes.Include) and each.ignore_missing:
+            continue
+        if isinstance(named, str) and not (directory / "templates" / named).is_file():
+            yield each.lineno, f"there is no file templates/{named}, so the page can't be made"
+    source = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), source)
+    for found in _STATIC.finditer(source):
+        if not (directory / "static" / found[1]).exists():
+            yield source.count("\n", 0, found.start()) + 1, f"there is no file static/{found[1]}"
 
 
 def _scripts(static: Path) -> Iterator[str]:

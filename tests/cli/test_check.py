@@ -44,7 +44,7 @@ def test_the_report_says_what_there_is(cli, here):
         "    modify_document  good.py, line 19",
         "  messages",
         "    Add(number: int)  from clients, on_add in good.py, line 14",
-        "  no template: the generic page",
+        "  no templates/index.html: the generic page",
         "  it can be served",
     ]
 

@@ -116,7 +116,7 @@ def test_an_inline_element_without_the_nonce(check, element, kind):
     "element",
     [
         '<script type="application/json">{}</script>',
-        '<script src="{{ static_url }}/a.js"></script>',
+        '<script src="{{ prefix }}/a.js"></script>',
         "<script {{ data.attributes }}>f()</script>",
         "<!-- <script>f()</script> -->",
     ],
@@ -127,3 +127,42 @@ def test_elements_that_need_no_nonce(check, element):
 
 def test_an_included_file_that_is_missing_is_nothing_to_be_sure_of(check):
     assert check(GOOD + "{% include 'none.html' ignore missing %}") == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    ['{% include "gone.html" %}', '{% extends "gone.html" %}', '{% from "gone.html" import x %}'],
+)
+def test_a_template_that_is_not_there_is_told(check, names):
+    (warning,) = check(f"{GOOD}\n{names}")
+    assert warning == "templates/index.html, line 3: there is no file templates/gone.html, so the page can't be made"
+
+
+def test_a_template_that_may_be_missing_is_not(check):
+    assert check(f'{GOOD}{{% include "gone.html" ignore missing %}}{{% include ["a.html", "b.html"] %}}') == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        '<img src="{{ static_url }}/gone.png">',
+        "<link href='{{static_url}}/gone.png'>",
+        'import "{{ static_url }}/gone.png"',
+    ],
+)
+def test_a_static_file_that_is_not_there_is_told(check, names):
+    (warning,) = check(f"{GOOD}<!--\n{names} -->{names}")
+    assert warning == "templates/index.html, line 3: there is no file static/gone.png"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        '<script src="{{ static_url }}/page.js"></script>',
+        'image.src = "{{ static_url }}/icon-" + name',
+        '<img src="{{ static_url }}/{{ name }}.png">',
+        '<base href="{{ static_url }}/">',
+    ],
+)
+def test_what_may_be_there_is_nothing_to_be_sure_of(check, names):
+    assert check(GOOD + names.replace("{{ name }}", "{{ data.name }}"), script="") == []
