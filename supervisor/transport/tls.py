@@ -9,6 +9,8 @@ from supervisor.errors import ApplicationError
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _KEY = b"PRIVATE KEY-----"
+_OF_ANOTHER = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""What OpenSSL calls it where a key is that of another certificate; the last one, if it is of another kind too."""
 
 
 def make_ssl_context(certfile: str | PathLike[str], keyfile: str | PathLike[str] | None = None) -> ssl.SSLContext:
@@ -39,14 +41,14 @@ def make_ssl_context(certfile: str | PathLike[str], keyfile: str | PathLike[str]
             f"write one without it: openssl pkey -in {key} -out NEW_FILE"
         ) from error
     except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in _OF_ANOTHER:
             raise ApplicationError(
                 f"the private key in {key} is not that of the certificate in {certificate}"
             ) from error
-        reason = (error.reason or str(error)).lower().replace("_", " ")
+        reason = f" ({error.reason.lower().replace('_', ' ')})" if error.reason else ""
         raise ApplicationError(
-            f"the certificate in {certificate} or the private key in {key} is damaged, or of a kind that isn't taken "
-            f"({reason})"
+            f"the certificate in {certificate} or the private key in {key} is damaged, or of a kind that isn't taken"
+            f"{reason}"
         ) from error
     return context
 

@@ -76,10 +76,12 @@ def test_a_file_that_is_not_there_is_named(files, tmp_path):
     assert "Is a directory" in refused(tmp_path)
 
 
-def test_a_key_of_another_certificate_is_told_as_such(files, tmp_path):
+@pytest.mark.parametrize("kind", trustme.KeyType)
+def test_a_key_of_another_certificate_is_told_as_such(files, tmp_path, kind):
+    """Also one of another kind, which OpenSSL doesn't even compare."""
     certificate, _ = files
     other = tmp_path / "other.pem"
-    other.write_bytes(trustme.CA().issue_cert("localhost").private_key_pem.bytes())
+    other.write_bytes(trustme.CA().issue_cert("localhost", key_type=kind).private_key_pem.bytes())
     assert f"the private key in {other} is not that of the certificate in {certificate}" in refused(certificate, other)
 
 
@@ -96,6 +98,7 @@ def test_a_damaged_file_is_named(files):
     text = refused(certificate, key)
     assert str(key) in text
     assert "damaged" in text
+    assert "ssl" not in text.lower().replace(str(key).lower(), "")
 
 
 def test_a_key_with_a_passphrase_asks_nobody(files):
