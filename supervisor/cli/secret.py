@@ -25,7 +25,8 @@ _LONGEST = 3_000_000_000.0
     "--output",
     type=FilePath(path_type=Path),
     metavar="FILE",
-    help="Write it into this new file, which only you can read. A file that is there already is left as it is.",
+    help="Write it into this new file, which only you can read. A file that is there already is left as it is;"
+    " - for stdout.",
 )
 def secret(output: Path | None) -> None:
     """Print a fresh key, for the option --secret-key-file of serve and session-id.
@@ -39,7 +40,7 @@ def secret(output: Path | None) -> None:
     turn: put the new one first, restart, and take the old one out when nothing signed with it is in use any more.
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     key = secrets.token_hex(32)
-    if output is None:
+    if output is None or str(output) == "-":
         click.echo(key)
     else:
         write_key(output, key)

@@ -16,7 +16,7 @@ def key(cli, tmp_path):
 
 
 def test_a_key_is_fresh_each_time(cli):
-    first, second = cli("secret"), cli("secret")
+    first, second = cli("secret"), cli("secret", "-o", "-")
     assert (first.code, first.stderr) == (0, "")
     assert len(first.stdout.strip()) == 64
     assert first.stdout != second.stdout
