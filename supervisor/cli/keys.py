@@ -13,8 +13,8 @@ from supervisor.errors import ApplicationError
 from supervisor.identity import KeyRing
 
 _OF_OTHERS = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
-# What a text consists of; a key of random bytes is no text, but by a chance that nobody meets.
 _ADVICE = "make a key with: python -m supervisor secret"
+# What a text consists of; a key of random bytes is no text, but by a chance that nobody meets.
 _TEXT = re.compile(rb"[\t\r\n\x20-\x7e]*")
 
 
