@@ -94,8 +94,9 @@ def _inspect(app: str) -> Finding:
     warnings = list(application.warnings)
     if not hooks and not receivers:
         warnings.append(f"{app} has nothing in it: no modify_document(doc), no @receives handler and no hook")
-    if directory is not None:
-        warnings += map(_shorten, check_templates(directory))
+    errors = _undecodable(application)
+    for problem in check_templates(directory) if directory is not None else ():
+        (errors if problem.is_fatal else warnings).append(_shorten(problem.text))
     return Finding(
         app=app,
         name=application.name,
@@ -105,7 +106,7 @@ def _inspect(app: str) -> Finding:
         templates=_files(directory, "templates"),
         static=_files(directory, "static"),
         warnings=warnings,
-        errors=_undecodable(application),
+        errors=errors,
     )
 
 

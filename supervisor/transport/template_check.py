@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, final
 
+import attrs
 import jinja2
 from jinja2 import meta, nodes
 
@@ -25,8 +26,19 @@ _COMMENT = re.compile(r"\{#.*?#\}|<!--.*?-->", re.DOTALL)
 _MAX_SCRIPT = 4 * 1024 * 1024
 
 
-def check_templates(directory: Path) -> list[str]:
-    """Sentences about what can't work in an app's `templates/index.html`; none if there is no such file."""
+@final
+@attrs.frozen
+class TemplateProblem:
+    """Something that can't work."""
+
+    text: str
+    """A sentence that names the file."""
+    is_fatal: bool = False
+    """Whether every page is answered with 500 for it."""
+
+
+def check_templates(directory: Path) -> list[TemplateProblem]:
+    """What can't work in an app's `templates/index.html`; nothing if there is no such file."""
     templates = directory / "templates"
     if not (templates / "index.html").is_file():
         return []
@@ -37,17 +49,19 @@ def check_templates(directory: Path) -> list[str]:
     while pending:
         name = pending.pop(0)
         file = templates / name
+        fault = None
         try:
             source = file.read_text("utf-8")
+            tree = environment.parse(source)
         except OSError:
             continue  # one that may be missing: `{% include … ignore missing %}`
         except UnicodeDecodeError:
-            warnings.append(f"{file} is no text in UTF-8, so the page can't be made")
-            continue
-        try:
-            tree = environment.parse(source)
+            fault = f"{file} is no text in UTF-8"
         except jinja2.TemplateSyntaxError as error:
-            return [f"{file}, line {error.lineno}: {error.message}, so the page can't be made"]
+            fault = f"{file}, line {error.lineno}: {error.message}"
+        if fault is not None:  # what else there is to say can't be known
+            problem = TemplateProblem(f"{fault}, so the page can't be made", is_fatal=name == "index.html")
+            return [*map(TemplateProblem, warnings), problem]
         names = meta.find_undeclared_variables(tree)
         loads_client |= "client_url" in names or _CLIENT in source
         unknown = sorted(names - VARIABLES - set(environment.globals) - _asked_for(tree))
@@ -67,7 +81,7 @@ def check_templates(directory: Path) -> list[str]:
             f"{templates / 'index.html'} never loads the browser client, so its pages don't follow their document; "
             'write: import { connect } from "{{ client_url }}"'
         )
-    return warnings
+    return list(map(TemplateProblem, warnings))
 
 
 def _asked_for(tree: nodes.Template) -> set[str]:

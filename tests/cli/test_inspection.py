@@ -140,7 +140,7 @@ def test_what_is_wrong_with_a_template_is_told_from_here(tmp_path, write_files, 
     write_files(tmp_path / "app", {"main.py": "def modify_document(doc): ..."})
     write_files(tmp_path / "app" / "templates", {"index.html": "{% if %}"})
     (finding,) = inspect_apps(["app"])
-    assert finding.warnings[0].startswith("app/templates/index.html, line 1: ")
+    assert finding.errors[0].startswith("app/templates/index.html, line 1: ")
 
 
 def test_two_apps_of_one_name_cannot_be_served_together(tmp_path, write_files, monkeypatch):

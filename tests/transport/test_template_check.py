@@ -31,7 +31,7 @@ def check(tmp_path, write_files):
         write_files(tmp_path / "templates", files)
         if "script" in others:
             write_files(tmp_path / "static", {"page.js": others["script"]})
-        return [warning.replace(f"{tmp_path}/", "") for warning in check_templates(tmp_path)]
+        return [problem.text.replace(f"{tmp_path}/", "") for problem in check_templates(tmp_path)]
 
     return call
 
@@ -57,15 +57,25 @@ def test_templates_without_an_index_are_somebody_elses(tmp_path, write_files):
 
 
 def test_one_that_does_not_compile_is_told_with_its_line(check):
-    (warning,) = check(f"{GOOD}\n{{% if %}}\n")
-    assert warning.startswith("templates/index.html, line 3: ")
-    assert "the page can't be made" in warning
+    (problem,) = check(f"{GOOD}\n{{% if %}}\n")
+    assert problem.startswith("templates/index.html, line 3: ")
+    assert "the page can't be made" in problem
 
 
 def test_one_that_is_no_utf8(check, tmp_path):
     check(GOOD)
     (tmp_path / "templates" / "index.html").write_bytes(b"\xff\xfe")
-    assert any("UTF-8" in warning for warning in check_templates(tmp_path))
+    (problem,) = check_templates(tmp_path)
+    assert "UTF-8" in problem.text
+
+
+def test_fatal_is_what_every_page_fails_by(check, tmp_path):
+    check("{% if %}")
+    assert [problem.is_fatal for problem in check_templates(tmp_path)] == [True]
+    check(GOOD + "{% if data.n %}{% include 'part.html' %}{% endif %}", part="{% if %}")
+    assert [problem.is_fatal for problem in check_templates(tmp_path)] == [False]
+    check("<h1>{{ title }}</h1>")
+    assert [problem.is_fatal for problem in check_templates(tmp_path)] == [False]
 
 
 def test_one_that_never_loads_the_client(check):
