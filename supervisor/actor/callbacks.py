@@ -8,6 +8,7 @@ tick but can't lose it. Removing a callback takes its tick out again: a removed 
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, final
@@ -175,6 +176,11 @@ class Callbacks:
     def _add(self, handle: CallbackHandle) -> CallbackHandle:
         if not callable(handle._shown):
             raise TypeError(f"a callback must be callable, not {handle._shown!r}")
+        if inspect.isgeneratorfunction(handle._shown) or inspect.isasyncgenfunction(handle._shown):
+            raise TypeError(
+                f"a callback with a yield in it would do nothing when it is called: {handle._shown!r}; "
+                "take the yield out, or write `async def` and `await`"
+            )
         if handle._kind == "next tick":
             self._next_ticks += 1
         if self._mailbox.is_closed:

@@ -380,6 +380,19 @@ async def test_what_can_not_be_called_is_refused_when_it_is_added_and_takes_no_p
     assert add._next_ticks == 0
 
 
+async def test_a_function_that_would_do_nothing_when_it_is_called_is_refused(clerk):
+    def ticks():
+        yield
+
+    async def ticks_too():
+        yield
+
+    for func in (ticks, ticks_too, partial(ticks)):
+        with pytest.raises(TypeError, match="with a yield in it would do nothing"):
+            clerk.callbacks.add_next_tick(func, ())
+    assert len(clerk.callbacks) == 0
+
+
 @pytest.mark.parametrize("seconds", [-1, math.inf, math.nan])
 async def test_times_that_make_no_sense_are_refused(clerk, seconds):
     with pytest.raises(ValueError, match=r"^seconds must be a finite number from 0 on, not"):
