@@ -209,6 +209,12 @@ OPTIONS = (
         " this machine only.",
     ),
     option(
+        DEVELOPMENT,
+        "--show",
+        is_flag=True,
+        help="Open the app in a browser once it is served; of several apps, their index.",
+    ),
+    option(
         LOGS,
         "--log-level",
         type=click.Choice(["debug", "info", "warning", "error"]),
@@ -241,6 +247,7 @@ def make_address(
     ssl_certfile: str | None,
     ssl_keyfile: str | None,
     dev: bool,
+    show: bool,
     trusted_proxy: tuple[str, ...],
     **_: Any,
 ) -> Address:
@@ -255,6 +262,8 @@ def make_address(
         for name in ("host", "port"):
             if _was_given(context, name):
                 raise click.UsageError(f"--unix-socket and --{name} exclude each other: give one of them.", context)
+        if show:
+            raise click.UsageError("--show and --unix-socket exclude each other: no browser opens a socket.", context)
     elif _was_given(context, "unix_socket_mode"):
         raise click.UsageError("--unix-socket-mode needs --unix-socket.", context)
     if ssl_keyfile is not None and ssl_certfile is None:

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import os
 import signal
+import webbrowser
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -74,7 +75,7 @@ def _serve_apps(apps: Sequence[str], options: dict[str, Any], log: Any) -> int:
     server = Server(applications, options=server_options, instruments=LogInstruments(log))
     with _signals_noted() as early:
         try:
-            trio.run(_serve, server, address, log, early)
+            trio.run(_serve, server, address, log, early, options["show"])
         except BaseExceptionGroup as group:
             raise unwrap(group) from None
     return 0
@@ -108,7 +109,7 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-async def _serve(server: Server, address: Address, log: Any, early: Sequence[int]) -> None:
+async def _serve(server: Server, address: Address, log: Any, early: Sequence[int], show: bool) -> None:
     with trio.open_signal_receiver(*_SIGNALS) as signals:
         if early:
             return
@@ -128,8 +129,18 @@ async def _serve(server: Server, address: Address, log: Any, early: Sequence[int
                 base = address.url(listeners) or f"{scheme}://unix:{address.unix_socket}:"
                 for name in server.applications:
                     click.echo(f"{name} is served at {base}{server.options.prefix}/{name} ")
+                if show:
+                    names = list(server.applications)
+                    page = names[0] if len(names) == 1 else ""
+                    nursery.start_soon(_show, f"{base}{server.options.prefix}/{page}", log)
                 await server.wait_stopped()
             nursery.cancel_scope.cancel()
+
+
+async def _show(url: str, log: Any) -> None:
+    """Open a browser: in a thread, since some commands of $BROWSER return only when it is closed."""
+    if not await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True):
+        log.warning("no browser could be opened", url=url)
 
 
 async def _stop_on_signal(server: Server, loading: trio.CancelScope, signals: Any, log: Any) -> None:

@@ -300,6 +300,13 @@ def test_development_is_for_this_machine(cli, app, host):
     )
 
 
+def test_no_browser_is_shown_a_socket(cli, app, tmp_path):
+    arguments = ("--show", "--unix-socket", tmp_path / "app.socket")
+    result = cli("serve", app("def modify_document(doc): ..."), *arguments)
+    assert result.code == 2
+    assert "--show and --unix-socket exclude each other" in result.error
+
+
 def test_development_is_behind_no_proxy(cli, app):
     result = cli("serve", app("def modify_document(doc): ..."), "--dev", "--trusted-proxy", "127.0.0.1")
     assert result.code == 2

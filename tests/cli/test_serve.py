@@ -221,6 +221,25 @@ def make_server(cli, app, monkeypatch):
     return make
 
 
+@pytest.mark.parametrize(("apps", "page"), [(["counter.py"], "/counter"), (["counter.py", "shop"], "/")])
+def test_show_opens_the_app_or_the_index_in_a_browser(start, folder, tmp_path, apps, page):
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\necho "opening $1" >&2\n')
+    browser.chmod(0o755)
+    program = start("serve", *apps, "--port", 0, "--show", cwd=folder, env={"BROWSER": str(browser)})
+    url = program.until_served(len(apps))[0]
+    program.until_logged(f"opening {url.removesuffix('/counter')}{page}\n")
+    assert program.stop() == 0
+
+
+def test_show_says_when_there_is_no_browser(start, folder):
+    program = start(
+        "serve", "counter.py", "--port", 0, "--show", cwd=folder, env={"BROWSER": "/no/browser", "PATH": ""}
+    )
+    program.until_logged("no browser could be opened")
+    assert program.stop() == 0
+
+
 def test_every_option_reaches_the_server(make_server):
     options = make_server(
         *("--prefix", "/tools", "--session-ids", "any", "--linger", "0", "--max-age", "60", "--max-sessions", "7"),
