@@ -102,10 +102,13 @@ class LivePage(Endpoint):
         return await self._open(self._site.new_session_id() if chosen is None else chosen, request)
 
     async def _open(self, id: str, request: WebRequest) -> Response:
-        outcome = await self._application.open_session(id, _read(request))
+        asked = _read(request)
+        outcome = await self._application.open_session(id, asked)
         match outcome:
             case Created(session):
-                return self._live(request, session)
+                # Who made the session was let in by the created hook. Where the opened hook says who may join, it has
+                # yet to be asked about the others, at the attach.
+                return self._live(request, session, may_see=session.request is asked or not session.asks_porter)
             case Refused(reason, incident):
                 return self._refuse(request, reason, incident)
             case Failed(incident):
@@ -114,7 +117,7 @@ class LivePage(Endpoint):
             case Busy(retry_after):
                 return self._send_away(request, max(1, math.ceil(retry_after)))
 
-    def _live(self, request: WebRequest, session: SessionActor) -> Response:
+    def _live(self, request: WebRequest, session: SessionActor, *, may_see: bool) -> Response:
         application = self._application
         name = application.application
         page = PageContext(
@@ -124,7 +127,7 @@ class LivePage(Endpoint):
             websocket=f"{self._address}/-/websocket",
             epoch=session.epoch,
             revision=session.stored.revision,
-            document=session.stored.snapshot(),
+            document=session.stored.snapshot() if may_see else None,
             dev=self._dev,
         )
         try:

@@ -51,8 +51,8 @@ class PageContext:
     """The path of the websocket, with the prefix."""
     epoch: str = ""
     revision: int = 0
-    document: bytes = b"{}"
-    """The last committed document as JSON."""
+    document: bytes | None = b"{}"
+    """The last committed document as JSON. None if it is not known yet whether the visitor may see it."""
     dev: DevContext | None = None
     """None but for a development server."""
 
@@ -131,7 +131,7 @@ class Pages:
             "static_url": f"{self._prefix}/{page.title}/static",
             "title": page.title,
             "prefix": self._prefix,
-            "data": None if template is None else json.loads(page.document),
+            "data": None if template is None else _template_data(page),
             "supervisor_meta": meta,
         }
         text = (template or self._own.get_template("generic.html")).render(variables)
@@ -263,9 +263,14 @@ def insert_at_end(text: str, element: str) -> str:
     return text[:end] + str(element) + text[end:]
 
 
+def _template_data(page: PageContext) -> Any:
+    """The document for a template; where there is none it is undefined, and nothing at any depth."""
+    return jinja2.ChainableUndefined(name="data") if page.document is None else json.loads(page.document)
+
+
 def _data_element(page: PageContext, nonce: str) -> str:
-    """The document for the browser client, `{"epoch":…,"revision":…,"data":…}`, or nothing if it is too large."""
-    if len(page.document) > MAX_DATA:
+    """The document for the browser client, `{"epoch":…,"revision":…,"data":…}`; or nothing: also if it is too large."""
+    if page.document is None or len(page.document) > MAX_DATA:
         return ""
     document = page.document
     for character, escape in _ESCAPES.items():
@@ -277,6 +282,14 @@ def _data_element(page: PageContext, nonce: str) -> str:
 
 def make_environment(templates: Path) -> jinja2.Environment:
     """How pages are made of a directory of templates: what is put in is escaped, and what isn't there is an error."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    environment.policies["json.dumps_kwargs"] = {**environment.policies["json.dumps_kwargs"], "default": _nothing}
+    return environment
+
+
+def _nothing(value: object) -> None:
+    """What `tojson` makes of a document that is not shown yet."""
+    if not isinstance(value, jinja2.ChainableUndefined):
+        raise TypeError(f"{type(value).__name__} can't be written as JSON")

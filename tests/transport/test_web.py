@@ -496,6 +496,38 @@ async def test_a_template_has_the_document_and_cannot_change_it(supervise, direc
         assert data == {"epoch": actor.epoch, "revision": 1, "data": client.data}
 
 
+async def test_who_joins_is_shown_the_document_only_once_the_opened_hook_has_let_them_in(supervise, directory):
+    template(
+        directory, "<body>{{ data.secret }}{{ data.deep.er|tojson }}{% for each in data['list'] %}x{% endfor %}</body>"
+    )
+
+    def modify_document(doc):
+        doc.data = {"secret": "swordfish", "deep": {"er": 1}, "list": [1]}
+
+    def on_connection_opened(session_context, connection):
+        if connection.request.headers.get("user") != "ann":
+            raise SessionRefused("Only Ann.")
+
+    hooked = app_of(directory, modify_document=modify_document, on_connection_opened=on_connection_opened)
+    async with supervise(hooked) as app:
+        first = await app.new_session(headers={"user": "ann"})
+        assert "<body>swordfish1x<script" in first.page.text
+        assert (await first.connect()).data["secret"] == "swordfish"
+        joining = await app.get(f"/app?session={first.id}")
+        assert joining.status == 200
+        assert "<body>null</body>" in joining.text
+        assert "swordfish" not in joining.text
+        assert "supervisor-data" not in joining.text
+
+
+async def test_where_no_hook_says_who_may_join_the_page_shows_the_document_to_all(supervise, directory):
+    template(directory, "<body>{{ data.n }}</body>")
+    async with supervise(app_of(directory, modify_document=lambda doc: doc.data.update(n=7))) as app:
+        first = await app.new_session()
+        await first.connect()
+        assert "<body>7<script" in (await app.get(f"/app?session={first.id}")).text
+
+
 # Static files, the index, health, and nothing.
 
 
