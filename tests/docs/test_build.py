@@ -36,13 +36,9 @@ def test_every_public_name_has_an_entry_in_the_reference(built):
 
 
 _NAMES = """
-import inspect, supervisor, supervisor.testing
-try:
-    import supervisor.client
-except ImportError:
-    pass
-for module in (supervisor, supervisor.testing, getattr(supervisor, "client", None)):
-    for name, value in vars(module).items() if module is not None else ():
+import inspect, supervisor, supervisor.client, supervisor.testing
+for module in (supervisor, supervisor.client, supervisor.testing):
+    for name, value in vars(module).items():
         if not name.startswith("_") and not inspect.ismodule(value):
             print(f"{module.__name__}.{name}")
 """
