@@ -97,7 +97,9 @@ export class ClientConnection {
       if (!this.#attached && message.type !== "attached" && message.type !== "closing") {
         throw new ProtocolError(`${message.type} before attached`)
       }
-      return this.#taken(message)
+      const events = this.#taken(message)
+      // What was lost before it was ever written has no other answer than this one.
+      return [...events, ...this.#dropped(({ isLost }) => isLost, "conflict", GONE)]
     } catch (error) {
       this.#fault = true
       this.#mirror.revision = -1
@@ -226,7 +228,6 @@ export class ClientConnection {
 
   #patched(message) {
     const events = this.#mirror.patch(message).map(arrived)
-    events.push(...this.#dropped(({ isLost }) => isLost, "conflict", GONE))
     return [...this.#show(), ...events]
   }
 
