@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from copy import copy, deepcopy
 from typing import Any, Literal, TypeAlias, final
 
 import attrs
@@ -17,6 +18,8 @@ Place = Callable[[], Keys | None]
 """Where an edit is now, which others' changes may have moved; None: what it was to change has gone."""
 
 _GONE = "What this was to change has changed meanwhile."
+MAX_SHOWN = 500
+"""Characters of a text that repeats what a client has written."""
 ANY = "*"
 """The step of a pattern that stands for any one."""
 
@@ -105,7 +108,7 @@ class EditRules:
         if func is None:
             _checked(apply_edit, root(), edit)
             return None
-        wish = Edit(op=edit.op, path=pointer.join(edit.keys), keys=edit.keys, value=edit.value, connection=connection)
+        wish = _wish(edit, connection)
         verdict = func(document, wish)
         if hasattr(verdict, "__await__"):
             return _finish(root, edit, wish, verdict, place)
@@ -116,7 +119,7 @@ class EditRules:
         """The function of the longest pattern that allows it; of several such, of the one that was added last."""
         allowing = [(len(steps), func) for steps, func in self._rules.values() if _allows(steps, edit)]
         if not allowing:
-            raise Rejected(f"{pointer.join(edit.keys)} can't be edited by clients.")
+            raise Rejected(f"{shown(pointer.join(edit.keys))} can't be edited by clients.")
         longest = max(length for length, _ in allowing)
         return [func for length, func in allowing if length == longest][-1]
 
@@ -126,6 +129,18 @@ def _allows(steps: list[str], edit: EditOperation) -> bool:
     if len(steps) > len(keys) or any(step not in (ANY, str(key)) for step, key in zip(steps, keys, strict=False)):
         return False
     return len(steps) < len(keys) or edit.op == "set" or steps[-1] == ANY
+
+
+def _wish(edit: EditOperation, connection: ConnectionContext) -> Edit:
+    """The edit as the function is asked about it, with a copy of the value, which the function may change.
+
+    What the client has written must be known afterwards, since that is what it shows.
+    """
+    try:
+        value = deepcopy(edit.value)
+    except RecursionError:
+        raise Rejected("The value is nested too deeply.") from None
+    return Edit(op=edit.op, path=pointer.join(edit.keys), keys=edit.keys, value=value, connection=connection)
 
 
 async def _finish(root: Callable[[], Any], edit: EditOperation, wish: Edit, verdict: Any, place: Place) -> None:
@@ -139,7 +154,9 @@ def _do(root: Callable[[], Any], edit: EditOperation, wish: Edit, verdict: objec
             raise TypeError(
                 f"a function that is asked about an edit returns None, or attrs.evolve(edit, value=…); got {verdict!r}"
             )
-        edit = attrs.evolve(edit, value=verdict.value)
+        value = verdict.value
+        # The very container that is there already would be no change, though the client shows another value.
+        edit = attrs.evolve(edit, value=copy(value) if isinstance(value, dict | list) else value)
     _checked(apply_edit, root(), _placed(edit, place))
 
 
@@ -156,4 +173,10 @@ def _checked(act: Callable[[Any, EditOperation], None], root: Any, edit: EditOpe
     except PatchError:
         raise EditConflict(_GONE) from None
     except InvalidValue as error:
-        raise Rejected(str(error)) from None
+        raise Rejected(shown(str(error))) from None
+
+
+def shown(text: str) -> str:
+    """The text, short enough to be kept and logged: it repeats what a client has written. What is cut is the middle."""
+    half = MAX_SHOWN // 2
+    return text if len(text) <= MAX_SHOWN else f"{text[:half]}…{text[-half:]}"

@@ -14,7 +14,7 @@ from supervisor.protocol.carrying import operation_at
 from supervisor.protocol.messages import ErrorKind, encode_answer, encode_error
 from supervisor.session.actor import SessionActor
 from supervisor.session.connection import ConnectionContext
-from supervisor.session.editing import EditConflict
+from supervisor.session.editing import EditConflict, shown
 from supervisor.transport.wire import SessionWire
 
 BUSY = "The session was too busy to take this; try again."
@@ -143,7 +143,7 @@ class ClientEdit(Entry):
 
     def describe(self) -> str:
         """See `Entry.describe`."""
-        return f"edit of {pointer.join(self._turn.message.path)} of a client"
+        return f"edit of {shown(pointer.join(self._turn.message.path))} of a client"
 
 
 @final

@@ -32,6 +32,8 @@ from supervisor.protocol.server import ServerConnection
 from supervisor.session.editing import EditConflict, EditRules
 
 LINGER = 10.0
+MOODS = ["take", "reject", "fail", "log", "change", "keep", "scribble", "commit"]
+"""What the app's function does with an edit."""
 
 
 @attrs.define(eq=False)
@@ -199,9 +201,23 @@ class Server:
             root["list"].insert(0, self.item())
         if mood == "commit" and isinstance(root.get("list"), list):
             self.change(lambda root: root["list"].insert(0, self.item()))
+        if mood == "keep" and edit.op == "set":
+            try:
+                return attrs.evolve(edit, value=self.at(edit.keys))
+            except (KeyError, IndexError, TypeError):
+                return None
+        if mood == "scribble" and isinstance(edit.value, list):
+            edit.value.insert(0, {"id": next(self.items)})
+            return edit
         if mood == "change" and isinstance(edit.value, dict):
             return attrs.evolve(edit, value=edit.value | {"n": -1})
         return None
+
+    def at(self, keys):
+        value = self.document.root
+        for key in keys:
+            value = value[key]
+        return value
 
     def lose(self, link):
         if link in self.links:
@@ -365,7 +381,7 @@ class Edits(RuleBasedStateMachine):
         for _ in range(times):
             self.pages[page].send()
 
-    @rule(moods=st.lists(st.sampled_from(["take", "reject", "fail", "log", "change", "commit"]), max_size=3))
+    @rule(moods=st.lists(st.sampled_from(MOODS), max_size=3))
     def be_in_moods(self, moods):
         self.server.moods.extend(moods)
 

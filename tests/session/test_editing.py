@@ -1,7 +1,10 @@
+import sys
+
 import attrs
 import pytest
 
 from supervisor.document.edit import EditOperation
+from supervisor.document.json_document import JsonDocument
 from supervisor.errors import InvalidValue, Rejected
 from supervisor.session.connection import ConnectionContext
 from supervisor.session.editing import EditConflict, EditRules
@@ -136,6 +139,36 @@ def test_the_function_can_return_nothing_else(verdict):
     assert session.data["other"] == 1
 
 
+def test_what_the_function_does_to_the_value_counts_only_if_it_is_returned():
+    """The client shows what it has written: who carries its next edits over this one has to know."""
+    session = Session()
+    session.rules.allow("/other", lambda doc, edit: edit.value.append("scribbled"))
+    value = ["a"]
+    session.take("set", "other", value=value)
+    assert session.data["other"] == value == ["a"]
+
+    def returning(doc, edit):
+        edit.value.append("scribbled")
+        return edit
+
+    session.rules.allow("/other", returning)
+    session.take("set", "other", value=value)
+    assert session.data["other"] == ["a", "scribbled"]
+    assert value == ["a"]
+
+
+def test_a_container_that_is_there_is_put_there_anew():
+    """Else it would be no change, of which nobody is told; and the client shows another value."""
+    document = JsonDocument()
+    document.root["list"] = [["a"]]
+    document.commit()
+    session = Session()
+    session.data = document.root
+    session.rules.allow("/list", lambda doc, edit: attrs.evolve(edit, value=document.root["list"][0]))
+    session.take("set", "list", 0, value=["b"])
+    assert document.commit().encoded == b'[{"op":"replace","path":"/list/0","value":["a"]}]'
+
+
 async def test_the_function_may_be_async():
     session = Session()
 
@@ -187,3 +220,26 @@ def test_what_the_document_does_not_take_is_rejected_with_its_reason():
     with pytest.raises(Rejected, match="too big") as caught:
         session.take("set", "other")
     assert not isinstance(caught.value, EditConflict)
+
+
+def test_what_is_nested_too_deeply_to_be_asked_about_is_rejected():
+    session = Session()
+    session.rules.allow("/other", lambda doc, edit: None)
+    value = []
+    for _ in range(sys.getrecursionlimit()):
+        value = [value]
+    with pytest.raises(Rejected, match="nested too deeply"):
+        session.take("set", "other", value=value)
+
+
+def test_a_refusal_does_not_repeat_all_that_a_client_has_written():
+    """It is kept until the client confirms it, and the client is untrusted."""
+    session = Session()
+    with pytest.raises(Rejected, match=r"^/kkk.*kkk can't be edited by clients\.$") as caught:
+        session.take("set", "k" * 100_000)
+    assert len(str(caught.value)) < 600
+    session.data = JsonDocument().root
+    session.rules.allow("/other", None)
+    with pytest.raises(Rejected, match=r"lone surrogate.*replace it$") as caught:
+        session.take("set", "other", value={"k" * 100_000: "\ud800"})
+    assert len(str(caught.value)) < 600
