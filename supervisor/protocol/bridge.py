@@ -99,9 +99,9 @@ class Bridge:
                     patch = messages.decode_places(message)
                     self.add(patch.revision, (operation_at(each.op, each.path) for each in patch.operations))
                 self._leave_behind(edit)
-                if len(self._planks) > MAX_OPERATIONS:
-                    self._forget(revision)
             self._known = revision
+        if len(self._planks) > MAX_OPERATIONS:  # also of the client's own edits, if its base never rises
+            self._forget(revision)
 
     def cross(self, change: Change, begin: int) -> tuple[Keys | None, int]:
         """Carry an edit over all but the first `begin` planks; returns its keys, and where to begin the next time."""

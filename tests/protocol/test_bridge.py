@@ -195,6 +195,16 @@ def test_a_bridge_has_a_bound():
     assert session.place("set", "l", 0, base=2) == ("l", 0)
 
 
+def test_a_client_whose_mirror_never_gets_on_makes_its_bridge_no_longer():
+    """The app changes each of its edits, nobody else changes anything, and the client confirms, but has no patch."""
+    session = Session()
+    for number in range(MAX_OPERATIONS):
+        turn = session.turn("set", f"k{number}", base=0, confirmed=number)
+        assert turn.place(session.revision) == (f"k{number}",)
+        turn.done(session.revision + 1, session.others(("add", f"/k{number}", "other")))
+    assert len(session.bridge) <= MAX_OPERATIONS + 2
+
+
 def test_an_operation_that_an_edit_undoes_is_crossed_no_more():
     session = Session()
     session.others(("replace", "/a", 1), ("replace", "/b", 1))
