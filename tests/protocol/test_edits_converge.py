@@ -34,6 +34,8 @@ from supervisor.session.editing import EditConflict, EditRules
 LINGER = 10.0
 MOODS = ["take", "reject", "fail", "log", "change", "keep", "scribble", "commit"]
 """What the app's function does with an edit."""
+EDITS = ["insert", "append", "remove", "replace", "set", "insert sub", "replace sub", "remove sub", "x", "y", "no x"]
+CHANGES = ["insert", "append", "remove", "replace", "n", "sub", "swap", "new list"]
 
 
 @attrs.define(eq=False)
@@ -282,6 +284,39 @@ class Page:
         assert self.client.data != shown or op == "set"
         self.flush()
 
+    def edit_somehow(self, kind, at, inner):
+        """One edit of what is shown, if there is something for that kind."""
+        if kind in ("x", "y"):
+            self.edit("set", ("map", kind), next(self.items))
+            return
+        if kind == "no x":
+            self.edit("remove", ("map", "x"))
+            return
+        items = self.client.data.get("list")
+        # A value that repeats an id is of an item, and what is stale may show that at another one's place.
+        if not isinstance(items, list) or (kind == "replace" and self.client._pending.is_stale):
+            return
+        item = {"id": next(self.items), "n": 1, "sub": []}
+        if kind == "append":
+            self.edit("insert", ("list", len(items)), item)
+        elif kind == "insert":
+            self.edit("insert", ("list", at % (len(items) + 1)), item)
+        elif items:
+            at %= len(items)
+            sub = items[at]["sub"]
+            if kind == "remove":
+                self.edit("remove", ("list", at))
+            elif kind == "replace":
+                self.edit("set", ("list", at), {"id": items[at]["id"], "n": item["id"], "sub": []})
+            elif kind == "set":
+                self.edit("set", ("list", at, "n"), item["id"])
+            elif kind == "insert sub":
+                self.edit("insert", ("list", at, "sub", inner % (len(sub) + 1)), {"id": item["id"]})
+            elif kind == "replace sub":
+                self.edit("set", ("list", at, "sub"), [{"id": item["id"]}])
+            elif sub:
+                self.edit("remove", ("list", at, "sub", inner % len(sub)))
+
     def send(self):
         try:
             self.client.send("Work", {})
@@ -322,6 +357,8 @@ def all_ids(value):
 class Edits(RuleBasedStateMachine):
     pages_ = st.integers(0, 1)
     places = st.integers(0, 9)
+    edits_ = st.lists(st.tuples(st.sampled_from(EDITS), places, places), max_size=4)
+    changes_ = st.lists(st.tuples(st.sampled_from(CHANGES), places), max_size=4)
 
     @initialize(max_revisions=st.sampled_from([3, 1_000, 1_000]), connected=st.booleans())
     def begin(self, max_revisions, connected):
@@ -336,45 +373,44 @@ class Edits(RuleBasedStateMachine):
         if self.pages[page].link is None:
             self.pages[page].connect()
 
-    @rule(page=pages_, kind=st.sampled_from(["insert", "append", "remove", "replace", "set"]), at=places)
-    def edit_the_list(self, page, kind, at):
-        one = self.pages[page]
-        items = one.client.data.get("list")
-        if not isinstance(items, list):
-            return
-        item = {"id": next(one.items), "n": 1, "sub": []}
-        if kind == "append":
-            one.edit("insert", ("list", len(items)), item)
-        elif kind == "insert":
-            one.edit("insert", ("list", at % (len(items) + 1)), item)
-        elif items:
-            at %= len(items)
-            if kind == "remove":
-                one.edit("remove", ("list", at))
-            elif kind == "replace":
-                one.edit("set", ("list", at), {"id": items[at]["id"], "n": item["id"], "sub": []})
-            else:
-                one.edit("set", ("list", at, "n"), item["id"])
+    @rule(page=pages_, edits=edits_)
+    def edit(self, page, edits):
+        for edit in edits:
+            self.pages[page].edit_somehow(*edit)
 
-    @rule(page=pages_, kind=st.sampled_from(["insert", "remove", "whole"]), at=places, inner=places)
-    def edit_a_list_in_an_item(self, page, kind, at, inner):
-        one = self.pages[page]
-        items = one.client.data.get("list")
-        if not isinstance(items, list) or not items:
-            return
-        at %= len(items)
-        sub = items[at]["sub"]
-        if kind == "insert":
-            one.edit("insert", ("list", at, "sub", inner % (len(sub) + 1)), {"id": next(one.items)})
-        elif kind == "whole":
-            one.edit("set", ("list", at, "sub"), [{"id": next(one.items)}])
-        elif sub:
-            one.edit("remove", ("list", at, "sub", inner % len(sub)))
+    @rule(
+        page=pages_,
+        edits=edits_,
+        moods=st.lists(st.sampled_from(MOODS), max_size=3),
+        received=st.integers(0, 4),
+        handled=st.integers(0, 4),
+        told=st.integers(0, 9),
+        noticed=st.booleans(),
+        seconds=st.sampled_from([0.0, 0.0, 11.0]),
+        offline=edits_,
+        meanwhile=changes_,
+    )
+    def lose_in_the_middle(self, page, edits, moods, received, handled, told, noticed, seconds, offline, meanwhile):
+        """Some edits arrive, some of these are done, some of what came of it is told, and the link breaks.
 
-    @rule(page=pages_, op=st.sampled_from(["set", "remove"]), key=st.sampled_from("xyz"))
-    def edit_the_map(self, page, op, key):
-        one = self.pages[page]
-        one.edit(op, ("map", key), next(one.items))
+        Others change the list meanwhile, and the client goes on editing: offline, and when it has heard of some of it.
+        """
+        self.catch_up(page)
+        self.server.moods.extend(moods)
+        self.edit(page, edits)
+        self.carry_up(page, received)
+        self.handle(handled)
+        self.carry_down(page, told)
+        self.break_link(page, noticed)
+        self.server.now += seconds
+        self.edit(page, offline)
+        for kind, at in meanwhile:
+            self.change_the_list(kind, at)
+        self.connect(page)
+        self.carry_up(page, received)
+        self.carry_down(page, told)
+        self.edit(page, edits)
+        self.catch_up(page)
 
     @rule(page=pages_, times=st.sampled_from([1, 1, 66]))
     def send(self, page, times):
@@ -405,7 +441,7 @@ class Edits(RuleBasedStateMachine):
             self.server.handle()
             count -= 1
 
-    @rule(kind=st.sampled_from(["insert", "append", "remove", "replace", "n", "sub", "swap", "new list"]), at=places)
+    @rule(kind=st.sampled_from(CHANGES), at=places)
     def change_the_list(self, kind, at):
         server = self.server
 
@@ -509,7 +545,7 @@ class Edits(RuleBasedStateMachine):
         assert len(self.server.done) == len(set(self.server.done))
         for page in self.pages:
             assert page.client.data == page.client._data == self.server.document.root
-            assert page.client.unsettled == 0
+            assert page.client.unsettled == len(page.client._pending) == 0
             assert page.outcomes.keys() == set(page.tickets)
             assert page.arrived == {ticket for ticket, outcome in page.outcomes.items() if outcome == "done"}
             tickets = [page.numbers[key] for key in self.server.done if key in page.numbers]
