@@ -8,7 +8,7 @@
 
 import { Edit } from "./edits.js"
 import { SendError } from "./errors.js"
-import { ProtocolError, decode, isObject } from "./messages.js"
+import { ProtocolError, decode, encode, isObject } from "./messages.js"
 import { Mirror } from "./mirror.js"
 import { split } from "./pointer.js"
 import { Presence } from "./presence.js"
@@ -117,8 +117,8 @@ export class ClientConnection {
       throw new TypeError("send() takes the name of a message type and an object of its fields")
     }
     // Now and not when it is written: what the caller does to its object afterwards must not matter.
-    const encoded = JSON.stringify(fields)
-    const type = JSON.stringify(name)
+    const encoded = encode(fields)
+    const type = encode(name)
     const frame = (number, base, confirmed) =>
       `{"type":"send","number":${number},"name":${type},"fields":${encoded},"confirmed":${confirmed}}`
     return this.#take({ frame, needsMirror: false })

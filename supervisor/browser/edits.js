@@ -7,6 +7,7 @@
 
 import { carried, carriedOperation, inverse } from "./carrying.js"
 import { SendError } from "./errors.js"
+import { encode } from "./messages.js"
 import { split, stepsTo } from "./pointer.js"
 import { fits, frozen, overlaid, shared } from "./tree.js"
 
@@ -40,7 +41,8 @@ export class Edit {
     this.op = op
     this.path = stepsTo(shown, split(pointer))
     // A copy, as of now, and just what the server will get: what the caller does to its value later must not matter.
-    const encoded = op === "remove" ? "null" : JSON.stringify(value)
+    const encoded = op === "remove" ? "null" : encode(value)
+    encode(pointer)
     if (encoded === undefined) throw new TypeError("an edit needs a value that JSON can carry")
     this.value = op === "remove" ? undefined : frozen(JSON.parse(encoded))
     if (pointer === "") throw new SendError("invalid", "The document as a whole can't be edited, only what is in it.")

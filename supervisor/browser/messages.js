@@ -93,6 +93,19 @@ export function decode(frame) {
   return message
 }
 
+/**
+ * The JSON of what an app gave; undefined if it has none. TypeError if the server could not read it: it would take a
+ * surrogate without its other half, of which JavaScript's strings and JSON think nothing, for a broken frame.
+ */
+export function encode(value) {
+  const encoded = JSON.stringify(value)
+  // Only such surrogates are written as escapes; a backslash of the value's own is written as two.
+  if (encoded !== undefined && /(?:^|[^\\])(?:\\\\)*\\ud[89a-f]/.test(encoded)) {
+    throw new TypeError("a text with half a surrogate pair can't be sent; see toWellFormed()")
+  }
+  return encoded
+}
+
 export function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value)
 }

@@ -4,6 +4,8 @@
  * Both of what it says and what it watches count for one connection, so they are written again after each `attached`.
  */
 
+import { encode } from "./messages.js"
+
 /** The server takes no more of what a client says of itself; it is for a cursor or a colour. Bytes of UTF-8. */
 const MAX_METADATA = 1024
 const SCOPES = ["session", "application"]
@@ -22,7 +24,7 @@ export class Presence {
 
   /** What others are to know of this client. TypeError if it is no object that JSON can carry; RangeError if too large. */
   set(metadata) {
-    const encoded = typeof metadata === "object" ? JSON.stringify(metadata) : undefined
+    const encoded = typeof metadata === "object" ? encode(metadata) : undefined
     if (encoded?.[0] !== "{") throw new TypeError("presence.set() takes an object that JSON can carry")
     const size = new TextEncoder().encode(encoded).length
     if (size > MAX_METADATA) throw new RangeError(`presence.set() takes ${MAX_METADATA} bytes at most, got ${size}`)

@@ -358,3 +358,18 @@ test("what may be edited is told, may change, and says more for a place than for
   assert.equal(session.mayEdit("/anything"), true)
   assert.deepEqual(told, [["/notes", "/poll/*/choice", "/list/*"], []])
 })
+
+test("half a surrogate pair is refused at once: to the server it would be a broken frame", async () => {
+  const { session, socket } = await live({ a: "" })
+  for (const bad of ["\ud83d", "a\udc00b", { "\ud800": 1 }, ["\\\ud800"]]) {
+    await assert.rejects(session.edit("/a", bad), TypeError)
+    await assert.rejects(session.send("Message", { bad }), TypeError)
+    assert.throws(() => session.presence.set({ bad }), TypeError)
+  }
+  await assert.rejects(session.edit("/\ud800", 1), TypeError)
+  await assert.rejects(session.send("\ud800"), TypeError)
+  assert.deepEqual(session.data, { a: "" })
+  assert.equal(socket.sent.length, 1)
+  for (const good of ["\u{1f600}", "\\ud800", "\\\\udc00", "\ue000"]) session.edit("/a", good).catch(() => {})
+  assert.deepEqual(socket.sent.slice(1).map(({ value }) => value), ["\u{1f600}", "\\ud800", "\\\\udc00", "\ue000"])
+})
