@@ -206,7 +206,7 @@ export class ClientConnection {
     if (this.epoch !== null && epoch !== this.epoch) {
       events.push(...this.#mirror.abandon().map(arrived))
       events.push(...this.#dropped(({ needsMirror }) => needsMirror, "unsent", OTHER_DOCUMENT))
-    }
+    } else if (!isSameClient) this.#mirror.forget()
     this.#attached = true
     this.presence.attached()
     this.#mirror.epoch = epoch

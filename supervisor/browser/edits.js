@@ -25,7 +25,10 @@ export class Edit {
 
   // Once it was written.
   #frame = null
-  /** Was it written before a snapshot came, so that nobody knows what its indices name now? */
+  /**
+   * Can't what is on top of it be written before it leaves? It was written before a snapshot came, so that nobody knows
+   * what its indices name now; or answered before the server forgot this client, so that to the server it is another's.
+   */
   isStale = false
 
   /**
@@ -82,7 +85,7 @@ export class PendingEdits {
     return this.#edits.length === 0
   }
 
-  /** Is there one of which nobody knows where it belongs? Until it leaves, nobody knows of what is on top of it. */
+  /** Is there one on top of which none can be written? */
   get isStale() {
     return this.#edits.some(({ isStale }) => isStale)
   }
@@ -133,6 +136,11 @@ export class PendingEdits {
     this.#edits = this.#edits.filter((edit) => !done.includes(edit))
     for (const edit of this.#edits) edit.isStale ||= edit.wasWritten && edit.hasIndex && !edit.isLost
     return done
+  }
+
+  /** The server takes this client for another one from now on. */
+  forget() {
+    for (const edit of this.#edits) edit.isStale = edit.revision !== null
   }
 
   /** Takes away one that the mirror had before anybody said so, which means that it changed nothing; true. */

@@ -74,6 +74,11 @@ export class Mirror {
     return this.revision >= 0 && revision <= this.revision && this.#edits.take(edit, this.data)
   }
 
+  /** The server takes this client for another one from now on. */
+  forget() {
+    this.#edits.forget()
+  }
+
   /** Nothing will come any more of that document; returns those edits that were done. */
   abandon() {
     return this.#edits.takeSettled()

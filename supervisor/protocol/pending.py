@@ -52,7 +52,11 @@ class PendingEdit:
     revision: int | None = None
     """The one that has it, once the server has told."""
     is_stale: bool = False
-    """It was written before a snapshot, and names an index: nobody can tell where that is now."""
+    """What is on top of it can't be written before it leaves.
+
+    It was written before a snapshot, and names an index: nobody can tell where that is now. Or it was answered before
+    the server forgot the client: for the server it is another's, and what is on top of it would be carried over it.
+    """
     _frame: bytes | None = None
 
     @property
@@ -114,7 +118,7 @@ class Pending:
 
     @property
     def is_stale(self) -> bool:
-        """Whether some edit is shown of which nobody can tell where it belongs."""
+        """Whether some edit is pending on top of which none can be written."""
         return any(edit.is_stale for edit in self._edits)
 
     def patched(
@@ -163,6 +167,8 @@ class Pending:
         lost = []
         for edit in [edit for edit in reversed(self._edits) if edit.was_written and edit.revision is None]:
             lost += self.leave(edit)
+        for edit in self._edits:
+            edit.is_stale = edit.revision is not None
         return [edit for edit in lost if edit.state == "lost"]
 
     def leave(self, edit: PendingEdit) -> list[PendingEdit]:
