@@ -42,6 +42,8 @@ def make_web_app(site: Site) -> Starlette:
             Mount(site.prefix, Router(routes, redirect_slashes=False)),
         ]
 
+    routes.append(Route("/favicon.ico", _NoIcon(site)))
+
     async def not_found(request: WebRequest, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 404:
@@ -78,6 +80,13 @@ class _Health(Endpoint):
     async def answer(self, request: WebRequest) -> Response:
         """The status word and nothing else, for load balancers and strangers."""
         return PlainTextResponse(self._site.health() + "\n", headers={"Cache-Control": "no-store"})
+
+
+@final
+class _NoIcon(Endpoint):
+    async def answer(self, request: WebRequest) -> Response:
+        """Nothing: browsers ask for it where a page names no icon, and nobody is to read of that in the log."""
+        return Response(status_code=204, headers={"Cache-Control": "max-age=86400"})
 
 
 @final

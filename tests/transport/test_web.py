@@ -613,6 +613,13 @@ async def test_several_apps_have_an_index(autojump_clock, prefix):
 
 
 @pytest.mark.parametrize("prefix", ["", "/tools"])
+async def test_the_icon_that_browsers_ask_for_by_themselves_is_nothing(supervise, prefix):
+    async with supervise(app_of(), options=ServerOptions(prefix=prefix)) as app:
+        answer = await app.get("/favicon.ico")
+        assert (answer.status, answer.body) == (204, b"")
+
+
+@pytest.mark.parametrize("prefix", ["", "/tools"])
 async def test_health_is_the_status_word_only(supervise, prefix):
     async with supervise(app_of(), options=ServerOptions(prefix=prefix)) as app:
         answer = await app.get(f"{prefix}/-/health")
