@@ -164,4 +164,7 @@ class SendUnknown(SendFailed):
 
 
 class SendUnsent(SendFailed):
-    """It never left: the session has ended, or too much waits for the server already. Nothing was changed."""
+    """It never left: the session has ended, too much waits already, or it is larger than the server takes.
+
+    Nothing was changed.
+    """

@@ -183,6 +183,7 @@ class Server:
             ),
             prefix=self.options.prefix,
             session_ids=self.options.session_ids,
+            max_message_size=self.options.websocket.max_message_size,
             new_session_id=self._new_id,
             read_signed_id=lambda signed: self._keys.read_id(signed, now=self._wall_clock()),
             sign=self._sign,

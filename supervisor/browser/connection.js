@@ -43,17 +43,18 @@ export class ClientConnection {
   #fault = false
   // How many connections in a row failed; the delay grows with it.
   #attempt = 0
-  #sends = new Sends()
+  #sends
   #mirror
 
   /**
-   * @param {{session: string, token: string, wasReload?: boolean, first?: {epoch: string, data: object} | null}} page
-   *   wasReload: a client made this page load itself; first: the document as the page brought it
+   * @param {{session: string, token: string, maxMessageSize?: number, wasReload?: boolean, first?: object | null}} page
+   *   as `readPage()` and `readFirst()` have it; wasReload: a client made this page load itself
    */
-  constructor({ session, token, wasReload = false, first = null }) {
+  constructor({ session, token, maxMessageSize = Infinity, wasReload = false, first = null }) {
     this.session = session
     this.#token = token
     this.#wasReload = wasReload
+    this.#sends = new Sends(maxMessageSize)
     this.#mirror = new Mirror(first)
   }
 
@@ -110,7 +111,7 @@ export class ClientConnection {
 
   /**
    * Takes in a message for the server; its outcome will be an event with the ticket that is returned.
-   * SendError ("unsent") if too many wait already, or after the end. TypeError if JSON can't carry the fields.
+   * SendError ("unsent") if too many wait already, if it is too large, or after the end. TypeError if JSON can't carry the fields.
    */
   send(name, fields = {}) {
     if (typeof name !== "string" || !isObject(fields)) {
@@ -121,7 +122,7 @@ export class ClientConnection {
     const type = encode(name)
     const frame = (number, base, confirmed) =>
       `{"type":"send","number":${number},"name":${type},"fields":${encoded},"confirmed":${confirmed}}`
-    return this.#take({ frame, needsMirror: false })
+    return this.#take({ frame, size: type.length + encoded.length, needsMirror: false })
   }
 
   /** Takes in an edit, which is shown from now on; see `send()`, and `Edit` for what else may be wrong with it. */

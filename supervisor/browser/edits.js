@@ -48,6 +48,8 @@ export class Edit {
     encode(pointer)
     if (encoded === undefined) throw new TypeError("an edit needs a value that JSON can carry")
     this.value = op === "remove" ? undefined : frozen(JSON.parse(encoded))
+    /** See `Sends`. */
+    this.size = JSON.stringify(this.path ?? []).length + encoded.length
     if (pointer === "") throw new SendError("invalid", "The document as a whole can't be edited, only what is in it.")
     if (this.path === undefined) throw new SendError("conflict", `Nothing is above ${pointer} that could have it.`)
     if (this.path.length > MOST_STEPS || this.path.some((step) => step.length > LONGEST_KEY)) {

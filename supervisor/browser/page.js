@@ -3,19 +3,21 @@
  */
 
 /**
- * Reads `<meta name="supervisor" content='{"session":"ID","token":"…","websocket":"/prefix/ticker/-/websocket"}'>`.
+ * Reads `<meta name="supervisor" content='{"session":"ID","token":"…","websocket":"/prefix/ticker/-/websocket",
+ * "max_message_size":1048576}'>`.
  *
- * @returns {{session: string, token: string, url: string}} url: the websocket's, absolute
+ * @returns {{session: string, token: string, url: string, maxMessageSize: number}} url: the websocket's, absolute;
+ *   maxMessageSize: characters of a frame that the server takes
  */
 export function readPage(document, location) {
   const content = document.querySelector('meta[name="supervisor"]')?.content
   if (!content) {
     throw new Error('This page has no <meta name="supervisor">: the server puts it into the head of the pages that it serves itself.')
   }
-  const { session, token, websocket } = JSON.parse(content)
+  const { session, token, websocket, max_message_size: maxMessageSize } = JSON.parse(content)
   const url = new URL(websocket, location.href)
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:"
-  return { session, token, url: url.href }
+  return { session, token, url: url.href, maxMessageSize }
 }
 
 /**

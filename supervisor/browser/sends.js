@@ -7,8 +7,8 @@
  * another epoch, that bookkeeping is gone: what was ever written is then settled as "unknown" (it may have been
  * applied), and only what was never written is sent.
  *
- * An item is a message or an edit: `{frame(number, base, confirmed): string, needsMirror: boolean}`. It gets a ticket when
- * it is taken, and its number when it is first written.
+ * An item is a message or an edit: `{frame(number, base, confirmed): string, size: number, needsMirror: boolean}`; size:
+ * characters of what its sender put in, as JSON. It gets a ticket when it is taken, and its number when it is first written.
  */
 
 import { SendError } from "./errors.js"
@@ -20,8 +20,11 @@ export const WINDOW = 64
 export const OFFLINE_LIMIT = 64
 /** So many sends wait for room in the window. It catches a loop that sends without end, no visitor. */
 export const QUEUE_LIMIT = 1000
+/** Characters of a frame beside what its sender put in, at most: names of fields, and three numbers of 16 digits. */
+const ENVELOPE = 160
 
 export class Sends {
+  #maxMessageSize
   #lastTicket = 0
   #lastNumber = 0
   #confirmed = 0
@@ -31,6 +34,11 @@ export class Sends {
   #written = new Map()
   #waiting = []
   #again = []
+
+  /** @param {number} maxMessageSize characters of a frame that the server takes */
+  constructor(maxMessageSize) {
+    this.#maxMessageSize = maxMessageSize
+  }
 
   /** The highest number up to which every answer has arrived. */
   get confirmed() {
@@ -42,8 +50,13 @@ export class Sends {
     return [...this.#waiting]
   }
 
-  /** Takes an item; its ticket. SendError ("unsent") if too many wait already. */
+  /** Takes an item; its ticket. SendError ("unsent") if too many wait already, or if it would end the connection. */
   add(item, { isAttached }) {
+    const size = item.size + ENVELOPE
+    if (size > this.#maxMessageSize) {
+      const [has, takes] = [size, this.#maxMessageSize].map((number) => number.toLocaleString("en"))
+      throw new SendError("unsent", `This is too large to be sent: it has ${has} characters, and the server takes ${takes}.`)
+    }
     const full = isAttached
       ? this.#waiting.length >= QUEUE_LIMIT + this.#room()
       : this.#written.size + this.#waiting.length >= OFFLINE_LIMIT

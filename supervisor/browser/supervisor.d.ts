@@ -188,8 +188,8 @@ export interface Peer {
  * - `conflict`: what an edit was to change has gone meanwhile, or was never there. Nothing was changed.
  * - `failed`: the handler failed, and the server's log has more under `incident`. Nothing was changed, but for what the
  *   handler had committed itself.
- * - `unsent`: it never left the page, because too many wait already or the session has ended, or because an edit's
- *   document is gone. Nothing was changed.
+ * - `unsent`: it never left the page, because too many wait already or the session has ended, because it is larger than
+ *   the server takes, or because an edit's document is gone. Nothing was changed.
  * - `unknown`: it left the page, and the answer can't come any more. It may have been applied.
  */
 export type SendErrorKind = "rejected" | "invalid" | "conflict" | "failed" | "unsent" | "unknown"

@@ -183,7 +183,7 @@ OPTIONS = (
         type=click.IntRange(1024),
         default=1024 * 1024,
         show_default=True,
-        help="Bytes of one message of a browser.",
+        help="Characters of one message of a client, as JSON.",
     ),
     option(
         LIMITS,

@@ -64,7 +64,7 @@ class Link:
         self._visit = visit
         self._options = options
         self._owner = owner
-        self._protocol = ClientConnection(token=visit.entry.token, session=visit.entry.session)
+        self._protocol = _connection_of(visit)
         self._websocket: Websocket | None = None
         self._left = trio.Event()
         self._over = trio.Event()
@@ -173,7 +173,7 @@ class Link:
 
     def _begin_anew(self, visit: Visit) -> None:
         self._visit = visit
-        self._protocol = ClientConnection(token=visit.entry.token, session=visit.entry.session, was_reload=True)
+        self._protocol = _connection_of(visit, was_reload=True)
         self._tell(attrs.evolve(self.status, sessions=self.status.sessions + 1, retry_at=None))
         self._owner.connected_by(self._protocol)
 
@@ -192,3 +192,10 @@ class Link:
     def _tell(self, status: ClientStatus) -> None:
         self.status = status
         self._owner.status_changed(status)
+
+
+def _connection_of(visit: Visit, *, was_reload: bool = False) -> ClientConnection:
+    entry = visit.entry
+    return ClientConnection(
+        token=entry.token, session=entry.session, was_reload=was_reload, max_message_size=entry.max_message_size
+    )

@@ -18,12 +18,14 @@ MAX_SENTENCE = 300
 @final
 @attrs.frozen(kw_only=True)
 class Entry:
-    """What `<meta name="supervisor" content='{"session":"ID","token":"…","websocket":"/…"}'>` says."""
+    """What `<meta name="supervisor" content='{"session":"ID","token":"…","websocket":"/…", …}'>` says."""
 
     session: str
     token: str = attrs.field(repr=False)
     websocket: str
     """A path on the page's server."""
+    max_message_size: int | None = None
+    """Characters of a frame that the server takes; None if it doesn't say."""
 
 
 def read_entry(text: str) -> Entry | None:
@@ -39,7 +41,8 @@ def read_entry(text: str) -> Entry | None:
     names = ("session", "token", "websocket")
     if not isinstance(content, dict) or not all(content.get(name) and isinstance(content[name], str) for name in names):
         return None
-    return Entry(**{name: content[name] for name in names})
+    size = content.get("max_message_size")
+    return Entry(**{name: content[name] for name in names}, max_message_size=size if type(size) is int else None)
 
 
 def read_sentence(text: str) -> str:

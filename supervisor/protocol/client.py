@@ -75,10 +75,18 @@ class ClientConnection:
         token: the page's token; admits the first attach
         session: the session's id, if it is known before
         was_reload: this page load was itself a reload that this client asked for
+        max_message_size: characters of a frame that the server takes; None if that isn't known
 
     """
 
-    def __init__(self, *, token: str | None = None, session: str | None = None, was_reload: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        token: str | None = None,
+        session: str | None = None,
+        was_reload: bool = False,
+        max_message_size: int | None = None,
+    ) -> None:
         self._token = token
         self._was_reload = was_reload
         self._session = session
@@ -94,7 +102,7 @@ class ClientConnection:
         self._closing: messages.Closing | None = None
         # Connections in a row that were lost before they were live, or that the server spoilt.
         self._failures = 0
-        self._sends = Sends()
+        self._sends = Sends(max_message_size)
         self._pending = Pending()
         self._editable: tuple[str, ...] = ()
         self._peer: str | None = None
@@ -206,6 +214,7 @@ class ClientConnection:
         Raises:
             SessionGone: this client has ended
             MailboxFull: too many sends wait already; this one was not taken
+            SendUnsent: it is larger than the server takes
             TypeError, ValueError: the fields can't be sent as JSON, or the name is empty or too long
 
         """
@@ -229,6 +238,7 @@ class ClientConnection:
         Raises:
             SessionGone: this client has ended
             MailboxFull: too many sends and edits wait already; this one was not taken
+            SendUnsent: it is larger than the server takes
             PatchError: it doesn't fit what is shown: for its author that is the refusal `conflict`
             TypeError, ValueError: the path is no JSON Pointer or names the root, or the value can't be sent as JSON
 

@@ -69,6 +69,11 @@ class PendingEdit:
         """Whether the server may know of it."""
         return self._frame is not None
 
+    @property
+    def content(self) -> tuple[bytes, ...]:
+        """What its author put in, as JSON."""
+        return encode_value(self.keys), self.encoded or b""
+
     def frame(self, number: int, confirmed: int, revision: int) -> bytes:
         """What is written: the first time made of what is true now, and the very same each further time."""
         if self._frame is None:

@@ -15,7 +15,7 @@ from typing import final
 
 import attrs
 
-from supervisor.errors import MailboxFull, ProtocolError
+from supervisor.errors import MailboxFull, ProtocolError, SendUnsent
 from supervisor.protocol.events import Refused
 from supervisor.protocol.pending import PendingEdit
 from supervisor.protocol.records import WINDOW
@@ -25,6 +25,8 @@ MAX_QUEUED = 1_000
 MAX_OFFLINE = WINDOW
 """Unsettled sends while not attached, past which new ones are refused: after a reconnect they must fit the
 window."""
+_ENVELOPE = 160
+"""Characters of a frame beside what its sender put in, at most: names of fields, and three numbers of 16 digits."""
 
 
 @final
@@ -38,6 +40,11 @@ class Message:
     """JSON."""
     ticket: int = 0
     """Given by `Sends.add`."""
+
+    @property
+    def content(self) -> tuple[bytes, ...]:
+        """What its sender put in, as JSON."""
+        return self.name, self.fields
 
     def frame(self, number: int, confirmed: int, revision: int) -> bytes:
         """What is written."""
@@ -54,9 +61,15 @@ Send = Message | PendingEdit
 
 @final
 class Sends:
-    """The sends of one client that have no answer yet."""
+    """The sends of one client that have no answer yet.
 
-    def __init__(self) -> None:
+    Args:
+        max_message_size: characters of a frame that the server takes; None if that isn't known
+
+    """
+
+    def __init__(self, max_message_size: int | None = None) -> None:
+        self._max_message_size = max_message_size
         self._tickets = 0
         # Never written, in order.
         self._queue: deque[Send] = deque()
@@ -81,8 +94,10 @@ class Sends:
 
         Raises:
             MailboxFull: too many wait already
+            SendUnsent: it is larger than the server takes, which would end the connection for it
 
         """
+        self._check_size(send)
         if attached:
             full = len(self._queue) - self._free() >= MAX_QUEUED
         else:
@@ -93,6 +108,15 @@ class Sends:
         send.ticket = self._tickets
         self._queue.append(send)
         return self._tickets
+
+    def _check_size(self, send: Send) -> None:
+        largest = self._max_message_size
+        if largest is None or sum(map(len, send.content)) + _ENVELOPE <= largest:
+            return
+        size = sum(len(part.decode()) for part in send.content) + _ENVELOPE  # the server counts characters, not bytes
+        if size > largest:
+            text = f"This is too large to be sent: it has {size:,} characters, and the server takes {largest:,}."
+            raise SendUnsent(text, kind="unsent")
 
     def withdraw(self, edit: PendingEdit) -> None:
         """Take back an edit that was never written."""

@@ -55,13 +55,14 @@ class TestSession:
     def __init__(self, app: RunningApp, page: Answer, nursery: trio.Nursery, headers: Mapping[str, str]) -> None:
         found = _META.search(page.text)
         assert found is not None, "the page has no <meta name=supervisor>"
-        meta: Mapping[str, str] = json.loads(html.unescape(found.group(1)))
+        meta: Mapping[str, Any] = json.loads(html.unescape(found.group(1)))
         self.page = page
         """The page that was served."""
         self.id = meta["session"]
         """The session's id."""
         self._token = meta["token"]
         self._path = meta["websocket"]
+        self._max_message_size = meta["max_message_size"]
         self._app = app
         self._nursery = nursery
         # Those of the page's request, which a browser sends with its websocket too, or a proxy for it.
@@ -91,7 +92,7 @@ class TestSession:
 
     def client(self) -> Client:
         """A client that begins to connect; nothing is waited for."""
-        protocol = ClientConnection(token=self._token, session=self.id)
+        protocol = ClientConnection(token=self._token, session=self.id, max_message_size=self._max_message_size)
         client = Client(self._app.listener.connect, self._path, protocol, headers=self._headers)
         self._nursery.start_soon(client.run, name=f"client of session {self.id}")
         return client

@@ -125,6 +125,7 @@ class LivePage(Endpoint):
             session=session.id,
             token=self._site.sign(application, session.id),
             websocket=f"{self._address}/-/websocket",
+            max_message_size=self._site.max_message_size,
             epoch=session.epoch,
             revision=session.stored.revision,
             document=session.stored.snapshot() if may_see else None,

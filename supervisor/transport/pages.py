@@ -49,6 +49,8 @@ class PageContext:
     token: str
     websocket: str
     """The path of the websocket, with the prefix."""
+    max_message_size: int
+    """Of what clients send; see `WebSocketOptions`."""
     epoch: str = ""
     revision: int = 0
     document: bytes | None = b"{}"
@@ -211,7 +213,8 @@ class Pages:
 
     @staticmethod
     def _meta(page: PageContext) -> Markup:
-        content = json.dumps({"session": page.session, "token": page.token, "websocket": page.websocket})
+        names = ("session", "token", "websocket", "max_message_size")
+        content = json.dumps({name: getattr(page, name) for name in names})
         return Markup('<meta name="supervisor" content="{}">').format(content)
 
     def _respond(

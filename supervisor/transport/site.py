@@ -43,6 +43,8 @@ class Site:
     pages: Pages
     prefix: str
     session_ids: SessionIds
+    max_message_size: int
+    """Of what clients send; see `WebSocketOptions`."""
     new_session_id: Callable[[], str]
     read_signed_id: Callable[[str], str]
     """The id that a signed one stands for; raises `IdRefused`."""

@@ -43,7 +43,8 @@ class WebSocketOptions:
     """Limits of one websocket connection; times in seconds, sizes in bytes."""
 
     max_message_size: int = 1024 * 1024
-    """Of one message of a client; a larger one closes the connection with 1009 (RFC 6455 §7.4.1)."""
+    """Of one message of a client, in characters, as trio-websocket counts; a larger one closes the connection with
+    1009 (RFC 6455 §7.4.1). Pages say it, and our clients send no larger one."""
     max_backlog: int = 1024 * 1024
     """Queued for one client; past it the backlog is dropped for one snapshot."""
     first_frame_timeout: float = 10.0

@@ -21,7 +21,7 @@ export class FakeBrowser {
     }
     this.document = Object.assign(new EventTarget(), {
       visibilityState: "visible",
-      meta: { session: "s-1", token: "t-1", websocket: "/prefix/ticker/-/websocket" },
+      meta: { session: "s-1", token: "t-1", websocket: "/prefix/ticker/-/websocket", max_message_size: 2000 },
       // The document for the first paint, as the page has it. @type {{epoch: string, revision: number, data: object}}
       data: null,
       querySelector: () => this.document.meta && { content: JSON.stringify(this.document.meta) },

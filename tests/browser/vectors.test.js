@@ -31,7 +31,8 @@ function carry({ edit, operation, expect_edit, expect_operation }) {
 }
 
 function play(vector, random) {
-  const connection = new ClientConnection({ session: "s-1", token: "t-1", wasReload: vector.was_reload ?? false })
+  const page = { session: "s-1", token: "t-1", wasReload: vector.was_reload ?? false, maxMessageSize: vector.max_message_size }
+  const connection = new ClientConnection(page)
   const frames = []
   const names = new Map()
   const settled = {}

@@ -48,6 +48,11 @@ def test_a_page_without_one_that_makes_sense_has_none(text):
     assert read_entry(text) is None
 
 
+@pytest.mark.parametrize(("said", "read"), [(2048, 2048), (None, None), ("2048", None), (True, None)])
+def test_what_the_server_takes_is_known_if_it_says_so(said, read):
+    assert read_entry(meta({**CONTENT, "max_message_size": said})).max_message_size == read
+
+
 def test_the_token_is_in_no_repr():
     assert "t-1" not in repr(Entry(session="s", token="t-1", websocket="/"))
 

@@ -33,7 +33,7 @@ CASES = [
 class Player:
     """One client, and the server that the vector describes."""
 
-    def __init__(self, scripted, nursery):
+    def __init__(self, vector, scripted, nursery):
         self.scripted = scripted
         self.nursery = nursery
         self.frames = []
@@ -43,7 +43,7 @@ class Player:
         self.is_broken = False
         self.session = ClientSession()
         visit = Visit(
-            entry=Entry(session="s-1", token="t-1", websocket="/w"),
+            entry=Entry(session="s-1", token="t-1", websocket="/w", max_message_size=vector.get("max_message_size")),
             websocket=websocket_address("ws://server.example/w"),
             headers=(),
         )
@@ -142,7 +142,7 @@ def plays(vector):
 async def test_the_client_does_what_the_vector_says(vector, scripted, nursery, autojump_clock):
     if not plays(vector):
         return
-    player = Player(scripted, nursery)
+    player = Player(vector, scripted, nursery)
     for step in vector["steps"]:
         await player.play(step)
     session = player.session

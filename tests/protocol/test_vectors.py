@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from supervisor.errors import MailboxFull, PatchError, ProtocolError, SessionGone
+from supervisor.errors import MailboxFull, PatchError, ProtocolError, SendUnsent, SessionGone
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 
@@ -39,7 +39,12 @@ class Player:
     """One client, and what it did."""
 
     def __init__(self, vector, random):
-        self.client = ClientConnection(token="t-1", session="s-1", was_reload=vector.get("was_reload", False))
+        self.client = ClientConnection(
+            token="t-1",
+            session="s-1",
+            was_reload=vector.get("was_reload", False),
+            max_message_size=vector.get("max_message_size"),
+        )
         self._random = random
         self.frames = []
         self.settled = {}
@@ -58,8 +63,8 @@ class Player:
         for name in [step["as"]] if times is None else [f"{step['as']}{n + 1}" for n in range(times)]:
             try:
                 ticket = self.client.send(step["name"], step["fields"])
-            except (MailboxFull, SessionGone):
-                self.settled[name] = {"error": {"kind": "unsent"}}
+            except (MailboxFull, SendUnsent, SessionGone) as error:
+                self.settled[name] = {"error": {"kind": "unsent", "text": str(error)}}
             else:
                 self._names[ticket] = name
                 self.frames += map(json.loads, self.client.outgoing())
@@ -67,8 +72,8 @@ class Player:
     def _edit(self, step):
         try:
             ticket = self.client.edit(step["op"], step["path"], step.get("value"))
-        except (MailboxFull, SessionGone):
-            self.settled[step["as"]] = {"error": {"kind": "unsent"}}
+        except (MailboxFull, SendUnsent, SessionGone) as error:
+            self.settled[step["as"]] = {"error": {"kind": "unsent", "text": str(error)}}
         except PatchError:
             self.settled[step["as"]] = {"error": {"kind": "conflict"}}
         else:
@@ -117,7 +122,7 @@ class Player:
 @pytest.mark.parametrize("random", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("vector", CASES)
 def test_the_client_does_what_the_vector_says(vector, random):
-    expectations = vector.keys() - {"name", "was_reload", "steps"}
+    expectations = vector.keys() - {"name", "was_reload", "max_message_size", "steps"}
     assert expectations <= EXPECTATIONS
     player = Player(vector, random)
     for step in vector["steps"]:

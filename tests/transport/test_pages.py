@@ -22,7 +22,9 @@ from supervisor.transport.pages import (
     page_headers,
 )
 
-PAGE = PageContext(title="app", session="s-1", token="t<&\"'>{}", websocket="/tools/app/-/websocket")
+PAGE = PageContext(
+    title="app", session="s-1", token="t<&\"'>{}", websocket="/tools/app/-/websocket", max_message_size=1_000_000
+)
 
 
 @pytest.fixture
@@ -63,7 +65,12 @@ def meta_of(text):
 def test_the_generic_page_has_what_the_client_needs_and_runs_under_its_own_policy(pages):
     response = pages.live_page(None, PAGE)
     text = text_of(response)
-    assert meta_of(text) == {"session": "s-1", "token": PAGE.token, "websocket": PAGE.websocket}
+    assert meta_of(text) == {
+        "session": "s-1",
+        "token": PAGE.token,
+        "websocket": PAGE.websocket,
+        "max_message_size": 1_000_000,
+    }
     assert "'nonce-nonce1'" in response.headers["content-security-policy"]
     assert re.findall(r'nonce="([^"]*)"', text) == ["nonce1"] * 4
     assert '"/tools/-/client/generic.js"' in text

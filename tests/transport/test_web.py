@@ -11,7 +11,7 @@ import trio.testing
 
 from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
-from supervisor.errors import SessionRefused
+from supervisor.errors import SendUnsent, SessionRefused
 from supervisor.identity import KeyRing
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
@@ -20,6 +20,7 @@ from supervisor.testing.harness import Incidents
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.web import _BROWSER_CLIENT
+from supervisor.transport.websocket import WebSocketOptions
 
 
 def app_of(directory=None, name="app", **namespace):
@@ -526,6 +527,18 @@ async def test_where_no_hook_says_who_may_join_the_page_shows_the_document_to_al
         first = await app.new_session()
         await first.connect()
         assert "<body>7<script" in (await app.get(f"/app?session={first.id}")).text
+
+
+async def test_a_page_says_how_large_a_message_may_be_and_its_client_sends_no_larger_one(supervise):
+    namespace = {"modify_document": lambda doc: doc.allow_edits("/note")}
+    options = ServerOptions(websocket=WebSocketOptions(max_message_size=2_000))
+    async with supervise(app_of(**namespace), options=options) as app:
+        client = await (await app.new_session()).connect()
+        with pytest.raises(SendUnsent, match="the server takes 2,000"):
+            await client.edit("/note", "x" * 2_000)
+        longest = "x" * (2_000 - 170)
+        await client.edit("/note", longest)
+        assert client.data == {"note": longest}
 
 
 # Static files, the index, health, and nothing.
