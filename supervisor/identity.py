@@ -82,8 +82,9 @@ class KeyRing:
         """
         if not token.isascii():  # itsdangerous would encode it, and can't in every case
             raise TokenRefused("the page's token is not one of ours")
+        oldest = None if max_age == math.inf else math.floor(max_age)
         try:
-            session_id = self._serializer(purpose, now).loads(token, max_age=math.floor(max_age))
+            session_id = self._serializer(purpose, now).loads(token, max_age=oldest)
         except SignatureExpired:
             raise TokenRefused("the page's token has expired") from None
         except BadData:

@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import math
 import re
 import secrets
 
@@ -85,6 +86,10 @@ def test_a_token_expires(age, accepted):
     else:
         with pytest.raises(TokenRefused, match="expired"):
             check(token, NEW, now=NOW + age)
+
+
+def test_a_token_may_live_for_ever():
+    assert check(sign(NEW), NEW, now=NOW + 1e9, max_age=math.inf) == "s1"
 
 
 def test_a_token_of_the_future_is_refused():

@@ -27,6 +27,8 @@ from supervisor.transport.site import Endpoint, Site, report_refusal
 
 RETURN = "supervisor-dev-session"
 """The query argument by which `dev.js` asks for the session that its page had."""
+LONGEST_RETRY = 3600.0
+"""Seconds after which who found no room is told to try again at the latest, however long sessions linger."""
 
 
 @final
@@ -115,7 +117,7 @@ class LivePage(Endpoint):
                 text = "The application could not make your session. That is not your fault."
                 return self._say(request, 500, "Something went wrong", text, incident=incident)
             case Busy(retry_after):
-                return self._send_away(request, max(1, math.ceil(retry_after)))
+                return self._send_away(request, max(1, math.ceil(min(retry_after, LONGEST_RETRY))))
 
     def _live(self, request: WebRequest, session: SessionActor, *, may_see: bool) -> Response:
         application = self._application

@@ -3,6 +3,7 @@
 import contextlib
 import html
 import json
+import math
 import re
 
 import pytest
@@ -317,6 +318,14 @@ async def test_a_full_server_says_when_to_come_back(supervise):
         assert answer.status == 503
         assert answer.headers["retry-after"] == "15"
         assert "Try again in 15 s" in answer.text
+
+
+async def test_a_full_server_whose_sessions_never_expire_says_when_to_come_back_all_the_same(supervise):
+    options = ServerOptions(application=ApplicationOptions(max_sessions=1, linger=math.inf))
+    async with supervise(app_of(), options=options) as app:
+        await (await app.new_session()).connect()
+        answer = await app.get("/app")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "3600")
 
 
 async def test_retry_after_is_never_zero(supervise):
