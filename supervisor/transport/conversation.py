@@ -239,13 +239,14 @@ class Conversation:
 
     def _watch(self, wire: SessionWire, scope: Scope) -> None:
         """Tell the client from now on who is there; asked again, tell it anew."""
-        if scope in self._watching:
-            self._watching[scope].end()
         room: PresenceRoom | None = wire.presence
         if scope == "application":
             room = self._door.presence if self._door.application.shares_presence else None
-        self._watching[scope] = Watching(self._speaker.tell, scope, room)
-        self._watching[scope].begin()
+        watching = self._watching.get(scope)
+        # The same one, if it can be: where nobody else watches, to end one makes the next describe all who are there.
+        if watching is None or watching.room is not room:
+            watching = self._watching[scope] = Watching(self._speaker.tell, scope, room)
+        watching.begin()
 
     async def _take_send(self, wire: SessionWire, send: Send) -> None:
         """Hand a message to the session."""

@@ -114,21 +114,22 @@ class Watching:
         room: None where presence isn't shared: then nobody is there, as far as the client is told.
     """
 
-    __slots__ = ("_missed", "_room", "_scope", "_tell")
+    __slots__ = ("_missed", "_scope", "_tell", "room")
 
     def __init__(self, tell: Callable[[bytes], bool], scope: Scope, room: PresenceRoom | None) -> None:
         self._tell = tell
         self._scope: Scope = scope
-        self._room = room
+        self.room = room
+        """See the class."""
         self._missed = False
 
     def begin(self) -> None:
         """Have it told who is there, and from then on what changes."""
         self._missed = False
-        if self._room is None:
+        if self.room is None:
             self.show(text_frame(encode_nobody(self._scope)))
         else:
-            self._room.watch(self)
+            self.room.watch(self)
 
     def show(self, frame: bytes) -> None:
         """See `Watcher.show`."""
@@ -143,5 +144,5 @@ class Watching:
 
     def end(self) -> None:
         """Have it told nothing more."""
-        if self._room is not None:
-            self._room.unwatch(self)
+        if self.room is not None:
+            self.room.unwatch(self)

@@ -6,7 +6,7 @@ import trio.testing
 
 from supervisor.application.options import ApplicationOptions
 from supervisor.errors import SessionRefused
-from supervisor.protocol import events
+from supervisor.protocol import events, presence
 from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.transport.websocket import WebSocketOptions
@@ -615,6 +615,21 @@ async def test_asked_again_it_is_answered_anew(supervise):
         await client.present({"n": 1})
         await trio.sleep(1)
         assert len([event for event in client.received if isinstance(event, events.PresenceChanged)]) == 5
+
+
+async def test_asking_again_costs_no_more_than_a_look_at_the_clock(supervise, monkeypatch):
+    """Else one client that asks on and on has all who are there described anew, each time."""
+    described = []
+    describe = presence._describe
+    monkeypatch.setattr(presence, "_describe", lambda attendant: [described.append(attendant), describe(attendant)][1])
+    async with supervise(app_of()) as running:
+        client = await (await running.new_session()).connect()
+        await client.until_present(len)
+        described.clear()
+        for _ in range(3):
+            await client._socket.send_message('{"type":"watch","scope":"session"}')
+        await trio.sleep(1)
+        assert described == []
 
 
 async def test_metadata_that_break_the_rules_close_the_connection(supervise):
