@@ -54,7 +54,8 @@ class DevelopedApp:
         self.is_down = False
         """Whether there is no application at all, because no code of it could be loaded."""
         self._is_being_replaced = False
-        self._changed = trio.Event()
+        self.changed = trio.Event()
+        """Set at the next change of anything here, when another one takes its place."""
         # Ids of sessions that ended because their application was replaced; their pages may have them anew.
         self._ids: OrderedDict[str, None] = OrderedDict()
 
@@ -104,12 +105,8 @@ class DevelopedApp:
         """Wait until the place is taken, for a while; False if it is not. Safe to cancel."""
         with trio.move_on_after(PATIENCE):
             while self._is_being_replaced:
-                await self.wait_changed()
+                await self.changed.wait()
         return not self._is_being_replaced
-
-    async def wait_changed(self) -> None:
-        """Wait for the next change of anything here. Safe to cancel."""
-        await self._changed.wait()
 
     def event(self) -> bytes:
         """The state as a server-sent event: `{"version":"…","problem":null|{"text":…,"details":…,"consequence":…}}`."""
@@ -123,8 +120,8 @@ class DevelopedApp:
 
     def tell(self) -> None:
         """Wake those who wait for a change."""
-        self._changed.set()
-        self._changed = trio.Event()
+        self.changed.set()
+        self.changed = trio.Event()
 
 
 @final

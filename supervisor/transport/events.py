@@ -33,11 +33,12 @@ class Events(Endpoint):
             nursery.start_soon(self._cancel_when_left, receive, nursery.cancel_scope)
             shown = b""
             while not self._development.is_over:
+                changed = self._developed.changed  # of before, so that what changes during the send counts
                 event = self._developed.event()
                 body, shown = (b":\n\n" if event == shown else event), event
                 await send({"type": "http.response.body", "body": body, "more_body": True})
                 with trio.move_on_after(HEARTBEAT):
-                    await self._developed.wait_changed()
+                    await changed.wait()
             nursery.cancel_scope.cancel()
         if self._development.is_over:
             await send({"type": "http.response.body"})

@@ -64,7 +64,7 @@ def test_a_page_may_return_to_its_session_after_a_replacement_only(app):
 async def test_whoever_waits_is_told_of_each_change(app, nursery, autojump_clock):
     async def count():
         while True:
-            await app.wait_changed()
+            await app.changed.wait()
             seen.append(app.version)
 
     seen = []
@@ -143,6 +143,30 @@ async def test_events_tell_the_state_at_once_and_each_change(served):
     await events.until(b'"text": "oh no"')
     server._development.apps["app"].mended()
     await events.until(b'"problem": null}\n\n')
+
+
+@pytest.mark.parametrize("what", ["mended", "end"])
+async def test_what_changes_while_the_client_is_told_of_something_else_is_not_missed(served, monkeypatch, what):
+    """1. The stream is told of a problem, and waits for the client to take that.
+    2. Meanwhile the problem is mended, or the server ends.
+    3. The client learns of it at once, and not with the next sign of life.
+    """
+    server, listen = served
+    _, events = await listen()
+    await events.until(b'"problem": null}\n\n')
+    developed, event = server._development.apps["app"], DevelopedApp.event
+
+    def event_before_another(app):
+        monkeypatch.setattr(DevelopedApp, "event", event)
+        told = event(app)
+        (developed.mended if what == "mended" else server._development.end)()
+        return told
+
+    monkeypatch.setattr(DevelopedApp, "event", event_before_another)
+    began = trio.current_time()
+    developed.failed(ApplicationError("oh no"), "It goes on.")
+    await events.until(b'"problem": null}\n\n' if what == "mended" else b"0\r\n\r\n")
+    assert trio.current_time() - began < 1
 
 
 async def test_an_idle_stream_gives_signs_of_life(served):
