@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from typing import Any, final
 
 import attrs
 import jinja2
+import jinja2.runtime
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
@@ -133,7 +135,7 @@ class Pages:
             "static_url": f"{self._prefix}/{page.title}/static",
             "title": page.title,
             "prefix": self._prefix,
-            "data": None if template is None else _template_data(page),
+            "data": _Document(page.document),
             "supervisor_meta": meta,
         }
         text = (template or self._own.get_template("generic.html")).render(variables)
@@ -266,9 +268,26 @@ def insert_at_end(text: str, element: str) -> str:
     return text[:end] + str(element) + text[end:]
 
 
-def _template_data(page: PageContext) -> Any:
-    """The document for a template; where there is none it is undefined, and nothing at any depth."""
-    return jinja2.ChainableUndefined(name="data") if page.document is None else json.loads(page.document)
+@final
+class _Document:
+    """The document for a template: decoded once, when the template asks for it, since it may be large."""
+
+    def __init__(self, encoded: bytes | None) -> None:
+        self._encoded = encoded
+
+    @functools.cached_property
+    def data(self) -> Any:
+        """Where there is none it is undefined, and nothing at any depth."""
+        return jinja2.ChainableUndefined(name="data") if self._encoded is None else json.loads(self._encoded)
+
+
+class _Context(jinja2.runtime.Context):
+    """A template's variables."""
+
+    def resolve_or_missing(self, key: str) -> Any:
+        """See `jinja2.runtime.Context.resolve_or_missing`."""
+        found = super().resolve_or_missing(key)
+        return found.data if isinstance(found, _Document) else found
 
 
 def _data_element(page: PageContext, nonce: str) -> str:
@@ -288,6 +307,7 @@ def make_environment(templates: Path) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates), autoescape=True, undefined=jinja2.StrictUndefined
     )
+    environment.context_class = _Context
     environment.policies["json.dumps_kwargs"] = {**environment.policies["json.dumps_kwargs"], "default": _nothing}
     return environment
 

@@ -232,6 +232,27 @@ def test_a_large_document_is_left_out_and_templates_have_it_all_the_same(pages, 
         assert rendered(response).endswith(str(length))
 
 
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("{{ title }}", 0),
+        ("{% include 'part.html' %}", 1),
+        ("{% block a %}{{ data.n }}{% endblock %}{% block b %}{{ data.n }}{% include 'part.html' %}{% endblock %}", 1),
+        ("{% macro a() %}{{ data.n }}{% endmacro %}{% if false %}{{ data.n }}{% endif %}{{ a() }}", 1),
+        ("{% from 'macros.html' import a with context %}{{ a() }}", 1),
+    ],
+)
+def test_the_document_is_read_once_and_only_for_a_template_that_asks(pages, template, monkeypatch, text, times):
+    """It may be large, and the server does nothing else meanwhile."""
+    decoded = []
+    monkeypatch.setattr("json.loads", lambda text, loads=json.loads: [decoded.append(text), loads(text)][1])
+    template("{{ data.n }}", name="part.html")
+    template("{% macro a() %}{{ data.n }}{% endmacro %}", name="macros.html")
+    page = rendered(pages.live_page(template(text), page_of('{"n":7}')))
+    assert len(decoded) == times
+    assert ("7" in page) == bool(times)
+
+
 def test_a_template_has_the_document_escaped(pages, template):
     directory = template("<head></head>{{ data.prices.ACME }}|{{ data['items'][0] }}|{{ data.gone | default('none') }}")
     response = pages.live_page(directory, page_of('{"prices":{"ACME":"<1>"},"items":[3]}'))
