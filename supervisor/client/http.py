@@ -44,7 +44,9 @@ def make_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> h
 
     """
     try:
-        return h11.Request(method=method, target=target, headers=list(headers))
+        # Byte by byte as they were read: RFC 9110, 5.5 leaves open what those beyond ASCII mean.
+        encoded = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers]
+        return h11.Request(method=method, target=target, headers=encoded)
     except (h11.LocalProtocolError, UnicodeError) as error:
         raise ValueError(f"HTTP can't carry this request: {error}") from None
 
@@ -60,8 +62,8 @@ async def exchange(
 
     """
     connection = h11.Connection(our_role=h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
-    request = make_head(method, target, [*headers, ("Connection", "close")])
     async with stream:
+        request = make_head(method, target, [*headers, ("Connection", "close")])
         await stream.send_all(connection.send(request) + connection.send(h11.EndOfMessage()))
         head: h11.Response | None = None
         body = bytearray()

@@ -58,6 +58,14 @@ async def test_what_is_no_whole_answer_is_a_broken_connection(data, why, monkeyp
         await answer_to([data])
 
 
+async def test_a_request_that_cannot_be_sent_leaves_nothing_open():
+    ours, _ = trio.testing.memory_stream_pair()
+    with pytest.raises(ValueError, match="HTTP can't carry this request"):
+        await exchange(ours, "/", headers=[("Host", "a"), ("A", "\u20ac")])
+    with pytest.raises(trio.ClosedResourceError):
+        await ours.send_all(b"x")
+
+
 @pytest.mark.parametrize("header", [("A", "b\r\nC: d"), ("A b", "c"), ("A", "ä\u20ac"), ("", "x")])
 def test_what_http_cannot_carry_is_refused(header):
     with pytest.raises(ValueError, match="HTTP can't carry this request"):

@@ -78,6 +78,16 @@ async def test_cookies_of_the_page_go_with_the_next_request_and_the_websocket(sc
     assert set(scripted.asked[2].headers["cookie"].split("; ")) == {"own=0", "a=1"}
 
 
+async def test_a_cookie_comes_back_byte_by_byte(scripted, autojump_clock):
+    scripted.pages = [
+        redirect("/app").replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=caf\xe9\r\n\r\n"),
+        answer(body=page()),
+    ]
+    visited = await visit(scripted, "http://server.example/")
+    assert scripted.asked[1].headers["cookie"] == "a=café"
+    assert dict(visited.headers)["Cookie"] == "a=café"
+
+
 async def test_what_is_meant_for_one_server_goes_to_no_other(scripted, autojump_clock):
     scripted.pages = [
         redirect("http://other.example/app").replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=1\r\n\r\n"),
