@@ -151,8 +151,9 @@ def _do(root: Callable[[], Any], edit: EditOperation, wish: Edit, verdict: objec
     """Do what the author's function made of it; where that is may have changed by what the function did."""
     if verdict is not None:
         if not isinstance(verdict, Edit) or (verdict.op, verdict.keys, verdict.path) != (wish.op, wish.keys, wish.path):
+            got = "another op or place" if isinstance(verdict, Edit) else type(verdict).__qualname__
             raise TypeError(
-                f"a function that is asked about an edit returns None, or attrs.evolve(edit, value=…); got {verdict!r}"
+                f"a function that is asked about an edit returns None, or attrs.evolve(edit, value=…); got {got}"
             )
         value = verdict.value
         # The very container that is there already would be no change, though the client shows another value.

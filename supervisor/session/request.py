@@ -14,13 +14,16 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 @final
 @attrs.frozen(kw_only=True)
 class Request:
-    """One HTTP request, read-only. All of it is the client's word: untrusted, but for `remote_address`."""
+    """One HTTP request, read-only. All of it is the client's word: untrusted, but for `remote_address`.
 
-    headers: Mapping[str, str] = _NOTHING
+    Its repr leaves out headers, cookies and arguments, which may let somebody in: it ends up in logs.
+    """
+
+    headers: Mapping[str, str] = attrs.field(default=_NOTHING, repr=False)
     """By lower-case name; the values of a header that came several times are joined with ", " (RFC 9110 §5.3)."""
-    cookies: Mapping[str, str] = _NOTHING
+    cookies: Mapping[str, str] = attrs.field(default=_NOTHING, repr=False)
     """By name, as the browser sent them."""
-    arguments: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    arguments: Mapping[str, tuple[str, ...]] = attrs.field(default=MappingProxyType({}), repr=False)
     """The query's arguments, decoded, each with all its values in order."""
     path: str = "/"
     """The path, decoded, without the query."""
