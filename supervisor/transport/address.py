@@ -107,8 +107,8 @@ class UnixListener(trio.abc.Listener[trio.SocketStream]):
 
     async def aclose(self) -> None:
         """Stop listening. The file goes first, so that nobody finds it and is refused; another's file stays."""
-        if self._file is not None and _identity(self._path) == self._file:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if self._file is not None and _identity(self._path) == self._file:
                 os.unlink(self._path)
         self._file = None
         await self._listener.aclose()

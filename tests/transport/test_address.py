@@ -166,6 +166,17 @@ async def test_a_file_that_vanished_is_not_missed(path):
         path.unlink()
 
 
+async def test_a_folder_that_nobody_can_look_into_any_more_is_no_reason_to_stay_open(path):
+    folder = path.absolute().parent / "folder"
+    folder.mkdir()
+    listener = await open_unix_listener(folder / "socket")
+    folder.rename(folder.with_name("another"))
+    folder.write_text("a file")
+    await listener.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await listener.accept()
+
+
 async def test_a_file_in_the_way_is_kept_and_named(path):
     path.write_text("kept")
     with pytest.raises(ApplicationError, match=r"^There is a file at socket that is no socket; choose another"):
