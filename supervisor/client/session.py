@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from supervisor.client.changes import Change, Differences, Moment
+from supervisor.client.editable import EditAction, allows
 from supervisor.client.link import Link
 from supervisor.client.newest import Newest
 from supervisor.client.presence import ClientPresence
@@ -30,7 +31,6 @@ from supervisor.errors import (
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.events import Answered, Arrived, Event, PresenceChanged, Refused, Status
 from supervisor.protocol.messages import EditName
-from supervisor.protocol.pointer import split
 
 ANSWER = 60.0
 """Seconds that a send waits for its answer, unless it is told otherwise; the server's own deadlines are shorter."""
@@ -137,19 +137,16 @@ class ClientSession:
         """What clients may edit: JSON Pointers in which `*` stands for any one step."""
         return self._protocol.editable
 
-    def may_edit(self, path: str) -> bool:
-        """Whether the app lets clients `edit()` the place at `path`; the server decides for itself once more.
+    def may_edit(self, path: str, action: EditAction = "edit") -> bool:
+        """Whether the app lets clients `edit()` the place at `path`, or `insert()` or `remove()` there.
+
+        The server decides for itself once more.
 
         Raises:
-            ValueError: the path is no JSON Pointer
+            ValueError: the path is no JSON Pointer, or there is no such action
 
         """
-        steps = split(path)
-        patterns = map(split, self.editable)
-        return any(
-            len(pattern) <= len(steps) and all(one in ("*", step) for one, step in zip(pattern, steps, strict=False))
-            for pattern in patterns
-        )
+        return allows(self.editable, path, action)
 
     def changes(self, path: str = "") -> Newest[Change]:
         """An async iterator over what becomes of the document, or of the part at `path` (a JSON Pointer).

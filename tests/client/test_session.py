@@ -349,6 +349,7 @@ async def test_what_may_be_edited_is_told(connected, scripted, autojump_clock):
             ("", False),
         ]:
             assert session.may_edit(path) is may
+        assert not session.may_edit("/notes", "remove")
         await line.send(type="editable", patterns=[""])
         await line.patch(0, ("replace", "/n", 1))
         await session.until(lambda data: data["n"])
