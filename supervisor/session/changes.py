@@ -88,6 +88,7 @@ class ChangeListeners:
 
     def committed(self, patch: Patch, connection: ConnectionContext | None) -> None:
         """A transaction was kept."""
+        decoded: list[dict[str, Any]] | None = None
         for listener in self.any[:]:
             assert listener.handle is not None
             if not listener.handle.active:
@@ -95,10 +96,12 @@ class ChangeListeners:
                 continue
             if listener.in_hand:
                 continue
-            # Decoded for each, because what they get is theirs.
-            operations = tuple(each for each in decode_patch(patch) if listener.concerned(each))
+            if decoded is None:
+                decoded = decode_patch(patch)
+            operations = tuple(each for each in decoded if listener.concerned(each))
             if not operations:
                 continue
+            decoded = None  # for the next one anew, because what they get is theirs
             if len(listener.waiting) >= MAX_WAITING:
                 listener.waiting.clear()
                 operations, connection = (), None

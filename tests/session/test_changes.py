@@ -8,10 +8,11 @@ from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.session import changes
 
 BUILDING = []
+BUILDING_HANDLES = []
 
 
 def modify_document(doc):
-    doc.on_change("", lambda doc, change: BUILDING.append(change))
+    BUILDING_HANDLES.append(doc.on_change("", lambda doc, change: BUILDING.append(change)))
     doc.data.update(notes={"a": [1]}, other=0)
     doc.allow_edits("/notes")
 
@@ -64,6 +65,21 @@ async def test_what_changed_is_told_with_the_operations_that_concern_the_place(s
     assert change.path == "/notes/a"
     assert change.operations == ({"op": "add", "path": "/notes/a/1", "value": 2},)
     assert change.connection is None
+
+
+async def test_a_change_is_decoded_once_for_all_whom_it_does_not_concern(session, heard, listen, monkeypatch):
+    """A large one would cost each of them milliseconds, with every commit."""
+    decoded = []
+    decode = changes.decode_patch
+    monkeypatch.setattr(changes, "decode_patch", lambda patch: [decoded.append(patch), decode(patch)][1])
+    session.context.document.remove_callback(BUILDING_HANDLES.pop())
+    for path in ("/a", "/other", "/b", "/notes", "/other", "/c"):
+        listen(path)
+    await do(session, put({"other": [1]}))
+    assert len(decoded) == 3
+    first, second = heard
+    assert first.operations == second.operations
+    assert first.operations[0]["value"] is not second.operations[0]["value"]
 
 
 @pytest.mark.parametrize(
