@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from supervisor.actor.timers import TimerQueue
+from supervisor.transport import presence
 from supervisor.transport.presence import PERIOD, PresenceRoom, Watching
 
 
@@ -82,6 +83,25 @@ async def test_it_is_never_told_more_often_than_once_in_a_period(autojump_clock,
     assert 18 <= len(times) <= 21
     assert all(later - earlier >= PERIOD - 0.001 for earlier, later in itertools.pairwise(times))
     assert sum(len(present) for _, _, present, _ in watcher.shown) == 100
+
+
+async def test_a_crowd_of_watchers_is_told_more_seldom(autojump_clock, room, monkeypatch):
+    """So that what all of them are told together is bounded, however many they are."""
+    monkeypatch.setattr(presence, "CROWD", 2)
+    watchers = [Watcher() for _ in range(10)]
+    for watcher in watchers:
+        room.watch(watcher)
+    await trio.sleep(1)
+    for watcher in watchers:
+        watcher.take()
+    for number in range(100):
+        put(room, str(number))
+        await trio.sleep(0.01)
+    await trio.sleep(1)
+    times = [at for at, *_ in watchers[0].shown]
+    assert 3 <= len(times) <= 5
+    assert all(later - earlier >= 5 * PERIOD for earlier, later in itertools.pairwise(times))
+    assert watchers[-1].shown == watchers[0].shown
 
 
 async def test_asking_again_and_again_is_answered_once_in_a_period(autojump_clock, room):
