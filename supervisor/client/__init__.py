@@ -5,7 +5,7 @@ from supervisor.client.connecting import connect as connect
 from supervisor.client.connecting import connect_to as connect_to
 from supervisor.client.newest import Newest as Newest
 from supervisor.client.presence import ClientPresence as ClientPresence
-from supervisor.client.presence import Person as Person
+from supervisor.client.presence import Peer as Peer
 from supervisor.client.session import ClientSession as ClientSession
 from supervisor.client.status import ClientStatus as ClientStatus
 from supervisor.errors import ConnectFailed as ConnectFailed

@@ -8,13 +8,14 @@ from typing import Any, final
 import attrs
 
 from supervisor.client.newest import Newest
+from supervisor.protocol import messages
 from supervisor.protocol.client import ClientConnection
-from supervisor.protocol.messages import Peer, Scope
+from supervisor.protocol.messages import Scope
 
 
 @final
 @attrs.frozen(kw_only=True)
-class Person:
+class Peer:
     """Somebody who is there; a client of the same session, or of the same application."""
 
     id: str
@@ -54,7 +55,7 @@ class ClientPresence:
         self._metadata = dict(metadata)
         self._flush()
 
-    def watch(self, scope: Scope = "session") -> Newest[tuple[Person, ...]]:
+    def watch(self, scope: Scope = "session") -> Newest[tuple[Peer, ...]]:
         """Those who are there, this client too: once the server has told, and then whenever that changes.
 
         Who is slow gets the newest state. Where the app doesn't share the application's presence, nobody is there.
@@ -74,13 +75,13 @@ class ClientPresence:
             self._flush()
         seen = 0
 
-        def take() -> tuple[Person, ...] | None:
+        def take() -> tuple[Peer, ...] | None:
             nonlocal seen
             heard = self._heard.get(scope, 0)
             if heard in (0, seen):
                 return None
             seen = heard
-            return tuple(self._person(peer) for peer in self._protocol.peers(scope).values())
+            return tuple(self._peer(peer) for peer in self._protocol.peers(scope).values())
 
         return Newest(take, self._wait)
 
@@ -98,6 +99,6 @@ class ClientPresence:
         self._news += 1
         self._heard[scope] = self._news
 
-    def _person(self, peer: Peer) -> Person:
+    def _peer(self, peer: messages.Peer) -> Peer:
         is_self = peer.id == self._protocol.peer
-        return Person(id=peer.id, name=peer.name, metadata=peer.metadata, is_self=is_self)
+        return Peer(id=peer.id, name=peer.name, metadata=peer.metadata, is_self=is_self)

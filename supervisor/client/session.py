@@ -124,7 +124,7 @@ class ClientSession:
 
     @property
     def peer(self) -> str | None:
-        """What others call this client; see `Person.id`."""
+        """What others call this client; see `Peer.id`."""
         return self._protocol.peer
 
     @property

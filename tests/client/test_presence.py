@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 from supervisor.client import SessionEnded
-from supervisor.client.presence import Person
+from supervisor.client.presence import Peer
 from tests.client.conftest import answer, page
 
 
@@ -33,8 +33,8 @@ async def test_who_watches_is_told_who_is_there(connected, scripted, autojump_cl
             await trio.testing.wait_all_tasks_blocked()
             assert seen == [
                 (
-                    Person(id="p-1", name=None, metadata={}, is_self=True),
-                    Person(id="p-2", name="Ada", metadata={"cursor": [1]}, is_self=False),
+                    Peer(id="p-1", name=None, metadata={}, is_self=True),
+                    Peer(id="p-2", name="Ada", metadata={"cursor": [1]}, is_self=False),
                 )
             ]
             await tell(line, left=["p-2"])

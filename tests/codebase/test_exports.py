@@ -61,7 +61,7 @@ PUBLIC = {
         "ConnectFailed",
         "Newest",
         "PageRefused",
-        "Person",
+        "Peer",
         "SendConflict",
         "SendFailed",
         "SendIncident",
