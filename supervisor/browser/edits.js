@@ -101,7 +101,7 @@ export class PendingEdits {
     return overlaid(mirror, this.#edits.filter(({ isLost }) => !isLost))
   }
 
-  /** The edit was not done, or nobody knows: those behind it lose what it had changed. */
+  /** The edit was not done, or changed nothing, or nobody knows: those behind it lose what it had changed. */
   undo(edit) {
     const place = this.#edits.indexOf(edit)
     if (place < 0) return
@@ -143,13 +143,6 @@ export class PendingEdits {
   /** The server takes this client for another one from now on. */
   forget() {
     for (const edit of this.#edits) edit.isStale = edit.revision !== null
-  }
-
-  /** Takes away one that the mirror had before anybody said so, which means that it changed nothing; true. */
-  take(edit, mirror) {
-    if (shared(mirror, overlaid(mirror, [edit])) === mirror) this.#edits.splice(this.#edits.indexOf(edit), 1)
-    else this.undo(edit)
-    return true
   }
 
   /** Takes away those whose `edited` has come, but not yet what it announced. */

@@ -71,7 +71,9 @@ export class Mirror {
   /** The edit is part of that revision. True: so it is part of the mirror; else `replace` or `patch` will tell. */
   settle(edit, revision) {
     edit.revision = revision
-    return this.revision >= 0 && revision <= this.revision && this.#edits.take(edit, this.data)
+    if (revision > this.revision) return false
+    this.#edits.undo(edit)
+    return true
   }
 
   /** The server takes this client for another one from now on. */

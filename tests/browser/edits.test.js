@@ -304,12 +304,13 @@ test("a client that was forgotten: what was written is undone as unknown, and wh
 })
 
 test("an edit that changed nothing is done at once: there is no patch to wait for", async () => {
-  const { session, socket } = await live({ list: [{ tags: [] }] })
-  const editing = session.edit("/list/0", { tags: [] })
-  session.insert("/list/0/tags/0", "x").catch(() => {})
+  const { session, socket } = await live({ list: [7, "b"] })
+  const editing = session.edit("/list/0", ["x"])
+  session.insert("/list/0/0", "y").catch(() => {})
+  session.edit("/list/1", "B").catch(() => {})
   socket.receive({ type: "edited", number: 1, revision: 0 })
   await editing
-  assert.deepEqual(session.data.list, [{ tags: ["x"] }], "and what is on top of it stays")
+  assert.deepEqual(session.data.list, [7, "B"], "the app keeps what is there, and what is inside of the other value goes")
 })
 
 test("at the end all are undone, and what was only not written is said to be so", async () => {

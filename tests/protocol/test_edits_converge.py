@@ -34,7 +34,20 @@ from supervisor.session.editing import EditConflict, EditRules
 LINGER = 10.0
 MOODS = ["take", "reject", "fail", "log", "change", "keep", "scribble", "commit"]
 """What the app's function does with an edit."""
-EDITS = ["insert", "append", "remove", "replace", "set", "insert sub", "replace sub", "remove sub", "x", "y", "no x"]
+EDITS = [
+    "insert",
+    "append",
+    "remove",
+    "replace",
+    "same",
+    "set",
+    "insert sub",
+    "replace sub",
+    "remove sub",
+    "x",
+    "y",
+    "no x",
+]
 CHANGES = ["insert", "append", "remove", "replace", "n", "sub", "swap", "new list"]
 
 
@@ -294,7 +307,7 @@ class Page:
             return
         items = self.client.data.get("list")
         # A value that repeats an id is of an item, and what is stale may show that at another one's place.
-        if not isinstance(items, list) or (kind == "replace" and self.client._pending.is_stale):
+        if not isinstance(items, list) or (kind in ("replace", "same") and self.client._pending.is_stale):
             return
         item = {"id": next(self.items), "n": 1, "sub": []}
         if kind == "append":
@@ -308,6 +321,8 @@ class Page:
                 self.edit("remove", ("list", at))
             elif kind == "replace":
                 self.edit("set", ("list", at), {"id": items[at]["id"], "n": item["id"], "sub": []})
+            elif kind == "same":
+                self.edit("set", ("list", at), items[at])
             elif kind == "set":
                 self.edit("set", ("list", at, "n"), item["id"])
             elif kind == "insert sub":
