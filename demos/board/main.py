@@ -60,7 +60,7 @@ def check_title(doc: Document, edit: Edit) -> Edit:
 
 
 def check_note(doc: Document, edit: Edit) -> Edit | None:
-    """Take what a page may do to notes: add one, remove one, write its text, move it to another column."""
+    """Take what a page may do to notes: add one, which is completed here, remove one, write its text, move it."""
     match edit.op, edit.keys[2:], edit.value:
         case "remove", (), _:
             return None
@@ -71,9 +71,10 @@ def check_note(doc: Document, edit: Edit) -> Edit | None:
                 raise Rejected("A note needs an id of its own.")
             check_text(text)
             check_column(column)
-            # How many like it and who wrote it is not for the page to say. `on_notes` tells who, and not this: what a
-            # page has written into a note meanwhile is lost with the note that it sent, if another one takes its place.
-            return attrs.evolve(edit, value={"id": id, "text": text, "column": column, "votes": 0, "by": ""})
+            # How many like it and who wrote it is not for the page to say. What the page writes into the note that it
+            # sent, before it has this one, goes into this one.
+            note = {"id": id, "text": text, "column": column, "votes": 0, "by": who(edit.connection)}
+            return attrs.evolve(edit, value=note)
         case "set", ("text",), str(text):
             check_text(text)
             return None
@@ -127,9 +128,6 @@ async def on_notes(doc: Document, change: Change) -> None:
         match operation["op"], operation["path"].split("/")[3:]:
             case "add", []:
                 log(doc, f"{name} added a note")
-                note = find(doc, operation["value"]["id"])
-                if note is not None:  # it may have been thrown away before this turn
-                    note["by"] = name
             case "remove", []:
                 log(doc, f"{name} removed a note")
             case "replace", ["column"]:

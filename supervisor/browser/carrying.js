@@ -7,6 +7,8 @@
  * with the array's length in the place of "-". What else they have stays as it is.
  */
 
+import { shared } from "./tree.js"
+
 /** The edit as it is after the operation; null if what it was to change has gone with that. */
 export function carried(edit, operation) {
   const { op, path } = operation
@@ -56,6 +58,25 @@ export function carriedOperation(operation, edit) {
 /** The operation that undoes the edit, as far as paths of others are concerned: it has no value. */
 export function inverse({ op, path }) {
   return { op: { insert: "remove", remove: "add", set: "replace" }[op], path: path.map(String) }
+}
+
+/**
+ * What leads from the document with an edit on top, as it was made, to the one with the patch that brought it; its
+ * operations and the edit have values here. Another value in the very place is a `replace`, so that what was done inside
+ * of the first one goes on there by its keys; the essay in the server's supervisor/protocol/carrying.py tells why.
+ */
+export function difference(edit, operations) {
+  if (operations.length !== 1 || !putsTheSame(edit, operations[0])) return [inverse(edit), ...operations]
+  const [{ op, path, value }] = operations
+  return op === "remove" || shared(edit.value, value) === edit.value ? [] : [{ op: "replace", path }]
+}
+
+/** Does the operation what the edit does, at its place? The value may be another one. */
+function putsTheSame(edit, { op, path }) {
+  if (path.length !== edit.path.length || path.some((token, depth) => token !== String(edit.path[depth]))) return false
+  // An "add" to an array puts an item between others.
+  if (edit.op === "set") return op === "replace" || (op === "add" && !isIndex(edit.path.at(-1)))
+  return op === (edit.op === "insert" ? "add" : "remove")
 }
 
 /** The edit after there is another value at its step: what follows can mean the same there as before only if it is keys. */

@@ -5,11 +5,11 @@
  * the mirror below all of them, so it is carried over the first edit to be what it is for the second, and so on.
  */
 
-import { carried, carriedOperation, inverse } from "./carrying.js"
+import { carried, carriedOperation, difference, inverse } from "./carrying.js"
 import { SendError } from "./errors.js"
 import { encode } from "./messages.js"
 import { split, stepsTo } from "./pointer.js"
-import { fits, frozen, overlaid, shared } from "./tree.js"
+import { fits, frozen, overlaid } from "./tree.js"
 
 /** The server takes no longer path, and no longer key in it. */
 const MOST_STEPS = 200
@@ -119,16 +119,17 @@ export class PendingEdits {
    */
   patched(operations, revision) {
     const done = this.#edits.filter((edit) => edit.revision !== null && edit.revision <= revision)
-    if (done.length === 1 && saysNothingElse(operations, done[0])) {
-      // What is behind the edit was made on top of it, and that's just what the mirror has become.
-      const place = this.#edits.indexOf(done[0])
-      this.#edits.splice(place, 1)
-      for (const operation of operations) this.#carry(operation, 0, place)
+    let below
+    if (done.length === 1 && !done[0].isLost) {
+      below = this.#edits.indexOf(done[0])
+      this.#edits.splice(below, 1)
+      for (const operation of difference(done[0], operations)) this.#carry(operation, below)
     } else {
       // From the last one on, since each was made on top of those before it.
       for (const edit of done.toReversed()) this.undo(edit)
-      for (const operation of operations) this.#carry(operation, 0)
+      below = this.#edits.length
     }
+    for (const operation of operations) this.#carry(operation, 0, below)
     return done
   }
 
@@ -163,18 +164,4 @@ export class PendingEdits {
       else edit.path = after.path
     }
   }
-}
-
-const SAYS = { set: ["add", "replace"], insert: ["add"], remove: ["remove"] }
-
-/** Is the patch this edit and nothing else? */
-function saysNothingElse(operations, { op, path, value, isLost }) {
-  if (operations.length !== 1 || isLost) return false
-  const [operation] = operations
-  if (!SAYS[op].includes(operation.op)) return false
-  // An "add" to an array puts an item between others, and "set" never does.
-  if (op === "set" && operation.op === "add" && typeof path.at(-1) === "number") return false
-  const isSamePath = path.length === operation.path.length && operation.path.every((token, depth) => token === String(path[depth]))
-  if (!isSamePath) return false
-  return op === "remove" || shared(value, operation.value) === value
 }

@@ -5,7 +5,7 @@ mirror lacks. The *bridge* is the list of operations that lead from there to the
 
 - what others did after `base`, carried over the client's own edits that came later;
 - the inverse of each edit that was refused and that the client still shows;
-- for an edit that the app changed, its inverse and what was done in its place.
+- for an edit that the app changed, what leads from it to what was done in its place.
 
 When an edit's turn comes it is carried over the bridge, and the bridge over it. Then the bridge leads from the client's
 document with this edit to the server's without it; once the edit is done as it is, from there to the server's with it.
@@ -31,8 +31,8 @@ from supervisor.protocol.carrying import (
     Operation,
     carry,
     carry_operation,
+    difference,
     inverse,
-    is_nothing_but,
     operation_at,
     operation_of,
 )
@@ -219,10 +219,9 @@ class EditTurn:
 
     def done(self, revision: int, encoded: bytes) -> None:
         """It was done, as part of the transaction that led to this revision by these operations, which are JSON."""
-        operations = messages.decode_operations(encoded)
+        patch = messages.decode_operations(encoded)
         change = Change(self._message.op, self._keys)
-        if not is_nothing_but(change, self._message.value, operations):
-            self._bridge.add(revision, [inverse(change), *map(operation_of, operations)])
+        self._bridge.add(revision, difference(change, self._message.value, patch, [*map(operation_of, patch)]))
         self._bridge.done(revision)
         self._state = "over"
 

@@ -8,6 +8,12 @@ The rule: `carry(edit, operation)` after the operation, and `carry_operation(ope
 same document of one that both fit. One case is no such square, on purpose: the operation puts something new where an
 edit leads through by keys. Then the edit goes on, in what is new, where it names something there.
 
+An app may do something else than an edit says. What its author did meanwhile on top of the edit was made on a document
+that never came to be; `difference` says what leads from there to the one that is. In general that is the edit's inverse
+and then the patch: what was done inside of an inserted item goes with it. But where the patch is one operation that
+puts another value at the very place, as when the app gives a new item its id, it is a `replace` of that value, and
+edits inside go on by their keys. Among several operations, nobody can say which one stands for the edit.
+
 An operation's path doesn't say whether "3" is a key or an index; the edit's own step at that depth does.
 """
 
@@ -146,24 +152,36 @@ def inverse(edit: Edit) -> Operation:
     return Operation(name, tuple(str(key) for key in edit.keys))
 
 
-def is_nothing_but(
-    edit: Edit, value: object, operations: Sequence[messages.Add | messages.Remove | messages.Replace]
-) -> bool:
-    """Whether a patch does what this edit does, and nothing else."""
-    if len(operations) != 1:
+def difference(
+    edit: Edit,
+    value: object,
+    patch: Sequence[messages.Add | messages.Remove | messages.Replace],
+    operations: Sequence[Operation],
+) -> list[Operation]:
+    """What leads from the document with an edit on top, as it was made, to the one with the patch that brought it.
+
+    Args:
+        edit: where it was just before the patch
+        value: that it was made with
+        patch: what was done
+        operations: the same, each taken apart
+
+    """
+    if len(patch) == 1 and _puts_the_same(edit, operations[0]):
+        (done,) = patch
+        if isinstance(done, messages.Remove) or same(done.value, value):
+            return []
+        return [Operation("replace", operations[0].path)]
+    return [inverse(edit), *operations]
+
+
+def _puts_the_same(edit: Edit, operation: Operation) -> bool:
+    """Whether the operation does what the edit does, at its place; the value may be another one."""
+    if operation.path != inverse(edit).path:
         return False
-    (operation,) = operations
-    try:
-        taken = operation_of(operation)
-    except ProtocolError:
-        return False
-    if taken.path != tuple(str(key) for key in edit.keys):
-        return False
-    if isinstance(operation, messages.Remove) or edit.op == "remove":
-        return isinstance(operation, messages.Remove) and edit.op == "remove"
-    if type(edit.keys[-1]) is int and isinstance(operation, messages.Add) is not (edit.op == "insert"):
-        return False
-    return same(operation.value, value)
+    if edit.op == "set":  # an `add` to an array puts an item between others
+        return operation.op == "replace" or (operation.op == "add" and type(edit.keys[-1]) is str)
+    return operation.op == ("add" if edit.op == "insert" else "remove")
 
 
 def same(one: Any, other: Any) -> bool:

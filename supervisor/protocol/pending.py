@@ -1,7 +1,7 @@
 """A client's own edits that the server has not taken yet, and what is shown with them on top of the mirror. Pure.
 
 Each edit was made on top of the mirror and of those before it. When the mirror changes, all of them are carried over
-the change; when one of them goes, those behind it are carried over its inverse. See "Edits" in
+the change; when one of them goes, those behind it are carried over what it leaves. See "Edits" in
 `docs/reference/wire.md`; its words are used here.
 """
 
@@ -20,8 +20,8 @@ from supervisor.protocol.carrying import (
     Operation,
     carry,
     carry_operation,
+    difference,
     inverse,
-    is_nothing_but,
     operation_of,
 )
 from supervisor.protocol.encoding import encode_value
@@ -137,16 +137,19 @@ class Pending:
         `taken` are the operations once more, taken apart while the mirror changed.
         """
         self._shown = None
-        left, carried, lost = self.done_at(revision), self._edits, []
-        if len(left) == 1 and left[0].state == "shown" and is_nothing_but(left[0], left[0].value, operations):
-            # What is behind the edit was made on top of it, and that is just what the mirror has become.
-            carried = self._edits[: self._edits.index(left[0])]
-            self._drop(left[0])
+        left, lost, below = self.done_at(revision), [], self._edits
+        if len(left) == 1 and left[0].state == "shown":
+            (edit,) = left
+            at = self._edits.index(edit)
+            self._drop(edit)
+            below, behind = self._edits[:at], self._edits[at:]
+            for operation in difference(edit, edit.value, operations, taken):
+                lost += _carry(behind, operation)
         else:
             for edit in reversed(left):
                 lost += self.leave(edit)
         for operation in taken:
-            lost += _carry(carried, operation)
+            lost += _carry(below, operation)
         return [edit for edit in lost if edit.state == "lost"]
 
     def snapshotted(self, revision: int) -> list[PendingEdit]:

@@ -115,6 +115,25 @@ test("where the app made something else of an edit, that shows, and the others f
   assert.deepEqual(session.data.list, ["A", "B", "new"])
 })
 
+test("what is written into an item that the app completes goes on in it by its keys", async () => {
+  const { session, socket } = await live({ notes: [] })
+  const inserting = session.insert("/notes/-", { text: "", tags: ["x"] })
+  const writing = session.edit("/notes/0/text", "mine")
+  session.insert("/notes/0/tags/0", "y").catch(() => {})
+  const seen = []
+  session.subscribe("/notes/0/text", (text) => seen.push(text))
+  accept(socket, 1, 1, add("/notes/0", { text: "", tags: ["new", "x"], id: 7 }))
+  await inserting
+  assert.deepEqual(session.data.notes, [{ text: "mine", tags: ["new", "x"], id: 7 }])
+  const removing = session.remove("/notes/0")
+  accept(socket, 2, 2, replace("/notes/0/text", "mine"))
+  await writing
+  refuse(socket, 3, "conflict")
+  accept(socket, 4, 3, remove("/notes/0"))
+  await removing
+  assert.deepEqual(seen, ["mine", undefined], "it was there all the time")
+})
+
 test("an edit whose place has gone shows no more, and is refused when the server says so", async () => {
   const { session, socket } = await live({ list: [{ text: "a" }, { text: "b" }] })
   const editing = session.edit("/list/0/text", "mine")

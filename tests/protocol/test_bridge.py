@@ -135,6 +135,25 @@ def test_of_an_edit_that_the_app_changed_the_inverse_and_its_patch_remain():
     assert session.place("set", "l", 0, "t", base=1) == ("l", 0, "t")
 
 
+def test_what_is_inside_of_an_item_that_the_app_completed_goes_on_by_its_keys():
+    session = Session()
+    turn = session.turn("insert", "l", 0, value={"t": "x", "tags": ["y"]})
+    turn.place(0)
+    turn.done(1, session.others(("add", "/l/0", {"t": "x", "tags": ["y"], "id": "7"})))
+    assert session.do("set", "l", 0, "t") == ("l", 0, "t")
+    assert session.place("insert", "l", 0, "tags", 0) is None
+    assert session.place("insert", "l", 0, "tags", 0, base=1) == ("l", 0, "tags", 0)
+
+
+def test_an_item_that_the_app_completed_can_be_removed_before_its_author_knows():
+    session = Session()
+    turn = session.turn("insert", "l", 0, value={})
+    turn.place(0)
+    turn.done(1, session.others(("add", "/l/0", {"id": "7"})))
+    assert session.do("remove", "l", 0) == ("l", 0)
+    assert session.place("set", "l", 0, "t") == ("l", 0, "t")
+
+
 def test_an_edit_that_changed_nothing_leaves_no_trace():
     session = Session()
     turn = session.turn("set", "a")

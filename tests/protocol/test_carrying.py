@@ -16,8 +16,8 @@ from supervisor.protocol.carrying import (
     Operation,
     carry,
     carry_operation,
+    difference,
     inverse,
-    is_nothing_but,
     operation_of,
     same,
 )
@@ -192,24 +192,36 @@ def test_the_inverse_is_at_the_same_place(op, taken_back):
 
 
 @pytest.mark.parametrize(
-    ("op", "keys", "value", "operations", "expected"),
+    ("op", "keys", "value", "patch", "expected"),
     [
-        ("set", ("a",), 1, [messages.Add("/a", 1)], True),
-        ("set", ("a",), 1, [messages.Replace("/a", 1)], True),
-        ("set", ("a",), 1, [messages.Replace("/a", True)], False),
-        ("set", ("a",), 1, [messages.Replace("/b", 1)], False),
-        ("set", ("a",), 1, [messages.Remove("/a")], False),
-        ("set", ("a",), 1, [messages.Replace("/a", 1), messages.Replace("/a", 1)], False),
-        ("set", ("a",), 1, [], False),
-        ("set", ("a", 0), {"b": [1.0]}, [messages.Replace("/a/0", {"b": [1]})], True),
-        ("set", ("a", 0), {"b": [1.0]}, [messages.Replace("/a/0", {"b": [1, 2]})], False),
-        ("set", ("a", 0), 1, [messages.Add("/a/0", 1)], False),
-        ("insert", ("a", 0), 1, [messages.Add("/a/0", 1)], True),
-        ("insert", ("a", 0), 1, [messages.Replace("/a/0", 1)], False),
-        ("remove", ("a", 0), None, [messages.Remove("/a/0")], True),
-        ("remove", ("a~/",), None, [messages.Remove("/a~0~1")], True),
-        ("remove", ("a", 0), None, [messages.Replace("/a/0", None)], False),
+        ("set", ("a",), 1, [messages.Add("/a", 1)], []),
+        ("set", ("a",), 1, [messages.Replace("/a", 1)], []),
+        ("set", ("a",), 1, [messages.Replace("/a", True)], ["replace /a"]),
+        ("set", ("a",), 1, [messages.Add("/a", 2)], ["replace /a"]),
+        ("set", ("a",), 1, [messages.Replace("/b", 1)], ["replace /a", "replace /b"]),
+        ("set", ("a",), 1, [messages.Remove("/a")], ["replace /a", "remove /a"]),
+        ("set", ("a",), 1, [messages.Replace("/a", 1), messages.Replace("/a", 1)], ["replace /a"] * 3),
+        ("set", ("a",), 1, [], ["replace /a"]),
+        ("set", ("a", 0), {"b": [1.0]}, [messages.Replace("/a/0", {"b": [1]})], []),
+        ("set", ("a", 0), {"b": [1.0]}, [messages.Replace("/a/0", {"b": [1, 2]})], ["replace /a/0"]),
+        ("set", ("a", 0), 1, [messages.Add("/a/0", 1)], ["replace /a/0", "add /a/0"]),
+        ("insert", ("a", 0), 1, [messages.Add("/a/0", 1)], []),
+        ("insert", ("a", 0), {"b": 1}, [messages.Add("/a/0", {"b": 1, "id": "x"})], ["replace /a/0"]),
+        ("insert", ("a", 0), 1, [messages.Add("/a/1", 1)], ["remove /a/0", "add /a/1"]),
+        ("insert", ("a", 0), 1, [messages.Replace("/a/0", 1)], ["remove /a/0", "replace /a/0"]),
+        ("insert", ("a", 0), 1, [messages.Remove("/a/0")], ["remove /a/0", "remove /a/0"]),
+        (
+            "insert",
+            ("a", 0),
+            1,
+            [messages.Add("/n", 1), messages.Add("/a/0", 2)],
+            ["remove /a/0", "add /n", "add /a/0"],
+        ),
+        ("remove", ("a", 0), None, [messages.Remove("/a/0")], []),
+        ("remove", ("a~/",), None, [messages.Remove("/a~0~1")], []),
+        ("remove", ("a", 0), None, [messages.Replace("/a/0", None)], ["add /a/0", "replace /a/0"]),
     ],
 )
-def test_a_patch_that_is_nothing_but_the_edit(op, keys, value, operations, expected):
-    assert is_nothing_but(Change(op, keys), value, operations) is expected
+def test_what_leads_from_an_edit_to_the_patch_that_brought_it(op, keys, value, patch, expected):
+    found = difference(Change(op, keys), value, patch, [operation_of(each) for each in patch])
+    assert [f"{each.op} {pointer(each.path)}" for each in found] == expected

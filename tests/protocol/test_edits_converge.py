@@ -32,11 +32,12 @@ from supervisor.protocol.server import ServerConnection
 from supervisor.session.editing import EditConflict, EditRules
 
 LINGER = 10.0
-MOODS = ["take", "reject", "fail", "log", "change", "keep", "scribble", "commit"]
+MOODS = ["take", "reject", "fail", "log", "change", "complete", "keep", "scribble", "commit"]
 """What the app's function does with an edit."""
 EDITS = [
     "insert",
     "append",
+    "fill",
     "remove",
     "replace",
     "same",
@@ -224,6 +225,10 @@ class Server:
         if mood == "scribble" and isinstance(edit.value, list):
             edit.value.insert(0, {"id": next(self.items)})
             return edit
+        if mood == "complete" and edit.op == "insert":
+            # What an index in it names is another thing now, and what a key names is not.
+            sub = [{"id": next(self.items)}, *edit.value.get("sub", [])]
+            return attrs.evolve(edit, value=edit.value | {"made": next(self.items), "sub": sub})
         if mood == "change" and isinstance(edit.value, dict):
             return attrs.evolve(edit, value=edit.value | {"n": -1})
         return None
@@ -314,6 +319,8 @@ class Page:
             self.edit("insert", ("list", len(items)), item)
         elif kind == "insert":
             self.edit("insert", ("list", at % (len(items) + 1)), item)
+        elif kind == "fill":
+            self.fill(at % (len(items) + 1), item, inner)
         elif items:
             at %= len(items)
             sub = items[at]["sub"]
@@ -331,6 +338,21 @@ class Page:
                 self.edit("set", ("list", at, "sub"), [{"id": item["id"]}])
             elif sub:
                 self.edit("remove", ("list", at, "sub", inner % len(sub)))
+
+    def fill(self, at, item, inner):
+        """Put an item in, and go on with it before the server has said anything."""
+        tickets = len(self.tickets)
+        self.edit("insert", ("list", at), item | {"sub": [{"id": next(self.items)}]})
+        if len(self.tickets) == tickets:
+            return
+        if inner % 3 == 0:
+            self.edit("remove", ("list", at, "sub", 0))
+        if inner % 3 == 1:
+            self.edit("insert", ("list", at, "sub", 0), {"id": next(self.items)})
+        if inner % 2:
+            self.edit("set", ("list", at, "n"), next(self.items))
+        if inner >= 8:
+            self.edit("remove", ("list", at))
 
     def send(self):
         try:
@@ -571,6 +593,28 @@ class Edits(RuleBasedStateMachine):
                     assert len(page.ids) > 1
                 else:
                     assert (ticket in done) is (outcome == "done")
+
+
+def test_what_is_typed_into_an_item_that_the_app_completes_is_done():
+    """Whether or not the app has completed it by then, and the author has heard of that."""
+    story = Edits()
+    story.begin(max_revisions=1_000, connected=True)
+    (page, other), server = story.pages, story.server
+    server.moods.extend(["take", "complete"])
+    page.edit("insert", ("list", 0), {"id": "new", "n": 0, "sub": []})
+    page.edit("set", ("list", 0, "n"), "typed")
+    other.edit("insert", ("list", 0), {"id": "other", "n": 0, "sub": []})
+    story.carry_up(1, 1)
+    story.handle(1)
+    story.carry_up(0, 1)
+    story.handle(1)
+    page.edit("set", ("list", 0, "n"), "typed on")
+    story.catch_up(0)
+    page.edit("set", ("list", 1, "sub"), [])
+    story.teardown()
+    assert page.outcomes == {1: "done", 2: "done", 3: "done", 4: "done"}
+    assert [item["id"] for item in server.document.root["list"]][:2] == ["other", "new"]
+    assert server.document.root["list"][1]["n"] == "typed on"
 
 
 Edits.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

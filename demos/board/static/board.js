@@ -71,7 +71,7 @@ export function show(session) {
     add.setAttribute("aria-label", `Add a note to ${heading}`)
     add.onclick = () => {
       const id = crypto.getRandomValues(new Uint32Array(3)).join("-") // not randomUUID(), which http in a LAN doesn't have
-      attempt(session.insert("/notes/-", { id, text: "", column: number, votes: 0, by: "" }))
+      attempt(session.insert("/notes/-", { id, text: "", column: number }))
       // It is there at once, and can be written into, whether the server can be reached or not.
       notes.get(id)?.text.focus()
     }
@@ -118,7 +118,8 @@ export function show(session) {
     if (focused.disabled) focused.parentElement.querySelector("button:enabled").focus()
   }
 
-  function drawn({ id, text, column, votes, by }) {
+  // The server completes a new note with votes and by; until then there are none.
+  function drawn({ id, text, column, votes = 0, by = "" }) {
     if (!notes.has(id)) {
       notes.set(id, blank(id))
       drawBusy(id) // who writes in it may have been told before
