@@ -16,8 +16,6 @@ from supervisor.client.newest import Newest
 from supervisor.client.presence import ClientPresence
 from supervisor.client.status import ClientStatus
 from supervisor.errors import (
-    MailboxFull,
-    PatchError,
     SendConflict,
     SendFailed,
     SendIncident,
@@ -26,7 +24,6 @@ from supervisor.errors import (
     SendUnknown,
     SendUnsent,
     SessionEnded,
-    SessionGone,
 )
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.events import Answered, Arrived, Event, PresenceChanged, Refused, Status
@@ -266,15 +263,10 @@ class ClientSession:
 
     async def _answer(self, queue: Callable[[], int], *, what: str, timeout: float) -> Any:
         await trio.lowlevel.checkpoint()
-        try:
-            ticket = queue()
-        except PatchError as error:
-            raise SendConflict(str(error), kind="conflict") from error
-        except MailboxFull as error:
-            raise SendUnsent(str(error), kind="unsent") from error
-        except SessionGone as error:
+        if self._protocol.status is Status.ENDED:
             reason = self._status.reason or "The session has ended."
-            raise SendUnsent(f"{reason} This was not sent.", kind="unsent") from error
+            raise SendUnsent(f"{reason} This was not sent.", kind="unsent")
+        ticket = queue()
         waiting = self._sends[ticket] = _Waiting()
         self._look()
         self._flush()

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from enum import Enum, unique
 from typing import Any, final
 
-from supervisor.errors import ProtocolError, SessionGone
+from supervisor.errors import ProtocolError, SendUnsent, SessionGone
 from supervisor.protocol import events, messages
 from supervisor.protocol.carrying import Operation
 from supervisor.protocol.codes import CloseCode, Reaction, reaction_to
@@ -212,14 +212,11 @@ class ClientConnection:
         is written again, and done once.
 
         Raises:
-            SessionGone: this client has ended
-            MailboxFull: too many sends wait already; this one was not taken
-            SendUnsent: it is larger than the server takes
+            SendUnsent: this client has ended, too many sends wait already, or it is larger than the server takes
             TypeError, ValueError: the fields can't be sent as JSON, or the name is empty or too long
 
         """
-        if self._status is Status.ENDED:
-            raise SessionGone("this client has ended")
+        self._raise_if_ended()
         if not 1 <= len(name) <= messages.MAX_NAME:
             raise ValueError(f"a message's name has 1 to {messages.MAX_NAME} characters, got {len(name)}")
         encoded = encode_value(fields, what=f"the fields of {name!r}")
@@ -236,19 +233,20 @@ class ClientConnection:
             value: encoded now; `remove` has none
 
         Raises:
-            SessionGone: this client has ended
-            MailboxFull: too many sends and edits wait already; this one was not taken
-            SendUnsent: it is larger than the server takes
-            PatchError: it doesn't fit what is shown: for its author that is the refusal `conflict`
+            SendUnsent: as of `send`
+            SendConflict: it doesn't fit what is shown
             TypeError, ValueError: the path is no JSON Pointer or names the root, or the value can't be sent as JSON
 
         """
-        if self._status is Status.ENDED:
-            raise SessionGone("this client has ended")
+        self._raise_if_ended()
         edit = self._pending.make(op, path, value, self.data)
         ticket = self._sends.add(edit, attached=self._link is _Link.ATTACHED)
         self._pending.add(edit)
         return ticket
+
+    def _raise_if_ended(self) -> None:
+        if self._status is Status.ENDED:
+            raise SendUnsent("This client has ended, so this was not sent.", kind="unsent")
 
     def watch(self, scope: messages.Scope) -> None:
         """Ask who is there, now and on each further connection. Write all of `outgoing` next."""

@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 import attrs
 import msgspec
 
-from supervisor.errors import PatchError
+from supervisor.errors import SendConflict
 from supervisor.protocol import messages
 from supervisor.protocol.carrying import (
     Keys,
@@ -103,7 +103,7 @@ class Pending:
         """An edit of what is shown. It is pending once it was given to `add`.
 
         Raises:
-            PatchError: it doesn't fit what is shown
+            SendConflict: it doesn't fit what is shown
             ValueError: the path is no JSON Pointer, or names the root, or is too long
             TypeError, ValueError: the value can't be sent as JSON
 
@@ -302,8 +302,8 @@ def _child(target: Any, key: str | int, path: str) -> Any:
         raise _unfit(path) from None
 
 
-def _unfit(path: str) -> PatchError:
-    return PatchError(f"{messages.shorten(path)!r} is not there, or can't be edited so")
+def _unfit(path: str) -> SendConflict:
+    return SendConflict(f"{messages.shorten(path)!r} is not there, or can't be edited so", kind="conflict")
 
 
 def _applied(data: dict[str, Any], edit: PendingEdit, ours: Ours) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import final
 
 import attrs
 
-from supervisor.errors import MailboxFull, ProtocolError, SendUnsent
+from supervisor.errors import ProtocolError, SendUnsent
 from supervisor.protocol.events import Refused
 from supervisor.protocol.pending import PendingEdit
 from supervisor.protocol.records import WINDOW
@@ -93,8 +93,7 @@ class Sends:
         """Queue a send; gives it its ticket, and returns that.
 
         Raises:
-            MailboxFull: too many wait already
-            SendUnsent: it is larger than the server takes, which would end the connection for it
+            SendUnsent: too many wait already, or it is larger than the server takes, which would end the connection
 
         """
         self._check_size(send)
@@ -103,7 +102,8 @@ class Sends:
         else:
             full = len(self) >= MAX_OFFLINE
         if full:
-            raise MailboxFull(f"{len(self)} sends wait for the server already; this one was not sent")
+            text = f"{len(self)} sends wait for the server already; this one was not sent."
+            raise SendUnsent(text, kind="unsent")
         self._tickets += 1
         send.ticket = self._tickets
         self._queue.append(send)

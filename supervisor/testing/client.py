@@ -168,8 +168,8 @@ class Client:
         `data` shows it at once. The path is a JSON Pointer. What waits for a connection meanwhile is done after it.
 
         Raises:
-            SendFailed: it was rejected, is a conflict with another change, or failed; or its fate can't be known.
-            PatchError: it doesn't fit what is shown.
+            SendFailed: it was rejected, is a conflict with what is shown or with another change, or failed; or its
+                fate can't be known.
             AssertionError: no answer came within 600 seconds.
         """
         await self._edit("set", path, value)

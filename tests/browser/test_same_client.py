@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from supervisor.errors import MailboxFull, PatchError
+from supervisor.errors import SendConflict, SendUnsent
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 
@@ -56,7 +56,7 @@ class Recorded:
     def _take(self, do, take, **arguments):
         try:
             ticket = take(*arguments.values())
-        except (MailboxFull, PatchError):
+        except (SendUnsent, SendConflict):
             self._record(do, None, **arguments)
             raise
         self._record(do, ticket, **arguments)

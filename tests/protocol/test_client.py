@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from supervisor.errors import MailboxFull, ProtocolError, SessionGone
+from supervisor.errors import ProtocolError, SendUnsent, SessionGone
 from supervisor.protocol import events
 from supervisor.protocol.client import NO_REVISION, ClientConnection
 
@@ -73,7 +73,7 @@ def test_the_end_carries_code_reason_and_sends():
     ended = client.closed(4410, "the match is over", random=0)
     assert (ended.code, ended.reason) == (4410, "the match is over")
     assert [(each.ticket, each.kind) for each in ended.settled] == [(ticket, "unsent")]
-    with pytest.raises(SessionGone):
+    with pytest.raises(SendUnsent):
         client.send("Watch", {})
     with pytest.raises(SessionGone):
         client.opened()
@@ -120,7 +120,7 @@ def test_too_many_sends_are_refused_at_once():
     client = ClientConnection(token="token")
     for _ in range(64):
         client.send("Watch", {})
-    with pytest.raises(MailboxFull):
+    with pytest.raises(SendUnsent):
         client.send("Watch", {})
     assert client.unsettled == 64
 

@@ -18,7 +18,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from supervisor.errors import MailboxFull
+from supervisor.errors import SendUnsent
 from supervisor.protocol import events
 from supervisor.protocol.client import NO_REVISION, ClientConnection
 from supervisor.protocol.feed import Feed
@@ -171,7 +171,7 @@ class Page:
         work = f"{self.name}-{self.count}"
         try:
             self.works[self.client.send("Work", {"work": work})] = work
-        except MailboxFull:
+        except SendUnsent:
             self.outcomes[work] = "unsent"
         self.flush()
 

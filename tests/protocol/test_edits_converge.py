@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from supervisor.document.edit import EditOperation
 from supervisor.document.json_document import JsonDocument
-from supervisor.errors import MailboxFull, PatchError, Rejected
+from supervisor.errors import Rejected, SendConflict, SendUnsent
 from supervisor.protocol import events
 from supervisor.protocol.carrying import operation_at
 from supervisor.protocol.client import NO_REVISION, ClientConnection
@@ -294,7 +294,7 @@ class Page:
         is_stale = self.client._pending.is_stale
         try:
             ticket = self.client.edit(op, path, value)
-        except (MailboxFull, PatchError):
+        except (SendUnsent, SendConflict):
             return
         self.tickets.append(ticket)
         if not is_stale:
@@ -357,7 +357,7 @@ class Page:
     def send(self):
         try:
             self.client.send("Work", {})
-        except MailboxFull:
+        except SendUnsent:
             return
         self.flush()
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from supervisor.errors import MailboxFull, PatchError, SessionGone
+from supervisor.errors import SendConflict, SendUnsent
 from supervisor.protocol import events, messages
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.pending import MAX_KEY, MAX_STEPS, Pending, take_apart
@@ -103,15 +103,15 @@ def test_a_path_has_a_bound():
 
 def test_an_edit_that_is_not_taken_shows_nothing():
     client = live_client()
-    with pytest.raises(PatchError, match="'/list/9' is not there"):
+    with pytest.raises(SendConflict, match="'/list/9' is not there"):
         client.edit("set", "/list/9", 1)
     for _ in range(1064):
         client.send("Watch", {})
-    with pytest.raises(MailboxFull):
+    with pytest.raises(SendUnsent):
         client.edit("set", "/map/k", 2)
     assert client.data == DATA
     client.closed(4410, random=0)
-    with pytest.raises(SessionGone):
+    with pytest.raises(SendUnsent):
         client.edit("set", "/map/k", 2)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from supervisor.errors import MailboxFull, PatchError, ProtocolError, SendUnsent, SessionGone
+from supervisor.errors import ProtocolError, SendConflict, SendUnsent
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 
@@ -63,7 +63,7 @@ class Player:
         for name in [step["as"]] if times is None else [f"{step['as']}{n + 1}" for n in range(times)]:
             try:
                 ticket = self.client.send(step["name"], step["fields"])
-            except (MailboxFull, SendUnsent, SessionGone) as error:
+            except SendUnsent as error:
                 self.settled[name] = {"error": {"kind": "unsent", "text": str(error)}}
             else:
                 self._names[ticket] = name
@@ -72,9 +72,9 @@ class Player:
     def _edit(self, step):
         try:
             ticket = self.client.edit(step["op"], step["path"], step.get("value"))
-        except (MailboxFull, SendUnsent, SessionGone) as error:
+        except SendUnsent as error:
             self.settled[step["as"]] = {"error": {"kind": "unsent", "text": str(error)}}
-        except PatchError:
+        except SendConflict:
             self.settled[step["as"]] = {"error": {"kind": "conflict"}}
         else:
             self._names[ticket] = step["as"]

@@ -8,11 +8,10 @@ import trio
 import trio.testing
 
 from supervisor.application.handlers import Application, NamespaceHandler
-from supervisor.errors import MailboxFull, Rejected, SendInvalid, SendRejected, SessionGone
+from supervisor.errors import Rejected, SendFailed, SendInvalid, SendRejected, SendUnsent
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 from supervisor.session.receivers import receives
-from supervisor.testing import SendFailed
 from supervisor.testing.client import ANSWER, Client
 from supervisor.transport.frames import text_frame
 
@@ -187,7 +186,7 @@ async def test_a_send_while_offline_is_done_after_the_return(session):
         for _ in range(64):
             nursery.start_soon(send)
         await trio.sleep(10)
-        with pytest.raises(MailboxFull):
+        with pytest.raises(SendUnsent):
             await client.send("Add")
         assert answers == []
         client.reconnect()
@@ -218,7 +217,7 @@ async def test_a_send_that_was_under_way_at_the_end_is_unknown(session):
         nursery.start_soon(send)
         await trio.testing.wait_all_tasks_blocked()
         session.context.destroy()
-    with pytest.raises(SessionGone):
+    with pytest.raises(SendUnsent):
         await client.send("Add")
 
 
