@@ -2,8 +2,9 @@
 
 import contextlib
 
+from ..docs.proxies import find_free_port
 from ..e2e.conftest import Server
-from .programs import HAProxy, free_port, wait_until
+from .programs import HAProxy, wait_until
 
 KEY = "a secret of at least sixteen bytes"
 
@@ -18,9 +19,9 @@ def set_environment(monkeypatch, folder):
     environment = {
         "GATEKEEPER_SOCKET": "haproxy.socket",
         "GATEKEEPER_MAP": "sessions.map",
-        "GATEKEEPER_BIND": f"127.0.0.1:{free_port()}",
-        "GATEKEEPER_N1": f"127.0.0.1:{free_port()}",
-        "GATEKEEPER_N2": f"127.0.0.1:{free_port()}",
+        "GATEKEEPER_BIND": f"127.0.0.1:{find_free_port()}",
+        "GATEKEEPER_N1": f"127.0.0.1:{find_free_port()}",
+        "GATEKEEPER_N2": f"127.0.0.1:{find_free_port()}",
         "GATEKEEPER_KEY": KEY,
         "GATEKEEPER_NODE": "n1",
     }

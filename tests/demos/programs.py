@@ -1,6 +1,5 @@
 """Real programs of others, each started by a test in a folder of its own, and ended with it."""
 
-import glob
 import os
 import pwd
 import shutil
@@ -10,24 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import pytest
-
-DEADLINE = 20.0
-"""Seconds that a program may take to start or to end."""
-
-
-def find_program(name, *, also=()):
-    """The path of a program; skips the test where it is missing."""
-    found = shutil.which(name) or next((path for pattern in also for path in sorted(glob.glob(pattern))[::-1]), None)
-    if found is None:
-        pytest.skip(f"the program {name} is missing")
-    return found
-
-
-def free_port():
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
+from ..docs.proxies import DEADLINE, find_program
 
 
 def wait_until(condition, what):
@@ -60,13 +42,15 @@ class Postgres:
             self._run(self._initdb, "--auth=trust", "--username=dbwatch", "--encoding=UTF8", "--no-sync", "data")
             self.start()
         except BaseException:
-            shutil.rmtree(self._folder)
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_):
-        self.stop()
-        shutil.rmtree(self._folder)
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self._folder)
 
     def start(self, *, hidden=False):
         """Start it, or start it again; hidden, nobody finds it who knew it before."""
@@ -106,7 +90,7 @@ class HAProxy:
     """
 
     def __init__(self, configuration, *, environment, socket):
-        self._command = [find_program("haproxy", also=["/usr/sbin/haproxy"]), "-db", "-f", str(configuration)]
+        self._command = [find_program("haproxy"), "-db", "-f", str(configuration)]
         self._environment = {**os.environ, **environment}
         self._socket = socket
         self._output = Path(socket).with_name("haproxy.log").absolute()
@@ -125,7 +109,11 @@ class HAProxy:
             self._process = subprocess.Popen(
                 self._command, env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        wait_until(self._has_started, "HAProxy has started")
+        try:
+            wait_until(self._has_started, "HAProxy has started")
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self):
         """End it without a word."""

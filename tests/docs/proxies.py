@@ -1,6 +1,7 @@
 """nginx and HAProxy with the configurations of the documentation, on free ports, as a user without rights."""
 
 import contextlib
+import glob
 import os
 import pathlib
 import pwd
@@ -13,8 +14,8 @@ import time
 
 import pytest
 
-DEADLINE = 15.0
-"""Seconds that a start may take: far more than it does on a slow machine."""
+DEADLINE = 60.0
+"""Seconds that a start or an end may take: far more than it does on a slow machine."""
 
 
 def find_free_port():
@@ -25,12 +26,24 @@ def find_free_port():
             return port
 
 
-def find_program(name):
-    """Where a program is; skips the test where it is missing."""
+def find_program(name, *, also=()):
+    """Where a program is, on the path or where `also` has it; skips the test where it is missing."""
     path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if path is None:
+    found = [path] if path else [found for pattern in also for found in sorted(glob.glob(pattern), reverse=True)]
+    if not found:
         pytest.skip(f"the program {name} is missing")
-    return path
+    return found[0]
+
+
+def end(process):
+    """End a program, by force if it must be: what goes on running would disturb the tests that come."""
+    process.terminate()
+    try:
+        process.wait(DEADLINE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
 
 
 def replace_all(text, replacements):
@@ -75,8 +88,7 @@ def run_program(command, folder, *, port):
         print((folder / "log").read_text())  # noqa: T201 (pytest shows it beside the failure)
         raise
     finally:
-        process.terminate()
-        process.wait(DEADLINE)
+        end(process)
 
 
 _NGINX = """

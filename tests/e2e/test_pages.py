@@ -5,6 +5,7 @@ import urllib.request
 
 import pytest
 
+from .conftest import DEADLINE
 from .waiting import expect, until
 
 STATUS = "the server responded with a status of {}"
@@ -101,5 +102,5 @@ def test_a_session_that_is_over_is_not_found(serve, apps, open_page, console, lo
 def test_health_and_url_answer_from_the_first_moment(serve, apps):
     with serve(apps / "plain.py") as server:
         for url in (server.url, server.url + "?x=1", server.url.removesuffix("/plain") + "/-/health"):
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
                 assert (answer.status, answer.url) == (200, url)

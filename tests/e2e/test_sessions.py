@@ -1,5 +1,6 @@
 """What becomes of a page when its connection, its session or its server ends."""
 
+from ..docs.proxies import find_free_port
 from .proxy import Proxy
 from .waiting import expect, until
 
@@ -75,13 +76,14 @@ def test_a_page_whose_session_was_destroyed_says_why(serve, apps, open_page, loo
 
 
 def test_a_page_recovers_from_a_restart_of_the_server_by_one_reload(serve, apps, open_page, console):
-    with serve(apps / "counter", keep_windows=True) as server:
+    port = find_free_port()
+    with serve(apps / "counter", port=port, keep_windows=True) as server:
         page = open_page(server.url)
         loads = []
         page.on("load", lambda page: loads.append(page.url))
         until(page, "window.seen?.length > 1")
         before = page.evaluate("session.id")
-    with serve(apps / "counter", port=server.port) as server:
+    with serve(apps / "counter", port=port) as server:
         until(page, "before => window.session?.status.state === 'live' && session.id !== before", arg=before)
         wait_for_numbers(page, 2)
         assert len(loads) == 1
@@ -90,7 +92,7 @@ def test_a_page_recovers_from_a_restart_of_the_server_by_one_reload(serve, apps,
 
 
 def test_a_page_whose_server_is_gone_waits_for_it(serve, apps, open_page, console, look):
-    with serve(apps / "counter", keep_windows=True) as server:
+    with serve(apps / "counter", port=find_free_port(), keep_windows=True) as server:
         page = open_page(server.url, color_scheme="dark")
         until(page, "window.seen?.length > 1")
     expect(page.get_by_role("status")).to_contain_text("Connecting again…")

@@ -9,6 +9,8 @@ try:
     from playwright.sync_api import expect as expect
 except ImportError:  # the fixture `browser` skips the tests, or fails them if programs are required
     Error = expect = None
+else:
+    expect.set_options(timeout=DEADLINE * 1000)  # else 5 s, which is not far more than a slow machine takes
 
 
 def until(page, expression, arg=None):
