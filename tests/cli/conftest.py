@@ -19,7 +19,7 @@ import pytest
 from supervisor.cli.main import run
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds that anything may take before a test fails: machines can be slow."""
 
 
@@ -73,9 +73,9 @@ class Program:
         assert len(lines) == apps, f"stdout:\n{self.stdout}\nstderr:\n{self.stderr}"
         return [re.search(r"https?://\S+(?= |$)", line)[0] for line in lines]
 
-    def until_printed(self, text):
-        self._read_until(lambda: text in self.stdout)
-        assert text in self.stdout, f"stdout:\n{self.stdout}\nstderr:\n{self.stderr}"
+    def until_printed(self, text, *, times=1):
+        self._read_until(lambda: self.stdout.count(text) >= times)
+        assert self.stdout.count(text) >= times, f"stdout:\n{self.stdout}\nstderr:\n{self.stderr}"
 
     def until_logged(self, text):
         self._read_until(lambda: text in self.stderr)
@@ -108,7 +108,7 @@ class Program:
     def close(self):
         self._process.terminate()
         try:
-            self._process.wait(5)  # so that its lines are counted
+            self._process.wait(15)  # so that its lines are counted
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -17,6 +17,7 @@ from supervisor.errors import Rejected
 from supervisor.session.receivers import receives
 from supervisor.transport.listener import open_listeners
 from tests.client.conftest import answer, page
+from tests.docs.proxies import find_free_port
 
 
 @attrs.frozen
@@ -264,9 +265,9 @@ async def test_our_server_on_a_real_socket():
 
 
 async def test_a_server_that_is_restarted_gives_a_new_session_by_itself():
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
-            server, port = await serve(nursery, counter())
+            server, port = await serve(nursery, counter(), find_free_port())
             async with connect(f"http://127.0.0.1:{port}/app", random=lambda: 0.0) as session:
                 await session.send("Add", {"by": 5})
                 changes = session.changes()
@@ -287,7 +288,7 @@ async def test_a_connection_that_breaks_is_resumed_on_a_real_socket():
         streams.append(await trio.open_tcp_stream(host, port))
         return streams[-1]
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             server, port = await serve(nursery, counter())
             url = f"http://127.0.0.1:{port}/app"
@@ -334,7 +335,7 @@ async def test_tls_is_spoken_and_checked(certificate):
             await sink.send_all(data)
         scope.cancel()
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             server, port = await serve(nursery, counter())
             (front,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -365,7 +366,7 @@ async def test_a_server_that_speaks_something_else(said):
         port = listener.socket.getsockname()[1]
         for scheme in ("http", "https"):
             with pytest.raises(ConnectFailed) as caught:
-                async with connect(f"{scheme}://127.0.0.1:{port}/", timeout=10):
+                async with connect(f"{scheme}://127.0.0.1:{port}/", timeout=60):
                     pass
             assert str(caught.value).startswith(f"127.0.0.1:{port} ")
             assert "\n" not in str(caught.value)
