@@ -23,6 +23,9 @@ from supervisor.testing.harness import Incidents, RunningApp
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
 
+PATIENCE = 60.0
+"""Seconds of real time that anything may take before a test fails: machines can be slow."""
+
 
 def app_of(name="app", **namespace):
     return Application(NamespaceHandler(namespace, where=name), name=name)
@@ -54,7 +57,7 @@ async def visit(server, nursery, name="app"):
 
 
 def read(url, **options):
-    with urllib.request.urlopen(url, timeout=10, **options) as answer:
+    with urllib.request.urlopen(url, timeout=PATIENCE, **options) as answer:
         return answer.status, answer.read().decode()
 
 
@@ -384,12 +387,12 @@ def test_it_runs_in_a_thread_of_a_program_that_is_not_trios():
             ready.set()
             await server.wait_stopped()
 
-    thread = threading.Thread(target=trio.run, args=(main,))
+    thread = threading.Thread(target=trio.run, args=(main,), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(PATIENCE)
     status, text = read(found["url"])
     assert status == 200
     assert json.loads('"app"') in text
     trio.from_thread.run_sync(found["stop"], trio_token=found["token"])
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
