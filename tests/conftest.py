@@ -18,8 +18,8 @@ from supervisor.session.request import Request
 
 pytest_plugins = ["supervisor.testing.plugin"]
 
-# How long an example takes says more of what else the machine does than of the code.
-hypothesis.settings.register_profile("tests", deadline=None)
+# How long an example takes, or is in the making, says more of what else the machine does than of the code.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("tests")
 
 

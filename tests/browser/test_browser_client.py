@@ -18,6 +18,6 @@ def test_the_browser_client_passes_its_own_tests(node: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
     )
     assert run.returncode == 0, f"node --test failed:\n{run.stdout}"

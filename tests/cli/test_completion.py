@@ -26,7 +26,7 @@ def run(shell, script, environment):
         pytest.skip(f"{shell} is not installed")
     options = {"bash": ("--norc", "--noprofile"), "zsh": ("-f",), "fish": ("--no-config",)}[shell]
     ended = subprocess.run(
-        [shell, *options, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [shell, *options, "-c", script], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert ended.stderr == ""
     return ended.stdout.splitlines()

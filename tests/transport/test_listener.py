@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import socket
 import ssl
@@ -10,14 +11,24 @@ from supervisor.transport import listener as module
 from supervisor.transport.forwarded import Peer
 from supervisor.transport.listener import accept_connections, explain_listen_error, find_peer, open_listeners
 
+from ..docs.proxies import find_free_port
+
 
 def port_of(listener):
     return listener.socket.getsockname()[1]
 
 
-def close(listeners):
-    for listener in listeners:
-        listener.socket.close()
+@pytest.fixture
+async def opened():
+    """`opened(listeners or streams)` gives them back, and closes them when the test is over, also if it failed."""
+    with contextlib.ExitStack() as stack:
+
+        def keep(all):
+            for each in all:
+                stack.callback(each.socket.close)
+            return all
+
+        yield keep
 
 
 def resolve_to(*addresses):
@@ -45,45 +56,34 @@ def resolver(monkeypatch):
     return use
 
 
-async def test_any_free_port_is_the_same_on_all_addresses(resolver):
+async def test_any_free_port_is_the_same_on_all_addresses(resolver, opened):
     resolver("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.1")
-    listeners = await open_listeners("many", 0)
-    try:
-        assert [listener.socket.getsockname()[0] for listener in listeners] == [
-            "127.0.0.1",
-            "127.0.0.2",
-            "127.0.0.3",
-        ]
-        assert len({port_of(listener) for listener in listeners}) == 1
-    finally:
-        close(listeners)
+    listeners = opened(await open_listeners("many", 0))
+    assert [listener.socket.getsockname()[0] for listener in listeners] == ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    assert len({port_of(listener) for listener in listeners}) == 1
 
 
-async def test_without_a_host_it_listens_everywhere_on_one_port():
-    listeners = await open_listeners(None, 0)
-    try:
-        assert len({port_of(listener) for listener in listeners}) == 1
-    finally:
-        close(listeners)
+async def test_without_a_host_it_listens_everywhere_on_one_port(opened):
+    listeners = opened(await open_listeners(None, 0))
+    assert len({port_of(listener) for listener in listeners}) == 1
 
 
-async def test_a_port_that_is_taken_on_a_later_address_is_given_up_for_another(resolver, monkeypatch):
+async def test_a_port_that_is_taken_on_a_later_address_is_given_up_for_another(resolver, monkeypatch, opened):
     resolver("127.0.0.1", "127.0.0.2")
-    real, taken, opened = trio.open_tcp_listeners, iter([True, True]), []
+    real, taken, tried = trio.open_tcp_listeners, iter([True, True]), []
 
     async def open_tcp_listeners(port, *, host):
         if host == "127.0.0.2" and next(taken, False):
             raise OSError(errno.EADDRINUSE, "in use")
-        listeners = await real(port, host=host)
-        opened.extend(listeners)
+        listeners = opened(await real(port, host=host))
+        tried.extend(listeners)
         return listeners
 
     monkeypatch.setattr("trio.open_tcp_listeners", open_tcp_listeners)
     listeners = await open_listeners("many", 0)
-    assert opened[-2:] == listeners
-    assert all(listener.socket.fileno() == -1 for listener in opened[:-2])
+    assert tried[-2:] == listeners
+    assert all(listener.socket.fileno() == -1 for listener in tried[:-2])
     assert len({port_of(listener) for listener in listeners}) == 1
-    close(listeners)
 
 
 async def test_it_does_not_try_for_ever(monkeypatch):
@@ -99,21 +99,19 @@ async def test_it_does_not_try_for_ever(monkeypatch):
     assert len(tries) == 10
 
 
-async def test_a_named_port_that_is_taken_is_an_error_and_leaves_nothing_open(resolver):
-    [taken] = await open_listeners("127.0.0.2", 0)
+async def test_a_named_port_that_is_taken_is_an_error_and_leaves_nothing_open(resolver, opened):
+    [taken] = opened(await open_listeners("127.0.0.2", find_free_port()))
     resolver("127.0.0.1", "127.0.0.2")
     with pytest.raises(OSError) as raised:
         await open_listeners("many", port_of(taken))
     assert raised.value.errno == errno.EADDRINUSE
-    [again] = await open_listeners("127.0.0.1", port_of(taken))
-    close([taken, again])
+    opened(await open_listeners("127.0.0.1", port_of(taken)))
 
 
-async def test_an_address_that_this_machine_lacks_is_left_out_beside_one_it_has(resolver):
+async def test_an_address_that_this_machine_lacks_is_left_out_beside_one_it_has(resolver, opened):
     resolver("192.0.2.1", "127.0.0.1")
-    [listener] = await open_listeners("many", 0)
+    [listener] = opened(await open_listeners("many", 0))
     assert listener.socket.getsockname()[0] == "127.0.0.1"
-    close([listener])
 
 
 ERRORS = [
@@ -184,13 +182,13 @@ def a_stream():
     return trio.testing.memory_stream_pair()[1]
 
 
-async def test_each_connection_is_handled_in_a_task_of_its_own(nursery):
-    [listener] = await open_listeners("127.0.0.1", 0)
-    handled = []
+async def test_each_connection_is_handled_in_a_task_of_its_own(nursery, opened):
+    [listener] = opened(await open_listeners("127.0.0.1", 0))
+    tell, told = trio.open_memory_channel(3)
 
     async def handle(stream):
         async with stream:
-            handled.append(stream)
+            tell.send_nowait(stream)
             await trio.sleep_forever()
 
     ended = trio.Event()
@@ -200,13 +198,13 @@ async def test_each_connection_is_handled_in_a_task_of_its_own(nursery):
         ended.set()
 
     nursery.start_soon(accept)
-    clients = [await trio.open_tcp_stream(*listener.socket.getsockname()) for _ in range(3)]
-    await trio.testing.wait_all_tasks_blocked()
-    assert len(handled) == 3
+    for _ in range(3):
+        opened([await trio.open_tcp_stream(*listener.socket.getsockname())])
+    with trio.fail_after(60):
+        handled = [await told.receive() for _ in range(3)]
     assert all(s.getsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NODELAY) for s in handled)
     await listener.aclose()
     await ended.wait()
-    close(clients)
 
 
 @pytest.mark.parametrize("raised", [ValueError("bug"), SystemExit(1), "group"])
