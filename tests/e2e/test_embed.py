@@ -92,6 +92,19 @@ def test_a_live_session_shows_within_a_foreign_page(server, open_page, frame_of)
     vote(frame_of(other), "A third ferry")
     expect(frame_of(one).locator("#total")).to_have_text("2 votes")
     expect(frame_of(one).get_by_role("button", name="A bridge", pressed=True)).to_be_disabled()
+    frame_of(one).get_by_role("button", name="A cable car").click(force=True)  # once is enough
+    expect(frame_of(one).get_by_role("button", pressed=True)).to_have_count(1)
+    expect(frame_of(other).locator("#total")).to_have_text("2 votes")
+
+
+def test_who_votes_by_keyboard_keeps_their_place(server, open_page):
+    page = open_page(server.url)
+    button = page.get_by_role("button", name="A cable car")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="A cable car", pressed=True)).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="A bridge")).to_be_focused()
 
 
 def test_the_frame_is_as_high_as_what_is_in_it(server, open_page, frame_of):

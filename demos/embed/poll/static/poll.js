@@ -37,11 +37,12 @@ class Row {
   #name = document.createElement("span")
   #count = document.createElement("strong")
   #bar = document.createElementNS("http://www.w3.org/2000/svg", "rect")
+  #isOver = false
 
   constructor(option, choose) {
     this.#name.textContent = option
     this.#button.type = "button"
-    this.#button.addEventListener("click", choose)
+    this.#button.addEventListener("click", () => this.#isOver || choose())
     const chart = document.createElementNS("http://www.w3.org/2000/svg", "svg")
     chart.setAttribute("aria-hidden", "true")
     this.#bar.setAttribute("height", "100%")
@@ -54,6 +55,8 @@ class Row {
     this.#count.textContent = String(count)
     this.#bar.setAttribute("width", total ? `${(100 * count) / total}%` : "0")
     this.#button.setAttribute("aria-pressed", String(isChosen))
-    this.#button.disabled = isOver
+    this.#isOver = isOver
+    // Not `disabled`: that would take the focus away from who votes by keyboard.
+    this.#button.setAttribute("aria-disabled", String(isOver))
   }
 }
