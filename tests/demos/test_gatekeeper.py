@@ -20,7 +20,7 @@ from .gatekeeper_site import KEY, is_up, load_sign, open_site, run_haproxy, set_
 from .programs import wait_until
 
 OPTIONS = ServerOptions(session_ids="any")
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 @pytest.fixture
