@@ -390,7 +390,9 @@ def test_every_text_has_contrast_and_nothing_sticks_out(serve, apps, open_page, 
                 )
                 wait_until_live(page)
                 search(page, "e")
+                expect(page.get_by_text("12 found")).to_be_visible()  # rows go by that, and what is clicked moves
                 item(page, "text coffee").locator(".value").click()
+                expect(page.get_by_role("textbox", name="Value of /notes/2/text")).to_be_focused()
                 look(page, f"generic-{device}-{scheme}-editing")
                 assert poor_texts(page) == []
                 page.keyboard.press("Control+a")
