@@ -139,8 +139,12 @@ async def _serve(server: Server, address: Address, log: Any, early: Sequence[int
 
 async def _show(url: str, log: Any) -> None:
     """Open a browser: in a thread, since some commands of $BROWSER return only when it is closed."""
-    if not await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True):
-        log.warning("no browser could be opened", url=url)
+    try:
+        reason = "" if await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True) else "there is none"
+    except Exception as error:  # of a $BROWSER that can't be read, which that module doesn't check; the server goes on
+        reason = f"BROWSER={os.environ.get('BROWSER')!r}: {error}"
+    if reason:
+        log.warning("no browser could be opened", url=url, reason=reason)
 
 
 async def _stop_on_signal(server: Server, loading: trio.CancelScope, signals: Any, log: Any) -> None:

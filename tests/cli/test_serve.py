@@ -233,11 +233,13 @@ def test_show_opens_the_app_or_the_index_in_a_browser(start, folder, tmp_path, a
     assert program.stop() == 0
 
 
-def test_show_says_when_there_is_no_browser(start, folder):
-    program = start(
-        "serve", "counter.py", "--port", 0, "--show", cwd=folder, env={"BROWSER": "/no/browser", "PATH": ""}
-    )
+@pytest.mark.parametrize("browser", ["/no/browser", " ", '"half a quote %s'])
+def test_show_says_when_there_is_no_browser_and_the_server_goes_on(start, folder, fetch, browser):
+    nothing = {"BROWSER": browser, "PATH": ""}
+    program = start("serve", "counter.py", "--port", 0, "--show", cwd=folder, env=nothing)
+    (url,) = program.until_served()
     program.until_logged("no browser could be opened")
+    assert fetch(url).status == 200
     assert program.stop() == 0
 
 
