@@ -8,7 +8,6 @@ sessions with their hooks, unload); last go the timers, which all of them use. O
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import random
 import secrets
@@ -33,6 +32,7 @@ from supervisor.application.loading import load_application
 from supervisor.development.reloader import Places, Reloader, Watch
 from supervisor.development.watcher import check_watchfiles, watch
 from supervisor.errors import ApplicationError, Unawaited
+from supervisor.failure_log import LoggedFailures
 from supervisor.identity import Entropy, KeyRing, new_id
 from supervisor.instruments import Incident, Instruments
 from supervisor.protocol.fields import ClientMessages
@@ -40,20 +40,17 @@ from supervisor.server_options import ServerOptions
 from supervisor.session.actor import SessionActor
 from supervisor.transport.address import Address
 from supervisor.transport.admission import Admission
-from supervisor.transport.bridge import Upgrade, serve_http
 from supervisor.transport.conversation import Door
 from supervisor.transport.development import Development, RememberingInstruments
 from supervisor.transport.draining import Draining
-from supervisor.transport.forwarded import Caller, TrustedProxies
-from supervisor.transport.head import Head
-from supervisor.transport.listener import accept_connections, find_peer
+from supervisor.transport.forwarded import TrustedProxies
+from supervisor.transport.listener import accept_connections
 from supervisor.transport.origin import Origins, frame_source
 from supervisor.transport.pages import Pages
 from supervisor.transport.presence import PresenceRoom
-from supervisor.transport.requests import read_request
+from supervisor.transport.reception import Reception
 from supervisor.transport.site import Site
 from supervisor.transport.web import make_web_app
-from supervisor.transport.websocket import WebSocketConnection
 from supervisor.transport.wire import SessionWire
 
 SHOWN_CHARACTERS = 8
@@ -133,7 +130,7 @@ class Server:
         if self.options.session_ids == "external-signed" and self.options.keys is None:
             raise ValueError("with session_ids='external-signed' a server needs the keys that ids are signed with")
         self._keys = self.options.keys or KeyRing((entropy(32),))
-        told = instruments or _LoggedFailures()
+        told = instruments or LoggedFailures()
         self._development: Development | None = None
         self._reloader: Reloader | None = None
         if self.options.dev:
@@ -145,7 +142,6 @@ class Server:
             self._development = Development(boot=self._new_id())
             told = RememberingInstruments(told, self._development)
         self.runtime = Runtime(instruments=told)
-        self._proxies = TrustedProxies(self.options.trusted_proxies)
         self._draining = Draining()
         self._stop = trio.Event()
         self._stopped = trio.Event()
@@ -155,7 +151,7 @@ class Server:
         """The applications by their names, in the order in which they were given."""
         self._doors: dict[bytes, Door] = {}
         names = (*self.options.allow_origins, *self._address.allowed_names)
-        self._admission = Admission(
+        admission = Admission(
             Origins(names, machine=socket.gethostname()),
             websockets=self._doors,
             local_only=self.options.dev,
@@ -192,7 +188,16 @@ class Server:
             instruments=self.runtime.instruments,
             development=self._development,
         )
-        self._web_app = make_web_app(site)
+        self._reception = Reception(
+            make_web_app(site),
+            doors=self._doors,
+            admission=admission,
+            proxies=TrustedProxies(self.options.trusted_proxies),
+            draining=self._draining,
+            http=self.options.http,
+            websocket=self.options.websocket,
+            on_error=self._connection_failed,
+        )
 
     def _add(self, application: Application) -> None:
         name = application.name
@@ -380,44 +385,11 @@ class Server:
     # Its connections.
 
     async def _accept(self, listener: trio.abc.Listener[Any], connections: trio.Nursery) -> None:
-        await accept_connections(listener, connections, self.handle, on_error=self._connection_failed)
+        await accept_connections(listener, connections, self._reception.handle, on_error=self._connection_failed)
 
     async def handle(self, stream: trio.abc.Stream) -> None:
-        """Serve one connection, which may be any stream. Takes the stream over, and closes it in the end.
-
-        When the connection becomes a websocket this returns: its tasks belong to the application's nursery then.
-        """
-        peer = find_peer(stream)
-
-        def identify(head: Head) -> Caller:
-            return self._proxies.find_caller(peer, head.headers)
-
-        upgrade = None
-        try:
-            upgrade = await serve_http(
-                stream,
-                self._web_app,
-                check=lambda head: self._admission.check(head, peer, identify(head)),
-                identify=identify,
-                on_error=self._connection_failed,
-                draining=self._draining,
-                limits=self.options.http,
-            )
-        finally:
-            if upgrade is None or not self._open_websocket(upgrade, identify(upgrade.head)):
-                with trio.CancelScope(shield=True):
-                    await trio.aclose_forcefully(stream)
-
-    def _open_websocket(self, upgrade: Upgrade, caller: Caller) -> bool:
-        """Hand a connection over to its application; False if that has ended meanwhile."""
-        door = self._doors[upgrade.head.target.partition(b"?")[0]]
-        nursery = door.application.connection_nursery
-        if nursery is None or self._draining.begun:
-            return False
-        request = read_request(upgrade.head.target, upgrade.head.headers, remote_address=caller.address)
-        connection = WebSocketConnection(upgrade.stream, request, door, self.options.websocket)
-        nursery.start_soon(connection.run, name=f"websocket of {door.application.application}")
-        return True
+        """See `Reception.handle`."""
+        await self._reception.handle(stream)
 
     def _refused(self, reason: str) -> None:
         self.runtime.instruments.connection_refused(application="-", reason=reason)
@@ -459,20 +431,3 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {', '.join(self.applications)}>"
-
-
-@final
-class _LoggedFailures(Instruments):
-    """What a server tells that was given no instruments: nothing that went wrong may pass unseen."""
-
-    def __init__(self) -> None:
-        self._log = logging.getLogger("supervisor")
-
-    def failed(self, incident: Incident) -> None:
-        """See `Instruments.failed`."""
-        place = f"application {incident.application}, session {incident.session}, incident {incident.id}"
-        self._log.error("%s failed (%s)", incident.what, place, exc_info=incident.error)
-
-    def connection_refused(self, *, application: str, reason: str) -> None:
-        """See `Instruments.connection_refused`."""
-        self._log.warning("connection refused: %s", reason)

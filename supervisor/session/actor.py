@@ -14,9 +14,9 @@ after it, is that those who wait for the end are told: when they run, nothing of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, final
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, final
 
 import trio
 from trio.lowlevel import current_task
@@ -37,9 +37,10 @@ from supervisor.session.connection import Audience, Connection, ConnectionContex
 from supervisor.session.context import Document, SessionContext
 from supervisor.session.editing import EditRules
 from supervisor.session.expiry import Expiry
+from supervisor.session.household import Household
 from supervisor.session.lending import Borrow, borrowed
 from supervisor.session.lifecycle import Effect, Event, Lifecycle, State
-from supervisor.session.opening import Departure, Porter, let_in
+from supervisor.session.opening import Departure, let_in
 from supervisor.session.receivers import Receivers
 from supervisor.session.request import Request
 
@@ -49,40 +50,6 @@ CONNECTION_GRACE = 5.0
 """Seconds that connections get to close politely, from when they are told, before they are cancelled."""
 RESTARTING = Ending(kind="restarting", reason="the server is restarting")
 """The end of a session that nobody destroyed: what is above it ends."""
-
-
-class Household(Protocol):
-    """What a session needs of the application that it belongs to."""
-
-    application: str
-    context: Any
-    """The application as authors see it: see `SessionContext.application`."""
-
-    @property
-    def porter(self) -> Porter:
-        """Who runs the hooks of connections."""
-
-    @property
-    def sessions_until(self) -> float:
-        """When sessions must have ended, by `trio.current_time()`: infinity but while the application ends."""
-
-    async def create(self, session: SessionActor) -> None:
-        """Run the created hooks and build the document; if there is to be no session, `end` it."""
-
-    async def take_leave(self, session: SessionActor) -> None:
-        """Run the closed and the destroyed hooks that are due; reports what they raise, and raises nothing."""
-
-    def attached(self, session: SessionActor) -> None:
-        """Somebody attaches, for the first time."""
-
-    def left(self, session: SessionActor) -> None:
-        """The end has begun: the session is none of the application's sessions any more."""
-
-    def over(self, session: SessionActor) -> None:
-        """Nothing of the session runs any more: it can be forgotten."""
-
-    def dead_letter(self, session: SessionActor, message: object) -> None:
-        """Count a message that came too late."""
 
 
 @final
@@ -221,8 +188,15 @@ class SessionActor(Actor):
             self._all_left = trio.Event()
             await self._all_left.wait()
 
-    def _at_work(self) -> _AtWork:
-        return _AtWork(self)
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """While this is entered, the session's task does the session's work, and holds the document."""
+        self._main_hold = self.holder = self.holds.take(self)
+        try:
+            yield
+        finally:
+            self.holds.release(self._main_hold)
+            self._main_hold = self.holder = None
 
     def end(self, ending: Ending) -> None:
         """See `SessionContext.destroy`; `ending` says what connections are told, and the first one counts.
@@ -461,20 +435,3 @@ class SessionActor(Actor):
         """See `Recipient.dead_letter`."""
         super().dead_letter(message)
         self._household.dead_letter(self, message)
-
-
-class _AtWork:
-    """While this is entered, the session's task does the session's work, and holds the document."""
-
-    def __init__(self, session: SessionActor) -> None:
-        self._session = session
-
-    def __enter__(self) -> None:
-        session = self._session
-        session._main_hold = session.holder = session.holds.take(session)
-
-    def __exit__(self, *_: object) -> None:
-        session = self._session
-        assert session._main_hold is not None
-        session.holds.release(session._main_hold)
-        session._main_hold = session.holder = None

@@ -1,0 +1,92 @@
+"""Where connections come in: each is served as HTTP, until it ends or becomes a websocket of an application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+import trio
+
+from supervisor.transport.admission import Admission
+from supervisor.transport.bridge import Upgrade, serve_http
+from supervisor.transport.conversation import Door
+from supervisor.transport.draining import Draining
+from supervisor.transport.forwarded import Caller, TrustedProxies
+from supervisor.transport.head import Head, HttpLimits
+from supervisor.transport.listener import find_peer
+from supervisor.transport.requests import read_request
+from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
+
+
+@final
+class Reception:
+    """The connections of one server, whichever listener they come from.
+
+    Args:
+        web_app: the ASGI app that answers HTTP.
+        doors: the applications' websockets, by their paths; looked up for each connection, so it may change.
+        admission: judges each request by its head.
+        proxies: find who really asks.
+        draining: the server's.
+        http: limits of each connection.
+        websocket: limits of each websocket.
+        on_error: a plain function, told what a request's app raised.
+    """
+
+    def __init__(
+        self,
+        web_app: Callable[..., Any],
+        *,
+        doors: Mapping[bytes, Door],
+        admission: Admission,
+        proxies: TrustedProxies,
+        draining: Draining,
+        http: HttpLimits,
+        websocket: WebSocketOptions,
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        self._web_app = web_app
+        self._doors = doors
+        self._admission = admission
+        self._proxies = proxies
+        self._draining = draining
+        self._http = http
+        self._websocket = websocket
+        self._on_error = on_error
+
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        """Serve one connection, which may be any stream. Takes the stream over, and closes it in the end.
+
+        When the connection becomes a websocket this returns: its tasks belong to the application's nursery then.
+        """
+        peer = find_peer(stream)
+
+        def identify(head: Head) -> Caller:
+            return self._proxies.find_caller(peer, head.headers)
+
+        upgrade = None
+        try:
+            upgrade = await serve_http(
+                stream,
+                self._web_app,
+                check=lambda head: self._admission.check(head, peer, identify(head)),
+                identify=identify,
+                on_error=self._on_error,
+                draining=self._draining,
+                limits=self._http,
+            )
+        finally:
+            if upgrade is None or not self._open_websocket(upgrade, identify(upgrade.head)):
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(stream)
+
+    def _open_websocket(self, upgrade: Upgrade, caller: Caller) -> bool:
+        """Hand a connection over to its application; False if that has ended meanwhile."""
+        door = self._doors[upgrade.head.target.partition(b"?")[0]]
+        nursery = door.application.connection_nursery
+        if nursery is None or self._draining.begun:
+            return False
+        request = read_request(upgrade.head.target, upgrade.head.headers, remote_address=caller.address)
+        connection = WebSocketConnection(upgrade.stream, request, door, self._websocket)
+        nursery.start_soon(connection.run, name=f"websocket of {door.application.application}")
+        return True
