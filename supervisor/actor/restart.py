@@ -1,0 +1,151 @@
+"""What follows a failure: who goes on, who starts again and after how long, and when it is enough. Pure.
+
+The words are OTP's and Pekko's. OTP counts restarts of all children of a supervisor together, so that a few bad ones
+use up what the good ones need. Here each supervised thing has a budget of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any, Literal, final
+
+import attrs
+
+Directive = Literal["resume", "restart", "stop", "escalate"]
+"""What becomes of a session whose handler failed (Pekko's `SupervisorStrategy`): it goes on from the document before
+the message; it starts again with a new document; it ends; the whole application ends."""
+
+RestartKind = Literal["permanent", "transient", "temporary"]
+"""When what has ended is called again (OTP's child specifications): always; only if it failed; never."""
+
+
+def _check_seconds(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{attribute.name} is a finite number of seconds from 0 on, not {value!r}")
+
+
+def _check_period(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{attribute.name} is a number of seconds above 0, not {value!r}")
+
+
+def _check_count(instance: Any, attribute: attrs.Attribute[int], value: int) -> None:
+    if not (isinstance(value, int) and value >= 0):
+        raise ValueError(f"{attribute.name} is a whole number from 0 on, not {value!r}")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Backoff:
+    """Growing pauses between tries, in seconds: `first`, then `factor` times as long each time, up to `longest`.
+
+    Raises `ValueError` for what can't be.
+    """
+
+    first: float = attrs.field(default=0.5, validator=_check_seconds)
+    """The first pause; 0 for none."""
+    longest: float = attrs.field(default=60.0, validator=_check_seconds)
+    """The longest pause."""
+    factor: float = 2.0
+    """By how much each pause is longer than the one before."""
+    jitter: float = 0.1
+    """The share of a pause by which chance makes it longer or shorter, so that what failed together doesn't come back
+    together: 0.1 for up to a tenth."""
+
+    def __attrs_post_init__(self) -> None:
+        if not 1 <= self.factor < math.inf:
+            raise ValueError(f"factor is a finite number from 1 on, not {self.factor!r}")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter is a share from 0 to 1, not {self.jitter!r}")
+
+    def delay(self, failures: int, *, chance: float) -> float:
+        """The pause after so many failures in a row, at least one; `chance` is a random number from 0 to 1."""
+        try:
+            pause = min(self.first * self.factor ** (failures - 1), self.longest)
+        except OverflowError:
+            pause = self.longest if self.first else 0.0
+        return pause * (1 + self.jitter * (2 * chance - 1))
+
+
+@final
+class RestartBudget:
+    """How many restarts are allowed within how long (OTP's intensity and period), and how many there were lately.
+
+    Args:
+        max_restarts: restarts within the period; None for any number.
+        within: the period in seconds.
+    """
+
+    __slots__ = ("_max_restarts", "_times", "_within")
+
+    def __init__(self, *, max_restarts: int | None, within: float) -> None:
+        self._max_restarts = max_restarts
+        self._within = within
+        # Of the last restarts, at most as many as are allowed: nothing grows, however long this lives.
+        self._times: deque[float] = deque(maxlen=max_restarts or 1)
+
+    def spend(self, now: float) -> bool:
+        """Ask for one restart; False if it would be one too many. `now` is in seconds, and never falls."""
+        if self._max_restarts is None:
+            return True
+        self._forget(now)
+        if len(self._times) >= self._max_restarts:
+            return False
+        self._times.append(now)
+        return True
+
+    def spent(self, now: float) -> int:
+        """Restarts within the period that ends now; of a budget without a bound always 0."""
+        self._forget(now)
+        return len(self._times)
+
+    def _forget(self, now: float) -> None:
+        while self._times and now - self._times[0] >= self._within:
+            self._times.popleft()
+
+    def __repr__(self) -> str:
+        bound = "any number" if self._max_restarts is None else self._max_restarts
+        return f"<RestartBudget {bound} within {self._within:g} s>"
+
+
+@final
+@attrs.frozen(kw_only=True)
+class FailurePolicy:
+    """What follows when a session's handler or callback fails. Raises `ValueError` for what can't be.
+
+    Only restarts count towards the intensity, which is each session's own: the failures of one use up nobody else's.
+    """
+
+    directive: Directive = "resume"
+    """The default of the application; `@receives(Quote, on_failure="restart")` says another for a type of message."""
+    max_restarts: int = attrs.field(default=3, validator=_check_count)
+    """Restarts of one session within `within` seconds; the next one is too many."""
+    within: float = attrs.field(default=60.0, validator=_check_period)
+    """The period in which restarts are counted, in seconds."""
+    beyond: Literal["stop", "escalate"] = "stop"
+    """What becomes of a session that would need one restart too many."""
+    backoff: Backoff = Backoff(first=0.1, longest=10.0)
+    """The pause before each restart; from `first` again when the session has had no restart for `within` seconds."""
+
+    def __attrs_post_init__(self) -> None:
+        check_directive(self.directive)
+        if self.beyond not in ("stop", "escalate"):
+            raise ValueError(f"beyond is stop or escalate, not {self.beyond!r}")
+
+
+def check_directive(value: object) -> None:
+    """Raise `ValueError` for an unknown word, which else would be taken for the weakest."""
+    if value not in ("resume", "restart", "stop", "escalate"):
+        raise ValueError(f"a failed handler's directive is resume, restart, stop or escalate, not {value!r}")
+
+
+def check_restart_kind(value: object) -> None:
+    """Raise `ValueError` for an unknown word."""
+    if value not in ("permanent", "transient", "temporary"):
+        raise ValueError(f"restart is permanent, transient or temporary, not {value!r}")
+
+
+def is_called_again(kind: RestartKind, *, failed: bool) -> bool:
+    """Whether what has ended is to be called again, if its budget allows."""
+    return kind == "permanent" or (kind == "transient" and failed)
