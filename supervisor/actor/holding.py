@@ -14,14 +14,14 @@ nurseries: at each ancestor, a hold counts if the nursery that we came through w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import final
 
 import attrs
 import trio
 
-from supervisor.actor.waiting import Node, WaitGraph, in_words
+from supervisor.actor.waiting import Node, Wait, WaitGraph, in_words
 from supervisor.errors import DeadlockError
 
 
@@ -70,28 +70,50 @@ class Holds:
         return actors
 
     @contextmanager
-    def waiting_for(self, targets: Collection[Node], doing: str) -> Iterator[None]:
-        """The current task waits for `targets` inside this block.
+    def waiting_for(
+        self, targets: Collection[Node], doing: str, *, left: Callable[[], Iterable[Node]] | None = None
+    ) -> Iterator[None]:
+        """The current task waits for `targets` inside this block; enter the scope of its deadline before.
 
         Raises:
             DeadlockError: the wait would close a circle; nothing was noted and nobody waits. The message says what
                 was tried (`doing`) and names the circle.
         """
         waiters = self.held_up()
-        if not waiters:  # nobody waits for this task, so its waits can't be part of a circle
-            yield
-            return
-        circle = self.graph.circle(waiters, targets)
+        circle = self.graph.circle(waiters, targets) if waiters else None  # one that holds nobody up closes none
         if circle is not None:
             raise DeadlockError(
                 f"{doing} would wait for ever: {in_words(circle)}; "
                 "send a message with tell() and handle the answer as a message of its own"
             )
-        wait = self.graph.add(waiters, targets)
+        wait = self._wait(waiters, targets, doing, trio.lowlevel.current_task(), left)
+        self.graph.add(wait)
         try:
             yield
         finally:
             self.graph.remove(wait)
+
+    @contextmanager
+    def lent_by(self, lender: Node) -> Iterator[None]:
+        """While the current task is in this block, `lender` is shown to wait for it. For circles, `take` a hold."""
+        task = trio.lowlevel.current_task()
+        wait = self._wait((lender,), (f"task {task.name}",), "the return of its document", task, None)
+        self.graph.add(wait)
+        try:
+            yield
+        finally:
+            self.graph.remove(wait)
+
+    @staticmethod
+    def _wait(
+        waiters: Collection[Node],
+        targets: Collection[Node],
+        doing: str,
+        task: trio.lowlevel.Task,
+        left: Callable[[], Iterable[Node]] | None,
+    ) -> Wait:
+        until = trio.current_effective_deadline()
+        return Wait(waiters, targets, doing, task.name, trio.current_time(), until, left)
 
 
 def ancestry(task: trio.lowlevel.Task) -> Iterator[tuple[trio.lowlevel.Task, float]]:

@@ -220,7 +220,7 @@ class ActorRef:
         elif not actor.mailbox.put(entry):
             room = Room()
             doing = f"tell() to the full mailbox of {actor}"
-            with actor.holds.waiting_for((actor,), doing), in_time(timeout, doing):
+            with in_time(timeout, doing), actor.holds.waiting_for((actor,), doing):
                 actor.mailbox.put_when_room(entry, room)
                 if not await room.parked.park(lambda: actor.mailbox.withdraw(entry)):
                     actor.dead_letter(message)
@@ -268,7 +268,7 @@ async def post(actor: Recipient, entry: Answered, *, timeout: float, doing: str)
         actor.cancel_in_hand(entry)
         return False
 
-    with actor.holds.waiting_for((actor,), doing), in_time(timeout, doing):
+    with in_time(timeout, doing), actor.holds.waiting_for((actor,), doing):
         if not mailbox.put(entry):
             mailbox.put_when_room(entry, entry)
         return await entry.parked.park(abort)

@@ -12,7 +12,8 @@ thousands), and because most waiters are waited for by nobody, which makes the u
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable
+import math
+from collections.abc import Callable, Collection, Container, Hashable, Iterable
 from typing import final
 
 import attrs
@@ -26,9 +27,38 @@ class Wait:
     """One wait that is going on: each of `waiters` waits for each of `targets`."""
 
     waiters: Collection[Node]
-    """The actors that can't go on until the wait is over."""
+    """The actors that can't go on until the wait is over; none if only a task waits that holds nobody up."""
     targets: Collection[Node]
     """The actors that must do something first."""
+    doing: str = ""
+    """What is waited for, in words."""
+    task: str = ""
+    """The name of the task that waits."""
+    since: float = 0.0
+    """When it began."""
+    until: float = math.inf
+    """When it is given up."""
+    left: Callable[[], Iterable[Node]] | None = None
+    """Who of the targets is waited for still, if some may be done before others."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class WaitStatistics:
+    """One wait that is going on, in words; times are in seconds, by `trio.current_time()`."""
+
+    waiters: tuple[str, ...]
+    """Who can't go on: sessions. Empty if the task holds nobody up."""
+    task: str
+    """The name of the task that waits."""
+    targets: tuple[str, ...]
+    """Who must do something first."""
+    doing: str
+    """What is waited for: "ask() of session 1a2b3c4d"."""
+    since: float
+    """When the wait began."""
+    until: float
+    """When it is given up; infinity if nothing bounds it."""
 
 
 @final
@@ -38,17 +68,20 @@ class WaitGraph:
     def __init__(self) -> None:
         # For each actor that is waited for, the waits that have it as a target.
         self._waits_for: dict[Node, list[Wait]] = {}
+        # All of them, in order of their beginnings: also those that hold nobody up, which no circle can go through.
+        self._waits: dict[Wait, None] = {}
 
-    def add(self, waiters: Collection[Node], targets: Collection[Node]) -> Wait:
+    def add(self, wait: Wait) -> None:
         """Note a wait that begins; end it with `remove`. Look for a circle first: this doesn't."""
-        wait = Wait(waiters, targets)
-        for target in targets:
-            self._waits_for.setdefault(target, []).append(wait)
-        return wait
+        self._waits[wait] = None
+        if wait.waiters:
+            for target in wait.targets:
+                self._waits_for.setdefault(target, []).append(wait)
 
     def remove(self, wait: Wait) -> None:
         """Note that a wait is over."""
-        for target in wait.targets:
+        del self._waits[wait]
+        for target in wait.targets if wait.waiters else ():
             waits = self._waits_for[target]
             waits.remove(wait)
             if not waits:
@@ -69,8 +102,23 @@ class WaitGraph:
         """All actors that `waiters` must not wait for, since those wait for them (themselves included)."""
         return self._that_wait_for(waiters).keys()
 
+    def statistics(self, among: Container[Node]) -> tuple[WaitStatistics, ...]:
+        """The waits that go on in which one of these waits or is waited for, the oldest first."""
+        return tuple(
+            WaitStatistics(
+                waiters=tuple(map(str, wait.waiters)),
+                task=wait.task,
+                targets=tuple(map(str, wait.targets if wait.left is None else wait.left())),
+                doing=wait.doing,
+                since=wait.since,
+                until=wait.until,
+            )
+            for wait in self._waits
+            if any(node in among for node in (*wait.waiters, *wait.targets))
+        )
+
     def __len__(self) -> int:
-        return len({id(wait) for waits in self._waits_for.values() for wait in waits})
+        return len(self._waits)
 
     def _that_wait_for(self, waiters: Iterable[Node]) -> dict[Node, Node | None]:
         """Every actor that waits for one of `waiters`, each with the next actor on its way there."""

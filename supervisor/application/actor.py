@@ -17,6 +17,7 @@ import trio
 from supervisor.actor.base import Runtime
 from supervisor.actor.callbacks import Callbacks
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure, text_of, unwrap
+from supervisor.actor.waiting import WaitStatistics
 from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
 from supervisor.application.callback_actor import CallbackActor
 from supervisor.application.context import ApplicationContext
@@ -259,6 +260,10 @@ class ApplicationActor:
     def connections(self) -> tuple[ConnectionContext, ...]:
         """See `ApplicationContext.connections`."""
         return self._registry.connections()
+
+    def waits(self) -> tuple[WaitStatistics, ...]:
+        """See `ApplicationContext.waits`."""
+        return self._registry.waits()
 
     def destroy_session(self, id: str) -> bool:
         """See `ApplicationContext.destroy_session`."""

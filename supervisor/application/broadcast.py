@@ -95,10 +95,13 @@ class _Broadcast:
         if not self.waiting:
             self._parked.wake(outcome.Value(None))
 
-    async def wait(self, timeout: float) -> None:
-        """Wait until all have room, or withdraw what waits at the deadline, or on cancellation."""
-        with trio.move_on_after(timeout):
-            await self._parked.park(self._withdraw)
+    def sessions(self) -> list[SessionActor]:
+        """Those that have no room yet."""
+        return [room.session for room in self.waiting]
+
+    async def wait(self) -> None:
+        """Wait until all have room; on cancellation, as by a deadline, withdraw what waits."""
+        await self._parked.park(self._withdraw)
 
     def _withdraw(self) -> bool:
         for room in list(self.waiting):
@@ -138,8 +141,9 @@ async def broadcast(
                 record.waiting[room] = None
                 session.mailbox.put_when_room(room.entry, room)
     if record.waiting:
-        with holds.waiting_for([room.session for room in record.waiting], "broadcast()"):
-            await record.wait(timeout)
+        left = record.sessions
+        with trio.move_on_after(timeout), holds.waiting_for(left(), "broadcast()", left=left):
+            await record.wait()
     else:
         await trio.lowlevel.cancel_shielded_checkpoint()
     for session in record.lagged:
@@ -223,10 +227,13 @@ class _Update:
         if not self.waiting:
             self._parked.wake(outcome.Value(None))
 
-    async def wait(self, timeout: float) -> None:
-        """Wait until all parts are over; at the deadline, or on cancellation, revoke what isn't."""
-        with trio.move_on_after(timeout):
-            await self._parked.park(self._revoke)
+    def sessions(self) -> list[SessionActor]:
+        """Those whose part is not over."""
+        return [part.session for part in self.waiting]
+
+    async def wait(self) -> None:
+        """Wait until all parts are over; on cancellation, as by a deadline, revoke what isn't."""
+        await self._parked.park(self._revoke)
 
     def _revoke(self) -> bool:
         # A part in hand is cancelled and unwinds in its own session; nobody waits for that here.
@@ -266,8 +273,11 @@ async def update_sessions(
             if not session.mailbox.put(part):
                 session.mailbox.put_when_room(part, part)
     if record.waiting:
-        with holds.waiting_for([part.session for part in record.waiting], "update_sessions()"):
-            await record.wait(timeout)
+        with (
+            trio.move_on_after(timeout),
+            holds.waiting_for(record.sessions(), "update_sessions()", left=record.sessions),
+        ):
+            await record.wait()
     else:
         await trio.lowlevel.cancel_shielded_checkpoint()
     return UpdateReport(

@@ -8,6 +8,7 @@ from typing import Any, Protocol, final, overload
 
 from supervisor.actor.callbacks import CallbackHandle, Callbacks
 from supervisor.actor.guard import check_thread
+from supervisor.actor.waiting import WaitStatistics
 from supervisor.application.broadcast import TIMEOUT, BroadcastReport, UpdateReport
 from supervisor.application.producers import Producer
 from supervisor.application.statistics import ApplicationStatistics
@@ -28,6 +29,9 @@ class Host(Protocol):
 
     def connections(self) -> tuple[ConnectionContext, ...]:
         """See `ApplicationContext.connections`."""
+
+    def waits(self) -> tuple[WaitStatistics, ...]:
+        """See `ApplicationContext.waits`."""
 
     def destroy_session(self, id: str) -> bool:
         """See `ApplicationContext.destroy_session`."""
@@ -115,6 +119,16 @@ class ApplicationContext:
     def connections(self) -> tuple[ConnectionContext, ...]:
         """Who is attached now, to any of the live sessions. See `SessionContext.connections`."""
         return self._host.connections()
+
+    @property
+    def waits(self) -> tuple[WaitStatistics, ...]:
+        """Who waits for whom now, since when and until when: the waits in which a session of the app takes part.
+
+        They are asks, borrows, tells and broadcasts without room, `update_sessions()`, and `wait_destroyed()`, those of
+        tasks too that are no session's; and each session that waits for the return of its document. A wait for a whole
+        group names those that are waited for still.
+        """
+        return self._host.waits()
 
     def share_presence(self) -> None:
         """Let clients know who is attached to any session of the application: ids, names and metadata.

@@ -15,6 +15,7 @@ import trio
 
 from supervisor.actor.base import Runtime
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure
+from supervisor.actor.waiting import WaitStatistics
 from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused
 from supervisor.application.deadline import UNLOAD_RESERVE, EndDeadline
 from supervisor.application.handlers import Application, Handler
@@ -305,6 +306,10 @@ class SessionRegistry:
         """See `Household.dead_letter`."""
         self.dead_letters += 1
         self._runtime.instruments.dead_letter(application=self.application, session=session.shown_id, message=message)
+
+    def waits(self) -> tuple[WaitStatistics, ...]:
+        """See `ApplicationContext.waits`."""
+        return self._runtime.holds.graph.statistics(self._creations)
 
     def statistics(self) -> RegistryStatistics:
         """The state of the sessions now."""

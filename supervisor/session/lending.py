@@ -88,7 +88,7 @@ async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document
     own, session.holder = session.holder, hold
     kept = False
     try:
-        with trio.CancelScope(deadline=_deadline(session)) as scope:
+        with trio.CancelScope(deadline=_deadline(session)) as scope, session.holds.lent_by(session):
             borrow.scope = scope
             session.loan = borrow
             yield session.document

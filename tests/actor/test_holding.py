@@ -1,7 +1,10 @@
+import math
+
 import pytest
 import trio
 
 from supervisor.actor.holding import Holds, ancestry
+from supervisor.actor.waiting import Wait
 from supervisor.errors import DeadlockError
 
 
@@ -137,13 +140,24 @@ async def test_a_wait_that_is_left_by_an_exception_is_noted_no_more(holds):
     holds.release(hold)
 
 
-async def test_a_wait_of_a_task_that_holds_up_nobody_is_not_noted(holds):
-    with holds.waiting_for(["b"], "ask"):
-        assert len(holds.graph) == 0
+async def test_a_wait_of_a_task_that_holds_up_nobody_is_noted_to_be_shown(holds, autojump_clock):
+    await trio.sleep(5)
+    with trio.move_on_after(10), holds.waiting_for(["b"], "ask() of b"):
+        [shown] = holds.graph.statistics({"b"})
+        assert (shown.waiters, shown.targets, shown.doing) == ((), ("b",), "ask() of b")
+        assert (shown.task, shown.since, shown.until) == (trio.lowlevel.current_task().name, 5.0, 15.0)
+        await trio.lowlevel.checkpoint()
+
+
+async def test_a_loan_is_shown_as_a_wait_for_the_task_that_has_it(holds):
+    with holds.lent_by("a"):
+        [shown] = holds.graph.statistics({"a"})
+        name = trio.lowlevel.current_task().name
+        assert (shown.waiters, shown.targets, shown.until) == (("a",), (f"task {name}",), math.inf)
 
 
 async def test_the_wait_that_would_close_a_circle_is_refused_in_words_and_not_noted(holds):
-    holds.graph.add(["session B"], ["session A"])
+    holds.graph.add(Wait(["session B"], ["session A"]))
     before = len(holds.graph)
     hold = holds.take("session A")
     with pytest.raises(DeadlockError) as caught, holds.waiting_for(["session B"], "ask() of session B"):

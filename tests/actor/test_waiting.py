@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.actor.waiting import WaitGraph, in_words
+from supervisor.actor.waiting import Wait, WaitGraph, WaitStatistics, in_words
 
 nodes = st.integers(0, 6)
 several = st.lists(nodes, min_size=1, max_size=3)
@@ -16,7 +16,8 @@ def build(waits):
     edges = set()
     ended = []
     for waiters, targets, ends in waits:
-        wait = graph.add(waiters, targets)
+        wait = Wait(waiters, targets)
+        graph.add(wait)
         if ends:
             ended.append(wait)
         else:
@@ -79,24 +80,49 @@ def test_waiting_for_oneself_is_the_smallest_circle():
 
 def test_a_wait_of_others_is_no_circle():
     graph = WaitGraph()
-    graph.add(["a"], ["b"])
+    graph.add(Wait(["a"], ["b"]))
     assert graph.circle(["c"], ["a"]) is None
     assert graph.circle(["a"], ["b"]) is None  # a second time, from another child task
 
 
 def test_one_of_several_waits_of_a_handler_closes_the_circle():
     graph = WaitGraph()
-    graph.add(["a"], ["b"])
-    graph.add(["a"], ["c"])
+    graph.add(Wait(["a"], ["b"]))
+    graph.add(Wait(["a"], ["c"]))
     assert graph.circle(["c"], ["a"]) == ("c", "a", "c")
 
 
 def test_equal_waits_are_told_apart():
     graph = WaitGraph()
-    first, _ = graph.add(["a"], ["b"]), graph.add(["a"], ["b"])
+    first, second = Wait(["a"], ["b"]), Wait(["a"], ["b"])
+    graph.add(first)
+    graph.add(second)
     graph.remove(first)
     assert graph.circle(["b"], ["a"]) == ("b", "a", "b")
 
 
 def test_a_circle_reads_as_people_say_it():
     assert in_words(("session A", "session B", "session A")) == "session A → session B → session A"
+
+
+def test_a_wait_that_holds_up_nobody_is_shown_and_closes_no_circle():
+    graph = WaitGraph()
+    graph.add(Wait([], ["b"], "ask() of b", "producer", 3.0, 33.0))
+    assert graph.statistics({"b"}) == (
+        WaitStatistics(waiters=(), task="producer", targets=("b",), doing="ask() of b", since=3.0, until=33.0),
+    )
+    assert graph.circle(["b"], ["a"]) is None
+
+
+def test_those_that_concern_others_are_not_shown():
+    graph = WaitGraph()
+    graph.add(Wait(["a"], ["b"]))
+    assert len(graph.statistics({"a"})) == len(graph.statistics({"b"})) == 1
+    assert graph.statistics({"c"}) == ()
+
+
+def test_a_wait_for_several_shows_those_that_are_left():
+    graph, left = WaitGraph(), ["b", "c"]
+    graph.add(Wait(["a"], ["b", "c"], left=lambda: left))
+    left.remove("b")
+    assert graph.statistics({"a"})[0].targets == ("c",)

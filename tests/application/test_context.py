@@ -1,11 +1,15 @@
 """What authors hold of an application, and the sequence of its sessions."""
 
 import collections.abc
+import contextlib
 
+import attrs
 import pytest
 import trio
+import trio.testing
 
 from supervisor.application.context import Sessions
+from supervisor.session.receivers import receives
 
 
 def modify_document(doc):
@@ -142,3 +146,53 @@ async def test_presence_is_shared_when_the_app_says_so(run_app, autojump_clock):
         assert app.actor.shares_presence
         with pytest.raises(RuntimeError, match="this is not the server's thread"):
             await trio.to_thread.run_sync(app.context.share_presence)
+
+
+async def test_it_shows_who_waits_for_whom_since_when_and_until_when(run_app, autojump_clock):
+    """A producer asks a session that asks another one, whose document somebody has borrowed."""
+    asked = trio.Event()
+
+    @attrs.frozen
+    class Relay:
+        to: object
+
+    @receives(Relay)
+    async def on_relay(doc, message):
+        if message.to is not None:
+            asked.set()
+            await message.to.ask(Relay(None))
+
+    async with run_app({"on_relay": on_relay}) as app:
+        first, second = await app.open(), await app.open()
+
+        async def produce():
+            with contextlib.suppress(trio.TooSlowError):
+                await first.ask(Relay(second), timeout=7)
+
+        await trio.sleep(3)
+        async with second.locked_document():
+            await trio.sleep(1)
+            app.context.add_callback(produce)
+            await asked.wait()
+            await trio.testing.wait_all_tasks_blocked()
+            lent, produced, relayed = app.context.waits
+        assert (lent.waiters, lent.doing) == (("session s2",), "the return of its document")
+        assert lent.until - lent.since == pytest.approx(30)
+        assert (produced.waiters, produced.targets) == ((), ("session s1",))
+        assert "produce" in produced.task
+        assert (produced.doing, produced.until - produced.since) == ("ask() of session s1", 7)
+        assert (relayed.waiters, relayed.targets) == (("session s1",), ("session s2",))
+        assert relayed.until - relayed.since == 30
+        await trio.testing.wait_all_tasks_blocked()
+        assert app.context.waits == ()
+
+
+async def test_an_update_that_waits_names_those_that_are_not_done(run_app, autojump_clock):
+    async with run_app({}) as app:
+        first, second = await app.open(), await app.open()
+        async with trio.open_nursery() as nursery, second.locked_document():
+            nursery.start_soon(app.context.update_sessions, lambda doc: None)
+            await trio.testing.wait_all_tasks_blocked()
+            *_, update = app.context.waits
+            assert (update.doing, update.targets) == ("update_sessions()", (f"session {second.id}",))
+            assert first.id != second.id
