@@ -14,6 +14,8 @@ class CallbackActor(Actor):
 
     def __init__(self, application: str, runtime: Runtime, report: Report) -> None:
         super().__init__(f"callbacks of application {application}", runtime)
+        self.application = application
+        """The application's name."""
         self._report = report
 
     def report(self, what: str, error: BaseException) -> str:

@@ -1,0 +1,79 @@
+"""Where our code calls an author's, and whose work is done there: what names the code that holds a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import CodeType, FunctionType
+from typing import Any
+
+from supervisor.actor.base import Actor
+from supervisor.actor.stalls import Describe, StackReader, Work
+from supervisor.application.context import ApplicationContext
+from supervisor.application.hooks import call_author
+from supervisor.application.producers import Producer
+from supervisor.application.source import is_own
+from supervisor.application.threads import ThreadDoor
+from supervisor.session.actor import SessionActor
+from supervisor.session.context import Document, SessionContext
+
+
+def _of_entry(local: Mapping[str, Any]) -> Work | None:
+    """In `Actor.handle` and `Actor._finish`."""
+    entry = local.get("entry")
+    return None if entry is None else _of_owner(local["self"], what=entry.describe(), piece=entry)
+
+
+def _of_hook(local: Mapping[str, Any]) -> Work | None:
+    """In `call_author`."""
+    func, args = local["func"], local["args"]
+    return _of_owner(args[0] if args else None, what=getattr(func, "__name__", repr(func)), piece=args)
+
+
+def _of_producer(local: Mapping[str, Any]) -> Work | None:
+    """In `Producer._repeat`: who reports its failures is its application's actor."""
+    producer = local["self"]
+    return _of_owner(getattr(producer._report, "__self__", None), what=f"callback {producer.name}", piece=producer)
+
+
+def _of_background(local: Mapping[str, Any]) -> Work | None:
+    """In `SessionActor._run_background`."""
+    func = local["func"]
+    what = f"background task {getattr(func, '__qualname__', func)}"
+    return _of_owner(local["self"], what=what, piece=local["args"])
+
+
+def _of_call(local: Mapping[str, Any]) -> Work | None:
+    """In `ThreadDoor._run`."""
+    call = local["call"]
+    return _of_owner(getattr(local["self"]._report, "__self__", None), what=str(call), piece=call)
+
+
+def _of_owner(owner: object, *, what: str, piece: object) -> Work:
+    if isinstance(owner, SessionContext | Document):
+        owner = owner._host
+    if isinstance(owner, SessionActor):
+        name = getattr(owner.application_context, "name", "-")
+        return Work(application=name, session=owner.shown_id, what=what, piece=piece)
+    if isinstance(owner, ApplicationContext):
+        return Work(application=owner.name, what=what, piece=piece)
+    # Of a callback's actor, or of the application's own.
+    return Work(application=getattr(owner, "application", "-"), what=what, piece=piece)
+
+
+def _code(function: Any) -> CodeType:
+    assert isinstance(function, FunctionType)
+    return function.__code__
+
+
+PLACES: Mapping[CodeType, Describe] = {
+    _code(Actor.handle): _of_entry,
+    _code(Actor._finish): _of_entry,
+    _code(call_author): _of_hook,
+    _code(Producer._repeat): _of_producer,
+    _code(SessionActor._run_background): _of_background,
+    _code(ThreadDoor._run): _of_call,
+}
+"""Our functions inside of which an author's code runs."""
+
+STACKS = StackReader(PLACES, is_own)
+"""Reads what holds a thread: `STACKS.read(thread_id)`, by its `threading.get_ident()`."""
