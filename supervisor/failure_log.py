@@ -20,6 +20,16 @@ class LoggedFailures(Instruments):
         place = f"application {incident.application}, session {incident.session}, incident {incident.id}"
         self._log.error("%s failed (%s)", incident.what, place, exc_info=incident.error)
 
+    def loop_blocked(
+        self, *, application: str, session: str, what: str, where: str, seconds: float, stack: str, over: bool
+    ) -> None:
+        """See `Instruments.loop_blocked`; the end is told too, since only that has the length."""
+        place = f"application {application}, session {session}"
+        if over:
+            self._log.warning("the loop turns again: %s held it for %.3f s (%s)", what, seconds, place)
+        else:
+            self._log.warning("the loop is blocked: %s, in %s (%s)\n%s", what, where, place, stack.rstrip())
+
     def connection_refused(self, *, application: str, reason: str) -> None:
         """See `Instruments.connection_refused`."""
         self._log.warning("connection refused: %s", reason)

@@ -1,7 +1,8 @@
 """What can be observed of a running server: one interface of methods that do nothing. Pure.
 
 Subclass `Instruments`, override what you want to see, and hand it to the server. The methods are called
-synchronously, in the server's thread, at the moment the thing happened; they must return at once and must not raise.
+synchronously, at the moment the thing happened, in the server's thread, all but one: `loop_blocked`. They must return
+at once and must not raise.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ class Incident:
 class Instruments:
     """Sees what happens; this one does nothing with it. Subclass it, and override what you want to see.
 
-    The methods are plain calls in the server's thread, at the moment at which the thing has happened: they must return
-    at once. What they raise stops nothing; it is counted. `application` and `session` are names as logs show them, or
-    "-" where it concerns none.
+    The methods are plain calls in the server's thread, but for `loop_blocked`, at the moment at which the thing has
+    happened: they must return at once. What they raise stops nothing; it is counted. `application` and `session` are
+    names as logs show them, or "-" where it concerns none.
     """
 
     def failed(self, incident: Incident) -> None:
@@ -76,6 +77,25 @@ class Instruments:
 
     def connection_refused(self, *, application: str, reason: str) -> None:
         """A connection was turned away before it reached a session; the reason names the option that allows it."""
+
+    def loop_blocked(
+        self, *, application: str, session: str, what: str, where: str, seconds: float, stack: str, over: bool
+    ) -> None:
+        """Code has held the server's loop for longer than `ServerOptions.stall_limit`, and nobody else was served.
+
+        Told twice: when the limit is reached, while the code goes on, **from another thread**, since the server's own
+        is held; and with `over` in the server's thread, once it is free again, with the final length in `seconds`.
+
+        Args:
+            application: whose code it is, or "-".
+            session: whose work it did, or "-".
+            what: the piece of work, in words: "message Quote"; or "garbage collection", or that there was no single
+                one.
+            where: function, line and file: "parse, line 12 of /srv/ticker/feed.py".
+            seconds: how long so far, or in all.
+            stack: what was called, the innermost last, as a traceback shows it.
+            over: whether the loop turns again.
+        """
 
     def broadcast_lagged(self, *, application: str, session: str) -> None:
         """A session had no room for a broadcast by its deadline."""

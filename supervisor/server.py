@@ -25,10 +25,12 @@ import trio
 from supervisor.actor.base import Runtime
 from supervisor.actor.guard import unwrap
 from supervisor.actor.unawaited import watch_unawaited
+from supervisor.actor.watchdog import LoopStatistics, Watchdog
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.context import ApplicationContext
 from supervisor.application.handlers import Application
 from supervisor.application.loading import load_application
+from supervisor.application.places import STACKS
 from supervisor.development.reloader import Places, Reloader, Watch
 from supervisor.development.watcher import check_watchfiles, watch
 from supervisor.errors import ApplicationError, Unawaited
@@ -142,6 +144,9 @@ class Server:
             self._development = Development(boot=self._new_id())
             told = RememberingInstruments(told, self._development)
         self.runtime = Runtime(instruments=told)
+        self._watchdog: Watchdog | None = None
+        if self.options.stall_limit:
+            self._watchdog = Watchdog(self.options.stall_limit, stacks=STACKS, instruments=self.runtime.instruments)
         self._draining = Draining()
         self._stop = trio.Event()
         self._stopped = trio.Event()
@@ -310,7 +315,8 @@ class Server:
         self._has_served = True
         failure: BaseException | None = None
         try:
-            with watch_unawaited(self._coroutine_dropped):
+            watching = contextlib.nullcontext() if self._watchdog is None else self._watchdog.watching()
+            with watch_unawaited(self._coroutine_dropped), watching:
                 await self._serve_all(listeners, task_status)
         except BaseExceptionGroup as group:
             failure = unwrap(group)
@@ -381,6 +387,10 @@ class Server:
     async def wait_stopped(self) -> None:
         """Wait until `serve` is over."""
         await self._stopped.wait()
+
+    def statistics(self) -> LoopStatistics:
+        """How the loop has turned so far: how often code has held it for too long, and how long at most."""
+        return LoopStatistics() if self._watchdog is None else self._watchdog.statistics()
 
     # Its connections.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import final
 
 import attrs
@@ -39,6 +40,9 @@ class ServerOptions:
     """Seconds that a page may wait before it attaches for the first time."""
     shutdown_timeout: float = 20.0
     """Seconds that a shutdown may take, hooks included."""
+    stall_limit: float = 0.1
+    """Seconds for which code may hold the server's loop, in which time nobody is served, before that is reported; 0
+    for no watching. See `Instruments.loop_blocked`."""
     dev: bool = False
     """For development on one machine: changed code is loaded anew, and error pages show tracebacks. Connections from
     other machines are refused. It needs the package watchfiles."""
@@ -52,5 +56,7 @@ class ServerOptions:
                 raise TypeError(f"{name} is a tuple: write ({value!r},)")
         if not (self.keys is None or isinstance(self.keys, KeyRing)):  # the key itself is nothing to show
             raise TypeError(f"keys is a KeyRing, as in KeyRing([key]), not {type(self.keys).__name__}")
+        if not 0 <= self.stall_limit < math.inf:
+            raise ValueError(f"stall_limit is a finite number of seconds from 0 on, not {self.stall_limit!r}")
         if not (self.token_max_age >= 0 and self.shutdown_timeout >= 0):
             raise ValueError("token_max_age and shutdown_timeout are seconds, at least 0")

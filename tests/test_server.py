@@ -1,9 +1,12 @@
 """The server: names it answers to, the order of its end, what it leaves behind."""
 
+import logging
 import socket
+import threading
 
 import pytest
 import trio
+import trio.lowlevel
 import trio.testing
 
 from supervisor.application.handlers import Application, Handler, NamespaceHandler
@@ -742,3 +745,69 @@ async def test_the_origin_of_a_websocket_is_compared_with_what_a_trusted_proxy_t
 def test_what_is_no_proxy_is_refused_when_the_server_is_made():
     with pytest.raises(ValueError, match="is no address of a proxy"):
         Server([app_of()], options=ServerOptions(trusted_proxies=("proxy.example",)))
+
+
+# The watch for blocked code. These run in real time.
+
+
+class Block:
+    pass
+
+
+class Blocked(Log):
+    """What was told of blocked code."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+        self.first = threading.Event()
+
+    def loop_blocked(self, **told):
+        self.told.append(told)
+        self.first.set()
+
+
+async def test_a_handler_that_blocks_the_loop_is_named_while_it_does(nursery):
+    log = Blocked()
+
+    @receives(Block)
+    def on_block(doc, message):
+        assert log.first.wait(60)
+
+    listener = MemoryListener()
+    options = ServerOptions(stall_limit=0.05)
+    async with Server([app_of(on_block=on_block)], options=options, listeners=[listener], instruments=log) as server:
+        session = await RunningApp(server, server.applications["app"], listener, nursery, log).new_session()
+        log.told.clear()
+        await session.context.ask(Block())
+        await trio.lowlevel.checkpoint()
+        first, last = [each for each in log.told if each["what"] == "message Block"]
+        assert (first["application"], first["session"]) == ("app", session.id[:8])
+        assert "on_block, line " in first["where"]
+        assert (first["over"], last["over"]) == (False, True)
+        assert server.statistics().blocked >= 1
+        assert server.statistics().longest >= last["seconds"]
+    assert "supervisor watchdog" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_a_server_without_a_limit_watches_nothing():
+    async with Server([app_of()], options=ServerOptions(stall_limit=0), listeners=[MemoryListener()]) as server:
+        assert "supervisor watchdog" not in {thread.name for thread in threading.enumerate()}
+        assert server.statistics().blocked == 0
+
+
+async def test_the_kit_for_tests_watches_nothing(supervise):
+    async with supervise(app_of(), options=ServerOptions(stall_limit=1, prefix="/x")) as app:
+        assert (app.server.options.stall_limit, app.server.options.prefix) == (0, "/x")
+
+
+def test_blocked_code_is_logged_by_a_server_without_instruments(caplog):
+    server = Server([app_of()])
+    told = {"application": "app", "session": "abc", "what": "message Block", "where": "f, line 3 of x.py"}
+    with caplog.at_level(logging.WARNING, logger="supervisor"):
+        server.runtime.instruments.loop_blocked(**told, seconds=0.1, stack="  File x\n", over=False)
+        server.runtime.instruments.loop_blocked(**told, seconds=1.25, stack="  File x\n", over=True)
+    assert caplog.messages == [
+        "the loop is blocked: message Block, in f, line 3 of x.py (application app, session abc)\n  File x",
+        "the loop turns again: message Block held it for 1.250 s (application app, session abc)",
+    ]

@@ -14,6 +14,8 @@ from supervisor.server_options import ServerOptions
         ({"keys": b"a secret key of bytes"}, "^keys is a KeyRing, as in KeyRing.*, not bytes$"),
         ({"shutdown_timeout": -1}, "seconds, at least 0"),
         ({"token_max_age": float("nan")}, "seconds, at least 0"),
+        ({"stall_limit": float("nan")}, "stall_limit is a finite number of seconds from 0 on, not nan"),
+        ({"stall_limit": -0.1}, "stall_limit is a finite number of seconds from 0 on"),
     ],
 )
 def test_what_cannot_be_is_refused_when_options_are_made(wrong, says):

@@ -82,7 +82,8 @@ class Sample:
             if _runs_tasks(frame):
                 self._task = frame.f_locals.get("task")
                 break
-            self._frames.append(frame)
+            if not frame.f_code.co_filename.startswith("<frozen importlib"):  # as tracebacks leave them out
+                self._frames.append(frame)
             frame = frame.f_back
 
     def is_same_piece(self, other: Sample) -> bool:

@@ -112,7 +112,7 @@ class _EveryLine:
     def __call__(self, log: Any, method: str, event: MutableMapping[str, Any]) -> str:
         about = " ".join(f"{key}={event[key]}" for key in ("application", "session", "incident") if key in event)
         for key, value in event.items():
-            if isinstance(value, str) and _CONTROL.search(value):
+            if isinstance(value, str) and key != "stack" and _CONTROL.search(value):  # that one is lines
                 event[key] = _Shown(value)
         first, *rest = self._render(log, method, event).splitlines()
         return "\n".join([first, *(f"{about} | {_CONTROL.sub(_escape, line)}" for line in rest)])
@@ -266,6 +266,16 @@ class LogInstruments(Instruments):
     def connection_refused(self, *, application: str, reason: str) -> None:
         """See `Instruments.connection_refused`."""
         self._log.warning("connection refused", application=application, reason=reason)
+
+    def loop_blocked(
+        self, *, application: str, session: str, what: str, where: str, seconds: float, stack: str, over: bool
+    ) -> None:
+        """See `Instruments.loop_blocked`: called in two threads."""
+        told = {"application": application, "session": session, "seconds": round(seconds, 3), "what": what}
+        if over:
+            self._log.warning("the loop turns again", **told)
+        else:
+            self._log.warning("the loop is blocked", **told, where=where, stack=stack.rstrip())
 
     def broadcast_lagged(self, *, application: str, session: str) -> None:
         """See `Instruments.broadcast_lagged`; at the lowest level, since it may be many a second."""

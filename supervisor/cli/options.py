@@ -202,6 +202,14 @@ OPTIONS = (
         help="How long a shutdown may take.",
     ),
     option(
+        LIMITS,
+        "--stall-limit",
+        type=Seconds(zero=True),
+        default=0.1,
+        show_default=True,
+        help="How long code may block the server before that is logged, with its stack; 0 for never.",
+    ),
+    option(
         DEVELOPMENT,
         "--dev",
         is_flag=True,
@@ -319,6 +327,7 @@ def make_server_options(*, host: str, secret_key_file: tuple[Path, ...], **given
         trusted_proxies=given["trusted_proxy"],
         session_ids=given["session_ids"],
         shutdown_timeout=given["shutdown_timeout"],
+        stall_limit=given["stall_limit"],
         dev=given["dev"],
         keys=keys,
     )

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, final
 from urllib.parse import urlencode
 
+import attrs
 import trio
 
 from supervisor.actor.guard import unwrap
@@ -200,7 +201,7 @@ async def supervise(app: App, *, options: ServerOptions | None = None) -> AsyncI
 
     Args:
         app: a path as for `serve`, a function `modify_document(doc)`, a `Handler`, or an `Application`.
-        options: the server's options.
+        options: the server's options. Blocked code is not watched for: `stall_limit` counts real time.
 
     Raises:
         ApplicationError: the app can't be loaded.
@@ -209,6 +210,7 @@ async def supervise(app: App, *, options: ServerOptions | None = None) -> AsyncI
     seen = Incidents()
     failure: BaseException | None = None
     listener = MemoryListener()
+    options = attrs.evolve(options or ServerOptions(), stall_limit=0.0)
     server = Server(
         _application(app), options=options, listeners=[listener], instruments=seen, wall_clock=trio.current_time
     )

@@ -56,6 +56,11 @@ def caught(error):
             "info no page application=shop session=- incident=ab12cd34 reason='404 Nothing is here: /shop/x'",
         ),
         (
+            "loop_blocked",
+            {**ABOUT, "what": "message Quote", "where": "f, line 3 of x.py", "seconds": 1.5, "stack": "", "over": True},
+            "warning the loop turns again application=shop session=abcdefgh seconds=1.5 what='message Quote'",
+        ),
+        (
             "application_changed",
             {"application": "shop", "files": "main.py, a.py"},
             "info files changed application=shop session=- files='main.py, a.py'",
@@ -260,3 +265,21 @@ def test_what_json_has_no_form_for_is_shown_as_python_does(stream):
 def test_levels_count_for_json_too(stream):
     make_logger("warning", stream=stream, as_json=True).info("unseen")
     assert stream.getvalue() == ""
+
+
+def test_the_stack_of_what_blocks_is_below_its_line_and_each_line_says_whose_it_is(see, stream):
+    stack = '  File "x.py", line 3, in f\n    time.sleep(1)\n'
+    see.loop_blocked(**ABOUT, what="message Quote", where="f, line 3 of x.py", seconds=0.1001, stack=stack, over=False)
+    first, *rest = stream.getvalue().splitlines()
+    assert first.endswith(
+        "the loop is blocked application=shop session=abcdefgh seconds=0.1 what='message Quote'"
+        " where='f, line 3 of x.py'"
+    )
+    assert "application=shop session=abcdefgh |     time.sleep(1)" in rest
+
+
+def test_the_stack_of_what_blocks_is_a_text_in_json(stream):
+    log = LogInstruments(make_logger("info", stream=stream, as_json=True))
+    log.loop_blocked(**ABOUT, what="message Quote", where="f", seconds=0.1, stack="a\nb\n", over=False)
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["stack"], line["level"]) == ("the loop is blocked", "a\nb", "warning")

@@ -325,7 +325,7 @@ def test_development_is_behind_no_proxy(cli, app):
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3"])
 def test_development_on_this_machine_alone_is_served(start, folder, app, fetch, host):
     app("def modify_document(doc): raise RuntimeError('two')", name="bad.py")
-    server = start("serve", "bad.py", "--port", 0, "--dev", "--host", host, cwd=folder)
+    server = start("serve", "bad.py", "--port", 0, "--dev", "--host", host, "--stall-limit", 0, cwd=folder)
     (url,) = server.until_served()
     assert "RuntimeError: two" in fetch(url).text
     (folder / "bad.py").write_text("def modify_document(doc): ...")

@@ -247,9 +247,11 @@ def test_every_option_reaches_the_server(make_server):
     options = make_server(
         *("--prefix", "/tools", "--session-ids", "any", "--linger", "0", "--max-age", "60", "--max-sessions", "7"),
         *("--max-creating", "3", "--max-message-size", "2048", "--hook-timeout", "1.5", "--shutdown-timeout", "4"),
+        *("--stall-limit", "0.25"),
         *("--allow-origin", "example.org", "--allow-origin", "https://example.com:8443"),
     ).options
     assert (options.prefix, options.session_ids, options.shutdown_timeout) == ("/tools", "any", 4)
+    assert options.stall_limit == 0.25
     assert options.allow_origins == ("example.org", "https://example.com:8443")
     application = options.application
     assert (application.linger, application.max_age, application.hook_timeout) == (0, 60, 1.5)
@@ -299,7 +301,7 @@ def test_a_name_that_is_not_ours_is_refused_and_the_log_names_the_option(one, fe
 
 
 def test_a_level_leaves_out_what_is_below_it(start, folder):
-    server = start("serve", "counter.py", "--port", 0, "--log-level", "warning", cwd=folder)
+    server = start("serve", "counter.py", "--port", 0, "--log-level", "warning", "--stall-limit", 0, cwd=folder)
     server.until_served()
     assert server.stop() == 0
     assert server.stderr == ""

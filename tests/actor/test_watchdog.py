@@ -1,0 +1,219 @@
+"""A loop that doesn't turn is reported while it doesn't, and when it does again. These run in real time."""
+
+import gc
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import attrs
+import pytest
+import trio
+import trio.testing
+
+from supervisor.actor.stalls import StackReader
+from supervisor.actor.watchdog import COLLECTION, Watchdog
+from supervisor.instruments import Instruments
+
+LIMIT = 0.05
+PATIENCE = 60.0
+"""Seconds that a thread may take before a test fails: machines can be slow."""
+STACKS = StackReader({}, lambda file: file == __file__)
+
+
+class Reports(Instruments):
+    """Keeps what was told, and in which thread."""
+
+    def __init__(self):
+        self.told = []
+        self.first = threading.Event()
+
+    def loop_blocked(self, **told):
+        self.told.append({**told, "thread": threading.get_ident()})
+        self.first.set()
+
+
+@pytest.fixture
+def reports():
+    return Reports()
+
+
+@pytest.fixture
+async def watchdog(reports):
+    dog = Watchdog(LIMIT, stacks=STACKS, instruments=reports)
+    with dog.watching():
+        yield dog
+    assert "supervisor watchdog" not in {thread.name for thread in threading.enumerate()}
+
+
+def block(seconds):
+    time.sleep(seconds)
+
+
+async def turn():
+    """Let the loop turn: a turn is over when it waits, also for no time at all."""
+    for _ in range(3):
+        await trio.lowlevel.checkpoint()
+
+
+async def test_code_is_named_while_it_holds_the_loop_and_again_when_it_is_over(watchdog, reports):
+    await turn()
+    began = time.perf_counter()
+    assert reports.first.wait(PATIENCE)  # this very line holds the loop
+    (first,) = reports.told
+    held = time.perf_counter() - began
+    await turn()
+    assert first["thread"] != threading.get_ident()
+    assert not first["over"]
+    assert first["what"].startswith("task ")
+    assert re.search(r"test_code_is_named.*, line \d+ of .*test_watchdog.py", first["where"])
+    assert "reports.first.wait(PATIENCE)" in first["stack"]
+    assert first["seconds"] >= LIMIT
+    (_, last) = reports.told
+    assert last["thread"] == threading.get_ident()
+    assert last["over"]
+    assert last["seconds"] >= max(held, first["seconds"])
+    assert (last["where"], last["stack"]) == (first["where"], first["stack"])
+
+
+async def test_each_stall_is_told_once_and_counted_with_the_worst_case(watchdog, reports):
+    for _ in range(2):
+        await turn()
+        reports.first.clear()
+        assert reports.first.wait(PATIENCE)
+        block(4 * LIMIT)
+    await turn()
+    assert [each["over"] for each in reports.told] == [False, True, False, True]
+    statistics = watchdog.statistics()
+    assert statistics.blocked == 2
+    assert statistics.longest == max(each["seconds"] for each in reports.told) >= 5 * LIMIT
+
+
+async def test_a_loop_that_waits_or_turns_often_is_not_accused(watchdog, reports):
+    for _ in range(40):
+        await trio.sleep(LIMIT / 10)
+    await trio.sleep(4 * LIMIT)
+    # A machine that has no time for this process may hold it up; code of ours has not.
+    assert [each for each in reports.told if "time.sleep" in each["stack"]] == []
+
+
+async def test_code_that_keeps_pythons_lock_is_named_as_soon_as_it_lets_go(watchdog, reports):
+    await turn()
+    size = 1_000_000
+    while not reports.told:
+        sum(range(size))  # one call of C
+        size *= 2
+        assert size < 10**10
+    assert "sum(range(size))" in reports.told[0]["stack"]
+
+
+async def test_many_pieces_of_work_in_one_turn_are_no_single_one(watchdog, reports):
+    def spin():
+        until = time.perf_counter() + LIMIT / 10
+        while time.perf_counter() < until:
+            pass
+
+    async def work():
+        await trio.lowlevel.checkpoint()
+        while not reports.told:
+            spin()
+            await trio.lowlevel.checkpoint()
+
+    with trio.move_on_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            for number in range(40):
+                nursery.start_soon(work, name=f"work {number}")
+    assert reports.told[0]["what"].startswith("many pieces of work and no single one, task work ")
+
+
+async def test_the_collector_is_named_when_it_is_what_held_the_loop(watchdog, reports):
+    circles = []
+    for _ in range(300_000):
+        circle = []
+        circle.append(circle)
+        circles.append(circle)
+    await turn()
+    reports.told.clear()
+    for _ in range(1_000):
+        gc.collect()
+        if reports.told:
+            break
+    assert reports.told[0]["what"] == COLLECTION
+
+
+async def test_the_collector_in_another_thread_or_for_a_short_time_is_not(watchdog, reports):
+    await turn()
+    watchdog._note_collection("start", {})
+    watchdog._note_collection("stop", {})
+    await trio.to_thread.run_sync(gc.collect)
+    await turn()
+    assert reports.first.wait(PATIENCE)
+    assert reports.told[0]["what"].startswith("task ")
+
+
+async def test_what_ends_while_the_watchdog_looks_is_told_whole(reports):
+    """1. The watchdog finds that a turn lasts too long; 2. the turn ends before the watchdog has opened the stall."""
+    dog = Watchdog(LIMIT, stacks=STACKS, instruments=reports)
+    with dog.watching():
+        dog._ended.set()
+        await turn()
+        sample = STACKS.sample(threading.get_ident())
+        dog._report(began=-1.0, seconds=2 * LIMIT, sample=sample, before=None)
+        await turn()
+    assert [each["over"] for each in reports.told] == [False, True]
+    assert {each["seconds"] for each in reports.told} == {2 * LIMIT}
+
+
+async def test_a_stall_that_lasts_to_the_end_of_the_watch_is_told_whole(reports):
+    dog = Watchdog(LIMIT, stacks=STACKS, instruments=reports)
+    with dog.watching():
+        await turn()
+        assert reports.first.wait(PATIENCE)
+    assert [each["over"] for each in reports.told] == [False, True]
+
+
+SUSPENDED = textwrap.dedent("""
+    import sys, time, trio
+    from supervisor.actor.stalls import StackReader
+    from supervisor.actor.watchdog import Watchdog
+    from supervisor.instruments import Instruments
+
+    class Told(Instruments):
+        def loop_blocked(self, **told):
+            print("blocked", told["seconds"], flush=True)
+
+    async def main():
+        with Watchdog(0.5, stacks=StackReader({}, bool), instruments=Told()).watching():
+            print("ready", flush=True)
+            until = time.perf_counter() + float(sys.argv[1])
+            while time.perf_counter() < until:
+                time.sleep(0.05)  # most of the time it is in the midst of a turn
+                await trio.sleep(0)
+        print("over", flush=True)
+
+    trio.run(main)
+""")
+
+
+def test_a_process_that_was_suspended_accuses_nobody():
+    process = subprocess.Popen(
+        [sys.executable, "-c", SUSPENDED, "3"], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with process:
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGCONT)
+        rest = process.stdout.read()
+    assert rest == "over\n"
+
+
+def test_numbers_are_frozen(reports):
+    dog = Watchdog(LIMIT, stacks=STACKS, instruments=reports)
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        dog.statistics().blocked = 1
+    assert repr(dog) == "<Watchdog limit=0.05 s LoopStatistics(blocked=0, longest=0.0)>"
