@@ -59,16 +59,20 @@ class TimerQueue:
     async def run(self) -> None:
         """Ring alarms until cancelled."""
         while True:
-            now = trio.current_time()
-            while self._heap and self._heap[0][0] <= now:
-                alarm = heapq.heappop(self._heap)[2]
-                if alarm.ring is None:
-                    self._cancelled -= 1
-                else:
-                    ring, alarm.ring = alarm.ring, None
-                    ring()
+            self._ring_due(trio.current_time())
             with trio.move_on_at(self._heap[0][0] if self._heap else float("inf")):
                 await self._park()
+
+    def _ring_due(self, now: float) -> None:
+        # A function of its own, so that the task which sleeps until the next alarm holds nothing of the last one: what
+        # an alarm rings for may be a session that has ended by it, with its document.
+        while self._heap and self._heap[0][0] <= now:
+            alarm = heapq.heappop(self._heap)[2]
+            if alarm.ring is None:
+                self._cancelled -= 1
+            else:
+                ring, alarm.ring = alarm.ring, None
+                ring()
 
     def __len__(self) -> int:
         return len(self._heap) - self._cancelled

@@ -1,4 +1,5 @@
 import math
+import weakref
 
 import pytest
 import trio
@@ -126,3 +127,16 @@ async def test_its_run_can_be_cancelled_and_begun_again(autojump_clock, ring, ru
     with trio.move_on_after(5):
         await timers.run()
     assert rung == [("set between", 11)]
+
+
+async def test_what_has_rung_is_let_go_of_at_once_and_not_when_the_next_alarm_rings(autojump_clock, timers):
+    class Session:
+        def expire(self):
+            pass
+
+    session = Session()
+    gone = weakref.ref(session)
+    timers.call_after(1, session.expire)
+    del session
+    await trio.sleep(2)
+    assert gone() is None
