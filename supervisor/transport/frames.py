@@ -10,7 +10,7 @@ from __future__ import annotations
 from struct import Struct
 
 # §5.2: the first byte is FIN (0x80) and the opcode.
-_TEXT, _PING = 0x81, 0x89
+_TEXT, _CLOSE, _PING = 0x81, 0x88, 0x89
 
 _HEAD_16 = Struct("!BBH").pack
 _HEAD_64 = Struct("!BBQ").pack
@@ -39,3 +39,14 @@ def ping_frame(payload: bytes = b"") -> bytes:
     if len(payload) > MAX_CONTROL_PAYLOAD:
         raise ValueError(f"a ping carries at most {MAX_CONTROL_PAYLOAD} bytes, got {len(payload)}")
     return bytes((_PING, len(payload))) + payload
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """The last frame of a connection: why it ends. A reason that is too long is cut (§5.5.1)."""
+    payload = code.to_bytes(2, "big") + cut_reason(reason).encode()
+    return bytes((_CLOSE, len(payload))) + payload
+
+
+def cut_reason(reason: str) -> str:
+    """As much of a reason as a close frame carries."""
+    return reason.encode()[:MAX_REASON].decode("utf-8", "ignore")

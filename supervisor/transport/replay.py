@@ -54,3 +54,16 @@ class Replay(trio.abc.Stream):
         """Close the wrapped stream; the rest of the head is forgotten."""
         self._head = b""
         await self.stream.aclose()
+
+
+async def send_eof(stream: trio.abc.Stream) -> None:
+    """End our side of a stream, so that the peer sees that nothing more comes; TLS can't, and goes on.
+
+    Waits for no peer. Raises what `trio.abc.HalfCloseableStream.send_eof` does.
+    """
+    while isinstance(stream, Replay):
+        stream = stream.stream
+    if isinstance(stream, trio.abc.HalfCloseableStream):
+        await stream.send_eof()
+    else:
+        await trio.lowlevel.checkpoint()

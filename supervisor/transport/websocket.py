@@ -5,9 +5,10 @@ frames, answers pings, and says goodbye. It is not trusted with time or with bla
 Pings are pushed by us and judged by what arrives on the stream, since its own `ping()` hangs when the connection
 closes under it. Its tasks run in this connection's own nursery, behind a guard: a ping that comes while it says goodbye
 makes it raise, and that must end one connection and not the server. After it has refused a message as too big it
-leaves TCP open; we close it, once the client has had time to read why. Its queue holds as many messages as a client may
-have under way, so that it goes on reading, and answering pings, while the session has no room. Nothing is pushed past
-its back once it has begun to close, because no frame may follow a close frame.
+leaves TCP open, and where a client breaks the protocol it closes TCP without a word; we say why, and close once the
+client has had time to read it. Its queue holds as many messages as a client may have under way, so that it goes on
+reading, and answering pings, while the session has no room. Nothing is pushed past its back once it has begun to close,
+because no frame may follow a close frame.
 """
 
 from __future__ import annotations
@@ -28,11 +29,15 @@ from supervisor.session.connection import ConnectionContext, Ending
 from supervisor.session.request import Request
 from supervisor.transport.conversation import Conversation, Door, Goodbye, goodbye_of
 from supervisor.transport.entries import sendable
-from supervisor.transport.frames import MAX_REASON, ping_frame, text_frame
+from supervisor.transport.frames import close_frame, cut_reason, ping_frame, text_frame
+from supervisor.transport.library_stream import LibraryStream
 from supervisor.transport.outbox import Outbox
+from supervisor.transport.replay import send_eof
 from supervisor.transport.wire import SessionWire
 
 _PING = ping_frame()
+_VIOLATIONS = (1002, 1007)
+"""RFC 6455, 7.4.1: a frame that can't be, and text that is no UTF-8. The library finds them."""
 PATIENCE = 2
 """Pings that may fall due while a client's queue never empties; then it is closed with 1013, and may resume."""
 
@@ -66,6 +71,7 @@ class WebSocketConnection:
     def __init__(self, stream: trio.abc.Stream, request: Request, door: Door, options: WebSocketOptions) -> None:
         self.context = ConnectionContext(id=door.new_connection_id(), request=request)
         """See `Connection.context`."""
+        self._stream = stream
         self._door = door
         self._options = options
         self._outbox = Outbox(stream, limit=options.max_backlog, on_drained=self._drained, on_ended=self._client_ended)
@@ -80,6 +86,8 @@ class WebSocketConnection:
         self._closed_with = NO_CLOSE_FRAME
         # What the library made of the stream, from the handshake until we say goodbye.
         self._socket: trio_websocket.WebSocketConnection | None = None
+        # How the client broke RFC 6455, if it did: the code and the reason that it is closed with.
+        self._violation: trio_websocket.CloseReason | None = None
         # The backlog was dropped: nothing is shown until the queue is empty and a snapshot is sent; answers wait.
         self._is_behind = False
         self._held_answers: list[bytes] = []
@@ -207,10 +215,11 @@ class WebSocketConnection:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._outbox.run_flusher)
             socket: trio_websocket.WebSocketConnection | None = None
+            is_owed_the_code = False
             with trio.move_on_after(self._options.first_frame_timeout):
                 request = await trio_websocket.wrap_server_stream(
                     nursery,
-                    self._outbox,
+                    LibraryStream(self._outbox, may_close=self._may_close),
                     message_queue_size=WINDOW,
                     max_message_size=self._options.max_message_size,
                 )
@@ -228,10 +237,28 @@ class WebSocketConnection:
                     pass
                 if socket.closed is not None:
                     self._closed_with = socket.closed.code
+                    self._note_violation()
+                    is_owed_the_code = self._violation is not None or self._closed_with == CloseCode.MESSAGE_TOO_BIG
                 await self._say_goodbye(socket)
             nursery.cancel_scope.cancel()
-        if self._closed_with == CloseCode.MESSAGE_TOO_BIG:
+        if is_owed_the_code:
             await self._read_the_rest()
+
+    def _may_close(self) -> bool:
+        """Whether the library may close the stream; see `LibraryStream`."""
+        self._note_violation()
+        return self._violation is None
+
+    def _note_violation(self) -> None:
+        """The library has ended the conversation: has the client broken the protocol, and is yet to be told so?
+
+        Asked by the library and by `_run`, whichever has its turn first.
+        """
+        closed = None if self._socket is None else self._socket.closed
+        if closed is not None and closed.code in _VIOLATIONS and not self._outbox.close_was_sent:
+            self._violation = closed
+            self._socket = None  # nothing is shown any more
+            self._client_ended()
 
     def _ping(self) -> None:
         """Every `ping_interval`: end a connection of which nothing was heard since the last one, or that reads nothing.
@@ -260,6 +287,10 @@ class WebSocketConnection:
         self._conversation.be_absent()
         if self._beat is not None:
             self._beat.cancel()
+        if self._violation is not None:
+            with trio.move_on_after(self._options.close_timeout):
+                self._outbox.drop_backlog()
+                await self._outbox.send_all(close_frame(self._violation.code, self._violation.reason or ""))
         if goodbye is None or socket.closed is not None:
             return
         retry_after = None
@@ -272,19 +303,19 @@ class WebSocketConnection:
             closing = self._conversation.protocol.closing(goodbye.code, goodbye.reason, retry_after)
             if closing is not None:
                 self._outbox.push_urgent(text_frame(closing))
-            reason = goodbye.reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
-            await socket.aclose(goodbye.code, reason)
+            await socket.aclose(goodbye.code, cut_reason(goodbye.reason))
 
     def _give_up_backlog(self) -> None:
         self._outbox.drop_backlog()
 
     async def _read_the_rest(self) -> None:
-        """Throw away what a client goes on sending, until it has had time to read our close frame.
+        """End our side, and throw away what a client goes on sending until it has had time to read our close frame.
 
         Closing a socket with unread input resets the connection, and a reset takes the close frame from the client's
         buffer. A client that doesn't learn the code comes back and sends the same again.
         """
         with trio.move_on_after(self._options.close_timeout):
+            await send_eof(self._stream)
             while await self._outbox.receive_some():
                 pass
 

@@ -111,7 +111,7 @@ def test_the_readme_has_the_commands_that_ci_runs():
     )
     assert "\n.venv/bin/pip install -e '.[test]' && .venv/bin/pytest\n" in readme
     ci = (ROOT / ".ci" / "run").read_text()
-    assert "pip install -q -e '.[test]'\npytest -n auto --dist loadfile --require-programs\n" in ci
+    assert "pip install -q -e '.[test]'\npytest -n auto --dist loadfile --require-programs" in ci
 
 
 def test_every_public_name_is_documented():

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from supervisor.transport.frames import ping_frame, text_frame
+from supervisor.transport.frames import close_frame, ping_frame, text_frame
 
 
 def decode(data: bytes):
@@ -39,3 +39,9 @@ def test_pings_carry_up_to_125_bytes():
     assert ping_frame() == b"\x89\x00"
     with pytest.raises(ValueError, match="at most 125 bytes, got 126"):
         ping_frame(b"x" * 126)
+
+
+@pytest.mark.parametrize(("reason", "carried"), [("", ""), ("why", "why"), ("é" * 100, "é" * 61)])
+def test_a_close_frame_carries_a_code_and_what_it_can_of_a_reason(reason, carried):
+    [frame] = decode(close_frame(1002, reason))
+    assert (frame.opcode, frame.payload) == (Opcode.CLOSE, (1002, carried))

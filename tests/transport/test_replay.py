@@ -2,7 +2,9 @@ import pytest
 import trio
 import trio.testing
 
-from supervisor.transport.replay import Replay
+from supervisor.transport.library_stream import LibraryStream
+from supervisor.transport.outbox import Outbox
+from supervisor.transport.replay import Replay, send_eof
 
 
 async def test_gives_back_the_head_in_pieces_and_then_the_stream():
@@ -44,3 +46,19 @@ async def test_sending_and_closing_pass_through():
     assert await far.receive_some() == b""
     with pytest.raises(trio.ClosedResourceError):
         await replay.receive_some()
+
+
+async def test_our_side_ends_where_it_can():
+    ours, theirs = trio.testing.memory_stream_pair()
+    await send_eof(Replay(Replay(ours, b"x"), b"y"))
+    assert await theirs.receive_some() == b""
+    await theirs.send_all(b"still here")
+    assert await ours.receive_some() == b"still here"
+
+
+async def test_a_stream_that_has_one_end_only_goes_on(nursery):
+    ours, theirs = trio.testing.memory_stream_pair()
+    stream = LibraryStream(Outbox(ours), may_close=lambda: True)
+    await send_eof(stream)
+    nursery.start_soon(ours.send_all, b"more")
+    assert await theirs.receive_some() == b"more"

@@ -593,22 +593,22 @@ async def test_no_session_and_a_wrong_key_get_the_same_answer(table):
         ((TEXT, b"[" * 100_000), 4400),
         ((TEXT, b'{"\\ud800":1}'), 4400),
         ((BINARY, b"{}"), 4400),
-        ((TEXT, b"\xff"), LOST),  # of these the library says nothing, it just closes
-        ((3, b""), LOST),
-        ((0, b"continued"), LOST),
-        ((PING, b"x" * 126), LOST),
-        ((TEXT | 0x40, b"{}"), LOST),
+        ((TEXT, b"\xff"), 1007),
+        ((3, b""), 1002),
+        ((0, b"continued"), 1002),
+        ((PING, b"x" * 126), 1002),
+        ((TEXT | 0x40, b"{}"), 1002),
+        ((CLOSE, b"\x00"), 1002),
+        ((CLOSE, b"\x03\xee"), 1002),  # 1006 is never sent
+        ((CLOSE, b"\x03\xe8\xff"), 1007),
     ],
 )
 async def test_a_first_frame_against_the_rules_ends_its_connection_only(table, frame, code):
     neighbour, _, _ = await table.attached()
     peer = await table.peer()
     await peer.send_frame(*frame)
-    if code == LOST:
-        assert [frame for frame in await peer.end() if frame[0] != CLOSE] == []
-    else:
-        assert (await peer.closed())[:2] == ([], code)
-        assert await peer.end() == []
+    assert (await peer.closed())[:2] == ([], code)
+    assert await peer.end() == []
     await neighbour.send("Add")
     assert (await neighbour.message())["type"] == "patch"
     assert table.app.incidents == []
@@ -641,6 +641,62 @@ async def test_a_later_frame_against_the_rules_is_closed_with_4400(table, messag
     assert (await neighbour.message())["type"] == "patch"
     assert table.detached == [4400]
     assert table.app.incidents == []
+
+
+@pytest.mark.parametrize(("frame", "code"), [((3, b""), 1002), ((TEXT, b"\xff"), 1007)])
+async def test_a_later_frame_that_is_none_is_closed_with_its_code_and_nothing_follows(table, frame, code):
+    neighbour, _, session = await table.attached()
+    peer, _, _ = await table.attached(await table.page(session=session.id))
+    began = trio.current_time()
+    await peer.send_frame(*frame)
+    await all_blocked()
+    await neighbour.send("Add")
+    frames = await peer.end()
+    assert [opcode for opcode, _ in frames] == [CLOSE]
+    assert int.from_bytes(frames[0][1][:2], "big") == code
+    await peer.stream.aclose()
+    await all_blocked()
+    assert trio.current_time() - began <= 2
+    assert table.detached == [code]
+    assert table.app.incidents == []
+
+
+async def test_a_frame_that_is_none_ends_a_connection_that_waits_for_room_once_it_has_it(serve):
+    """What came before it was accepted, and is done; nothing is shown to a client that is to be turned away."""
+    async with serve(options=options_of({"mailbox_capacity": 1})) as table:
+        peer, _, session = await table.attached()
+        neighbour, _, _ = await table.attached(await table.page(session=session.id))
+        await peer.send("Wait", seconds=5, label="slow")
+        for _ in range(3):
+            await peer.send("Add")
+        await peer.send_frame(3)
+        frames = await peer.end()
+        assert [opcode for opcode, _ in frames] == [CLOSE]
+        patches = [await neighbour.message() for _ in range(3)]
+        assert patches[-1]["operations"] == [{"op": "replace", "path": "/n", "value": 3}]
+
+
+async def test_a_frame_that_is_none_is_told_to_a_client_that_goes_on_sending_over_tcp(serve_tcp):
+    async with serve_tcp() as tcp:
+        peer = await tcp.peer()
+        await peer.send_frame(3)
+        with contextlib.suppress(trio.BrokenResourceError):
+            for _ in range(20):
+                await peer.stream.send_all(b"\xff" * 10_000)
+                await trio.sleep(0.001)
+        assert (await peer.closed())[:2] == ([], 1002)
+        assert tcp.incidents == []
+
+
+@pytest.mark.parametrize("code", [1000, 1002, 1007, 1009, 3000])
+async def test_a_client_that_leaves_is_answered_and_tcp_is_closed_at_once(table, code):
+    """RFC 6455, 7.1.1: it is for the server to close TCP; also where the client gives a reason that could be ours."""
+    peer, _, _ = await table.attached()
+    began = trio.current_time()
+    await peer.send_frame(CLOSE, code.to_bytes(2, "big") + b"bye")
+    frames = await peer.end()
+    assert [(opcode, payload[:2]) for opcode, payload in frames] == [(CLOSE, code.to_bytes(2, "big"))]
+    assert trio.current_time() == began
 
 
 async def test_more_sends_than_the_window_are_against_the_rules(table):
@@ -689,7 +745,7 @@ async def test_a_message_that_is_too_big_is_1009_and_we_close(table):
     began = trio.current_time()
     assert await peer.end() == []
     assert trio.current_time() - began <= 2
-    await all_blocked()
+    await trio.sleep(3)  # what the client may still send is read for 2 s
     assert session.connections == ()
     assert table.detached == [1009]
 

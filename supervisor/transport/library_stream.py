@@ -1,0 +1,52 @@
+"""What the websocket library has of a connection: its outbox, but for the right to close it too early.
+
+Essay: whose the end is. A peer that breaks RFC 6455 is to be told so by a close frame with 1002 or 1007 (§7.1.7), but the
+library closes the stream under it without one. And closing a socket with unread input resets the connection, which
+takes from the peer what it was sent last. So, once the handshake is done, closing is asked for here, and who owns the
+connection says whether it may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+import trio
+
+from supervisor.transport.outbox import Outbox
+
+
+@final
+class LibraryStream(trio.abc.Stream):
+    """Give it to `trio_websocket.wrap_server_stream` in place of the outbox.
+
+    Args:
+        outbox: All passes to it.
+        may_close: A plain function, called when the library wants to close the stream. False: it stays open, and its
+            owner closes the outbox.
+    """
+
+    __slots__ = ("_may_close", "_outbox")
+
+    def __init__(self, outbox: Outbox, *, may_close: Callable[[], bool]) -> None:
+        self._outbox = outbox
+        self._may_close = may_close
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """See `Outbox.send_all`."""
+        await self._outbox.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """See `Outbox.wait_send_all_might_not_block`."""
+        await self._outbox.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """See `Outbox.receive_some`."""
+        return await self._outbox.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        """Close the outbox, if that may be."""
+        if self._may_close():
+            await self._outbox.aclose()
+        else:
+            await trio.lowlevel.checkpoint()
