@@ -42,6 +42,9 @@ class Instruments:
     def dead_letter(self, *, application: str, session: str, message: object) -> None:
         """A message came for an actor that had ended."""
 
+    def message_dropped(self, *, application: str, session: str, message: object) -> None:
+        """A message gave its place in a full mailbox to a newer one, as its type's policy says (`drop_oldest`)."""
+
     def application_loaded(self, *, application: str) -> None:
         """All load hooks of an application are done; sessions can be created from now on."""
 

@@ -48,6 +48,7 @@ class Recorder(Instruments):
     def __init__(self):
         self.incidents = []
         self.dead_letters = []
+        self.dropped = []
         self.events = []
 
     def failed(self, incident):
@@ -55,6 +56,9 @@ class Recorder(Instruments):
 
     def dead_letter(self, *, application, session, message):
         self.dead_letters.append(message)
+
+    def message_dropped(self, *, application, session, message):
+        self.dropped.append(message)
 
     def application_loaded(self, *, application):
         self.events.append(("loaded", application))

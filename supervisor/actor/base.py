@@ -12,9 +12,9 @@ a session's life nests as few as it can.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
-from types import CoroutineType
+from types import CoroutineType, MappingProxyType
 from typing import Any
 
 import attrs
@@ -24,10 +24,11 @@ from supervisor.actor.entry import Entry, Stop
 from supervisor.actor.guard import pass_on, split_failure, unwrap
 from supervisor.actor.holding import Hold, Holds
 from supervisor.actor.mailbox import CAPACITY, Mailbox
+from supervisor.actor.policy import MailboxPolicy
 from supervisor.actor.ref import ActorStatistics
 from supervisor.actor.timers import TimerQueue
 from supervisor.actor.unawaited import catch_unawaited, unawaited
-from supervisor.errors import ActorGone, Rejected
+from supervisor.errors import ActorGone, MailboxFull, Rejected
 from supervisor.instruments import GuardedInstruments, Instruments
 
 DRAIN = 64
@@ -48,6 +49,9 @@ class Runtime:
 
 class Actor:
     """One task, one mailbox, one owner of state. Subclasses say what is kept, undone, and how messages are handled."""
+
+    policies: Mapping[type, MailboxPolicy] = MappingProxyType({})
+    """See `Recipient.policies`."""
 
     def __init__(self, name: str, runtime: Runtime, *, capacity: int = CAPACITY) -> None:
         self.name = name
@@ -103,6 +107,14 @@ class Actor:
         """See `Recipient.dead_letter`."""
         self.dead_letters += 1
 
+    def message_dropped(self, message: object) -> None:
+        """A message gave its place in the mailbox to a newer one of its type."""
+
+    def drop(self, entry: Entry) -> None:
+        """See `Recipient.drop`."""
+        self.message_dropped(getattr(entry, "message", entry))
+        entry.displaced(MailboxFull(f"the mailbox of {self} is full, and a newer message took this one's place"))
+
     # The loop.
 
     async def handle_mail(self) -> None:
@@ -115,6 +127,7 @@ class Actor:
                 entry = mailbox.take()
                 if entry is None:
                     await mailbox.wait()
+                    mailbox.note_backlog()
                     until = perf_counter() + DRAIN_SECONDS
                     handled = 0
                     continue
@@ -123,11 +136,13 @@ class Actor:
                 waiting = self.handle(entry)
                 if waiting is not None:
                     await waiting
+                    mailbox.note_backlog()
                 if self._unawaited:  # they were part of the entry's result, or of what it raised
                     self._report_unawaited(entry)
                 handled += 1
                 if handled >= DRAIN or perf_counter() > until:
                     await trio.lowlevel.checkpoint()
+                    mailbox.note_backlog()
                     until = perf_counter() + DRAIN_SECONDS
                     handled = 0
 

@@ -1,7 +1,7 @@
 """An entry: one thing for an actor to do, and those who wait for its outcome.
 
 An entry goes through: made → (waits for room) → queued → in hand → over. It is over by exactly one of `succeeded`,
-`failed`, `cancelled` or `dropped`, or it was withdrawn before it was in hand.
+`failed`, `cancelled` or `dropped`, or before it was in hand it was withdrawn, or `displaced`, or conflated.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class Entry:
 
     counted: ClassVar[bool] = True
     """Whether it takes up room in the mailbox."""
+    is_answered: ClassVar[bool] = False
+    """Whether somebody waits for its outcome: then no newer one takes its place unseen."""
 
     def start(self, actor: Doer) -> Any | Awaitable[Any]:
         """Do it, or return what must be awaited for it to be done."""
@@ -47,6 +49,9 @@ class Entry:
 
     def dropped(self) -> None:
         """The actor ended before it was done."""
+
+    def displaced(self, error: Exception) -> None:
+        """A newer one of its type got its place, because the mailbox was full; only where a policy says so."""
 
     def describe(self) -> str:
         """What it is, for reports: "message Quote"."""

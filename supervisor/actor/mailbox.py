@@ -9,18 +9,24 @@ lifecycle messages, is looked at before everything else, and it has always room.
 
 The reader is one parked task that is rescheduled by whoever puts the first entry in: no lock, no event, no channel.
 Everything here is synchronous except `wait`, and must be called in trio's thread.
+
+Messages of a type with a policy of its own share the queue, each in a `Slot`. One that was dropped or withdrawn leaves
+an empty slot behind, which the reader skips: to take it out of the middle would be a search through all that waits. As
+soon as there are more empty slots than the mailbox has room, all are taken out at once. The other types pay nothing.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Protocol, final
 
 import attrs
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 from supervisor.actor.entry import Entry
+from supervisor.actor.lane import Lane, Slot
+from supervisor.actor.policy import NO_KEY, Admission, MailboxPolicy
 
 CAPACITY = 1_000
 """Messages that a mailbox holds unless told otherwise: a second's worth of a fast feed, a few hundred kilobytes."""
@@ -49,6 +55,16 @@ class MailboxStatistics:
     """How many counted entries there may be."""
     waiting_for_room: int
     """Senders without room."""
+    waited: int = 0
+    """Senders that had to wait for room so far, whatever became of them."""
+    refused: int = 0
+    """Messages that were not taken, and whose senders were told so at once."""
+    dropped: int = 0
+    """Messages that gave their place to a newer one, since there was no room (`when_full="drop_oldest"`)."""
+    conflated: int = 0
+    """Messages in whose place stood a newer one of the same key before their turn came (`conflate=`)."""
+    highest: int = 0
+    """The most counted entries that waited at once, of what its actor saw each time that others had had their turn."""
 
 
 @final
@@ -57,12 +73,19 @@ class Mailbox:
 
     __slots__ = (
         "_capacity",
+        "_conflated",
+        "_dropped",
+        "_empty_slots",
         "_entries",
+        "_lanes",
+        "_least_room",
         "_parked",
         "_room",
         "_system",
+        "_waited",
         "_waiting",
         "is_closed",
+        "refused",
     )
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -70,11 +93,17 @@ class Mailbox:
             raise ValueError(f"a mailbox needs room for at least one entry, not {capacity!r}")
         self._entries: deque[Entry] = deque()
         self._system: deque[Entry] = deque()
-        self._room = self._capacity = capacity
+        self._room = self._least_room = self._capacity = capacity
         # Those who wait for room, in order of arrival; not empty only while there is none.
         self._waiting: deque[tuple[Entry, RoomWaiter]] = deque()
         # The reader's task while it is parked in `wait`.
         self._parked: Task | None = None
+        # Of each type with a policy: what of it is queued.
+        self._lanes: dict[MailboxPolicy, Lane] = {}
+        self._empty_slots = 0
+        self._waited = self._dropped = self._conflated = 0
+        self.refused = 0
+        """See `MailboxStatistics.refused`; who refuses because `put` has no room counts it here."""
         self.is_closed = False
 
     def put(self, entry: Entry) -> bool:
@@ -89,6 +118,34 @@ class Mailbox:
             reschedule(task)
         return True
 
+    def put_under(
+        self, policy: MailboxPolicy, entry: Entry, key: Hashable, dropped: Callable[[Entry], None]
+    ) -> Admission:
+        """Take a counted entry under its type's policy. The mailbox must not be closed.
+
+        If the answer is `WAIT`, `put_when_room` comes next, with the same policy and key. `dropped` is called, last of
+        all, with the entry that gave its place, if one did.
+        """
+        lane = self._lane(policy)
+        if lane.conflate(entry, key):
+            self._conflated += 1
+            return Admission.CONFLATED
+        if self._room > 0:
+            self._room -= 1
+            self._queue_slot(Slot(lane, entry, key))
+            return Admission.QUEUED
+        if policy.when_full == "wait":
+            return Admission.WAIT
+        oldest = lane.oldest() if policy.when_full == "drop_oldest" else None
+        if oldest is None:
+            self.refused += 1
+            return Admission.REFUSED
+        given_up = self._empty(oldest)
+        self._dropped += 1
+        self._queue_slot(Slot(lane, entry, key))
+        dropped(given_up)
+        return Admission.QUEUED
+
     def put_tick(self, entry: Entry) -> None:
         """Take an entry that doesn't count: its owner bounds it."""
         self._entries.append(entry)
@@ -101,8 +158,15 @@ class Mailbox:
         if self._parked is not None:
             self._wake()
 
-    def put_when_room(self, entry: Entry, waiter: RoomWaiter) -> None:
+    def put_when_room(
+        self, entry: Entry, waiter: RoomWaiter, policy: MailboxPolicy | None = None, key: Hashable = NO_KEY
+    ) -> None:
         """Take a counted entry as soon as there is room, in turn; `waiter` hears of it."""
+        self._waited += 1
+        self._least_room = 0
+        if policy is not None:
+            entry = Slot(self._lane(policy), entry, key)
+            entry.lane.expect(entry)
         self._waiting.append((entry, waiter))
 
     def take(self) -> Entry | None:
@@ -117,17 +181,32 @@ class Mailbox:
                 self._free_room()
             else:
                 self._room += 1
+        elif type(entry) is Slot:
+            return self._take_slot(entry)
         return entry
+
+    def note_backlog(self) -> None:
+        """See `MailboxStatistics.highest`. The reader calls it when others have had their turn; `put` is for speed."""
+        if self._room < self._least_room:
+            self._least_room = self._room
 
     def is_empty(self) -> bool:
         """Whether the reader has nothing to do."""
-        return not self._entries and not self._system
+        return len(self._entries) == self._empty_slots and not self._system
 
     def withdraw(self, entry: Entry) -> bool:
         """Take back an entry that is queued or waits for room; False if it is neither (any more)."""
         for position, (waiting, _) in enumerate(self._waiting):
-            if waiting is entry:
+            if waiting is entry or (type(waiting) is Slot and waiting.entry is entry):
                 del self._waiting[position]
+                if type(waiting) is Slot:
+                    waiting.lane.expect_no_more(waiting)
+                return True
+        for lane in self._lanes.values():
+            slot = lane.find(entry)
+            if slot is not None:
+                self._empty(slot)
+                self._free_room()
                 return True
         try:
             self._entries.remove(entry)
@@ -140,9 +219,11 @@ class Mailbox:
     def close(self) -> list[Entry]:
         """Take nothing more; returns the entries that were queued, and tells those who wait for room."""
         self.is_closed = True
-        left = [*self._entries]
+        left = [_entry_in(entry) for entry in self._entries if not _is_empty_slot(entry)]
         self._entries.clear()
         self._system.clear()
+        self._lanes.clear()
+        self._empty_slots = 0
         waiting, self._waiting = self._waiting, deque()
         for _, waiter in waiting:
             waiter.closed()
@@ -150,13 +231,13 @@ class Mailbox:
 
     def keep_only(self, keep: Callable[[Entry], bool]) -> list[Entry]:
         """Close, but keep the entries that satisfy `keep`, those that wait for room too; returns the others."""
-        waiting = [(entry, waiter) for entry, waiter in self._waiting if keep(entry)]
+        waiting = [pair for pair in self._waiting if keep(_entry_in(pair[0]))]
         for pair in waiting:
             self._waiting.remove(pair)
         left = self.close()
         self._entries.extend(entry for entry in left if keep(entry))
         for entry, waiter in waiting:
-            self._entries.append(entry)
+            self._entries.append(_entry_in(entry))
             waiter.granted()
         return [entry for entry in left if not keep(entry)]
 
@@ -177,12 +258,18 @@ class Mailbox:
 
     def statistics(self) -> MailboxStatistics:
         """The state of this mailbox now."""
-        counted = sum(entry.counted for entry in self._entries)
+        self.note_backlog()
+        counted = sum(entry.counted for entry in self._entries) + sum(map(len, self._lanes.values()))
         return MailboxStatistics(
             counted=counted,
-            uncounted=len(self._entries) - counted,
+            uncounted=len(self._entries) - self._empty_slots - counted,
             capacity=self._capacity,
             waiting_for_room=len(self._waiting),
+            waited=self._waited,
+            refused=self.refused,
+            dropped=self._dropped,
+            conflated=self._conflated,
+            highest=self._capacity - self._least_room,
         )
 
     def _wake(self) -> None:
@@ -192,12 +279,65 @@ class Mailbox:
         reschedule(task)
 
     def _free_room(self) -> None:
-        if self._waiting:
+        while self._waiting:
             entry, waiter = self._waiting.popleft()
+            if type(entry) is Slot:
+                slot, lane = entry, entry.lane
+                assert slot.entry is not None
+                lane.expect_no_more(slot)
+                if lane.conflate(slot.entry, slot.key):  # into one that waited before it: the room is free still
+                    self._conflated += 1
+                    waiter.granted()
+                    continue
+                lane.add(slot)
             self._entries.append(entry)
             waiter.granted()
-        else:
-            self._room += 1
+            return
+        self._room += 1
+
+    # Messages under a policy.
+
+    def _lane(self, policy: MailboxPolicy) -> Lane:
+        lane = self._lanes.get(policy)
+        if lane is None:
+            lane = self._lanes[policy] = Lane()
+        return lane
+
+    def _queue_slot(self, slot: Slot) -> None:
+        slot.lane.add(slot)
+        self._entries.append(slot)
+        if self._parked is not None:
+            self._wake()
+
+    def _take_slot(self, slot: Slot) -> Entry | None:
+        if slot.entry is not None:
+            entry = slot.lane.empty(slot)
+            self._free_room()
+            return entry
+        self._empty_slots -= 1
+        while self._entries and _is_empty_slot(self._entries[0]):
+            self._entries.popleft()
+            self._empty_slots -= 1
+        return self.take()
+
+    def _empty(self, slot: Slot) -> Entry:
+        entry = slot.lane.empty(slot)
+        self._empty_slots += 1
+        if self._empty_slots > self._capacity:
+            self._entries = deque(each for each in self._entries if not _is_empty_slot(each))
+            self._empty_slots = 0
+        return entry
+
+
+def _is_empty_slot(entry: Entry) -> bool:
+    return type(entry) is Slot and entry.entry is None
+
+
+def _entry_in(entry: Entry) -> Entry:
+    if type(entry) is Slot:
+        assert entry.entry is not None
+        return entry.entry
+    return entry
 
 
 async def _at_once() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol, final
 
@@ -14,6 +14,7 @@ from supervisor.actor.entry import Doer, Entry, Tell
 from supervisor.actor.guard import check_thread, unwrap
 from supervisor.actor.holding import Holds
 from supervisor.actor.mailbox import Mailbox, MailboxStatistics
+from supervisor.actor.policy import Admission, MailboxPolicy
 from supervisor.errors import ActorGone, HandlerFailed, MailboxFull
 
 TIMEOUT = 30.0
@@ -26,6 +27,10 @@ class Recipient(Protocol):
     mailbox: Mailbox
     holds: Holds
 
+    @property
+    def policies(self) -> Mapping[type, MailboxPolicy]:
+        """The types of messages that have a policy of their own."""
+
     def __str__(self) -> str: ...
 
     def __hash__(self) -> int: ...
@@ -35,6 +40,9 @@ class Recipient(Protocol):
 
     def dead_letter(self, message: object) -> None:
         """Count a message that came too late."""
+
+    def drop(self, entry: Entry) -> None:
+        """An entry gave its place to a newer one: count it, and tell who waits for it."""
 
     def gone(self) -> ActorGone:
         """The exception for those who ask an actor that has ended."""
@@ -101,6 +109,7 @@ class Answered(Entry):
     """An entry whose sender is parked until it is over."""
 
     __slots__ = ("_gone", "parked")
+    is_answered = True
 
     def __init__(self, gone: Callable[[], ActorGone]) -> None:
         self.parked = Parked()
@@ -131,6 +140,10 @@ class Answered(Entry):
             self.parked.wake_cancelled()
         else:
             self.parked.wake(outcome.Error(self._gone()))
+
+    def displaced(self, error: Exception) -> None:
+        """See `Entry.displaced`."""
+        self.parked.wake(outcome.Error(error))
 
     def granted(self) -> None:
         """See `RoomWaiter.granted`: the wait goes on for the answer."""
@@ -192,13 +205,21 @@ class ActorRef:
         Raises:
             MailboxFull: there is no room; the message was not sent.
             TypeError: the actor has no handler for messages of this type.
+            Exception: whatever the type's `conflate` function raised; the message was not sent.
         """
         check_thread()
         actor = self._actor
         check_handled(actor, message)
         if actor.mailbox.is_closed:
             actor.dead_letter(message)
-        elif not actor.mailbox.put(Tell(message)):
+            return
+        policy = actor.policies.get(type(message)) if actor.policies else None
+        if policy is None:
+            taken = actor.mailbox.put(Tell(message))
+        else:
+            taken = put_under(actor, policy, Tell(message), policy.key_of(message))
+        if not taken:
+            actor.mailbox.refused += 1
             raise MailboxFull(f"the mailbox of {actor} is full; wait for room with tell()")
 
     async def tell(self, message: object, *, timeout: float = TIMEOUT) -> None:
@@ -208,8 +229,10 @@ class ActorRef:
 
         Raises:
             trio.TooSlowError: there was no room for `timeout` seconds; the message was not sent.
+            MailboxFull: there is no room, and messages of this type aren't waited for; the message was not sent.
             DeadlockError: the mailbox is full, and its actor waits for the one that sends.
             TypeError: the actor has no handler for messages of this type.
+            Exception: whatever the type's `conflate` function raised; the message was not sent.
         """
         actor = self._actor
         check_handled(actor, message)
@@ -217,14 +240,15 @@ class ActorRef:
         entry = Tell(message)
         if actor.mailbox.is_closed:
             actor.dead_letter(message)
-        elif not actor.mailbox.put(entry):
-            room = Room()
-            doing = f"tell() to the full mailbox of {actor}"
-            with in_time(timeout, doing), actor.holds.waiting_for((actor,), doing):
-                actor.mailbox.put_when_room(entry, room)
-                if not await room.parked.park(lambda: actor.mailbox.withdraw(entry)):
-                    actor.dead_letter(message)
-            return
+        else:
+            policy = actor.policies.get(type(message)) if actor.policies else None
+            key = None if policy is None else policy.key_of(message)
+            if not (actor.mailbox.put(entry) if policy is None else put_under(actor, policy, entry, key)):
+                doing = f"tell() to the full mailbox of {actor}"
+                with in_time(timeout, doing), actor.holds.waiting_for((actor,), doing):
+                    if not await wait_for_room(actor.mailbox, entry, policy, key):
+                        actor.dead_letter(message)
+                return
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def ask(self, message: object, *, timeout: float = TIMEOUT) -> Any:
@@ -238,13 +262,21 @@ class ActorRef:
             Exception: whatever the handler raised; `Rejected` if the handler said no.
             trio.TooSlowError: the answer took longer than `timeout` seconds.
             ActorGone: the actor has ended, or ends before it answers (`SessionGone` for a session).
+            MailboxFull: there was no room, or a newer message got this one's place, and messages of this type aren't
+                waited for; the handler was not called.
             DeadlockError: the actor waits for the one that asks.
             TypeError: the actor has no handler for messages of this type.
         """
         actor = self._actor
         check_handled(actor, message)
         entry = Ask(message, actor.gone)
-        return await post(actor, entry, timeout=timeout, doing=f"ask() of {actor}")
+        return await post(
+            actor,
+            entry,
+            timeout=timeout,
+            doing=f"ask() of {actor}",
+            policy=actor.policies.get(type(message)) if actor.policies else None,
+        )
 
     def statistics(self) -> MailboxStatistics:
         """The state of the actor's mailbox now."""
@@ -254,8 +286,13 @@ class ActorRef:
         return f"<ActorRef {self._actor}>"
 
 
-async def post(actor: Recipient, entry: Answered, *, timeout: float, doing: str) -> Any:
-    """Queue an entry and wait until it is over; the rules of waiting and cancellation are those of `ActorRef.ask`."""
+async def post(
+    actor: Recipient, entry: Answered, *, timeout: float, doing: str, policy: MailboxPolicy | None = None
+) -> Any:
+    """Queue an entry and wait until it is over; the rules of waiting and cancellation are those of `ActorRef.ask`.
+
+    With a policy, the entry is an `Ask`.
+    """
     mailbox = actor.mailbox
     await trio.lowlevel.checkpoint_if_cancelled()
     if mailbox.is_closed:
@@ -268,10 +305,38 @@ async def post(actor: Recipient, entry: Answered, *, timeout: float, doing: str)
         actor.cancel_in_hand(entry)
         return False
 
+    if policy is None:
+        with in_time(timeout, doing), actor.holds.waiting_for((actor,), doing):
+            if not mailbox.put(entry):
+                mailbox.put_when_room(entry, entry)
+            return await entry.parked.park(abort)
+    key = policy.key_of(getattr(entry, "message", entry))
     with in_time(timeout, doing), actor.holds.waiting_for((actor,), doing):
-        if not mailbox.put(entry):
-            mailbox.put_when_room(entry, entry)
+        if not put_under(actor, policy, entry, key):
+            mailbox.put_when_room(entry, entry, policy, key)
         return await entry.parked.park(abort)
+
+
+def put_under(actor: Recipient, policy: MailboxPolicy, entry: Entry, key: Hashable) -> bool:
+    """Put an entry into an open mailbox under its type's policy; False if it must wait for room.
+
+    Raises:
+        MailboxFull: there is none, and it must not wait
+    """
+    admission = actor.mailbox.put_under(policy, entry, key, actor.drop)
+    if admission is Admission.REFUSED:
+        raise MailboxFull(f"the mailbox of {actor} is full, and {entry.describe()} doesn't wait for room")
+    return admission is not Admission.WAIT
+
+
+async def wait_for_room(
+    mailbox: Mailbox, entry: Entry, policy: MailboxPolicy | None = None, key: Hashable = None
+) -> bool:
+    """Wait until an entry for which there was no room has some; False: the mailbox closed first. Safe to cancel."""
+    room = Room()
+    mailbox.put_when_room(entry, room, policy, key)
+    granted: bool = await room.parked.park(lambda: mailbox.withdraw(entry))
+    return granted
 
 
 @contextmanager

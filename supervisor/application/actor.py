@@ -297,7 +297,12 @@ class ApplicationActor:
                 f"application {self.application!r} has no handler for {name}; write one and mark it @receives({name})"
             )
         return await broadcast(
-            tuple(self._registry.accepted), message, holds=self.runtime.holds, timeout=timeout, on_lag=self._report_lag
+            tuple(self._registry.accepted),
+            message,
+            holds=self.runtime.holds,
+            timeout=timeout,
+            on_lag=self._report_lag,
+            policy=self.definition.receivers.policies.get(type(message)),
         )
 
     def _report_lag(self, session: SessionActor) -> None:

@@ -9,7 +9,7 @@ never again until it has caught up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 import attrs
@@ -18,6 +18,7 @@ import trio
 
 from supervisor.actor.entry import Doer, Entry, Tell
 from supervisor.actor.holding import Holds
+from supervisor.actor.policy import Admission, MailboxPolicy
 from supervisor.actor.ref import Parked
 from supervisor.actor.waiting import in_words
 from supervisor.errors import DeadlockError
@@ -34,9 +35,9 @@ class BroadcastReport:
     """What became of a broadcast: each session is in one of these."""
 
     accepted: tuple[SessionContext, ...] = ()
-    """The message is in their mailboxes."""
+    """The message is in their mailboxes; it, or later a newer one, may have taken an older one's place there."""
     lagged: tuple[SessionContext, ...] = ()
-    """They had no room by the deadline; the message was not sent."""
+    """They had no room by the deadline, or at once for a type that isn't waited for; the message was not sent."""
     gone: tuple[SessionContext, ...] = ()
     """They ended meanwhile."""
 
@@ -117,17 +118,22 @@ async def broadcast(
     holds: Holds,
     timeout: float,
     on_lag: Callable[[SessionActor], None] = lambda session: None,
+    policy: MailboxPolicy | None = None,
 ) -> BroadcastReport:
     """See `ApplicationContext.broadcast`; `on_lag` hears of each session that lagged."""
     await trio.lowlevel.checkpoint_if_cancelled()
     record = _Broadcast(message)
     accepted = record.accepted
     entry = Tell(message)
+    key = None
+    if policy is not None:  # those that are left have no room, and are waited for
+        key = policy.key_of(message)
+        sessions = _put_under(sessions, record, entry, policy, key)
     blocked = None
     for session in sessions:
         if session.mailbox.is_closed:
             record.gone.append(session)
-        elif session.mailbox.put(entry):
+        elif policy is None and session.mailbox.put(entry):
             session.lagged_in_broadcast = False
             accepted.append(session)
         else:
@@ -139,7 +145,7 @@ async def broadcast(
             else:
                 room = _Room(record, session)
                 record.waiting[room] = None
-                session.mailbox.put_when_room(room.entry, room)
+                session.mailbox.put_when_room(room.entry, room, policy, key)
     if record.waiting:
         left = record.sessions
         with trio.move_on_after(timeout), holds.waiting_for(left(), "broadcast()", left=left):
@@ -149,6 +155,27 @@ async def broadcast(
     for session in record.lagged:
         on_lag(session)
     return BroadcastReport(accepted=_contexts(accepted), lagged=_contexts(record.lagged), gone=_contexts(record.gone))
+
+
+def _put_under(
+    sessions: Iterable[SessionActor], record: _Broadcast, entry: Tell, policy: MailboxPolicy, key: Hashable
+) -> list[SessionActor]:
+    """Put it into all mailboxes under its type's policy; returns those without room that are waited for."""
+    waiting = []
+    for session in sessions:
+        if session.mailbox.is_closed:
+            record.gone.append(session)
+            continue
+        admission = session.mailbox.put_under(policy, entry, key, session.drop)
+        if admission is Admission.WAIT:
+            waiting.append(session)
+        elif admission is Admission.REFUSED:
+            record.lagged.append(session)
+        else:
+            record.accepted.append(session)
+            if admission is Admission.QUEUED and policy.when_full == "wait":  # it has caught up
+                session.lagged_in_broadcast = False
+    return waiting
 
 
 def _contexts(sessions: Iterable[SessionActor]) -> tuple[SessionContext, ...]:

@@ -196,11 +196,13 @@ class ApplicationContext:
         """Send one message to every session; waits for room only, at most `timeout` seconds for all together.
 
         A session without room by then lagged: it did not get the message, and the next broadcast doesn't wait for it.
-        Raises nothing for one session's fate; the report has it. Cancelled, it withdraws what waits for room; what was
-        accepted until then stays so. All sessions get the same object: don't change it afterwards.
+        Nor does this one, if messages of this type aren't waited for (`when_full=` of `@receives`). Raises nothing for
+        one session's fate; the report has it. Cancelled, it withdraws what waits for room; what was accepted until then
+        stays so. All sessions get the same object: don't change it afterwards.
 
         Raises:
             TypeError: the app has no handler for messages of this type; nothing was sent.
+            Exception: whatever the type's `conflate` function raised; nothing was sent.
         """
         return await self._host.broadcast(message, timeout)
 

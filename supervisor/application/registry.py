@@ -311,6 +311,12 @@ class SessionRegistry:
         """See `ApplicationContext.waits`."""
         return self._runtime.holds.graph.statistics(self._creations)
 
+    def message_dropped(self, session: SessionActor, message: object) -> None:
+        """See `Household.message_dropped`."""
+        self._runtime.instruments.message_dropped(
+            application=self.application, session=session.shown_id, message=message
+        )
+
     def statistics(self) -> RegistryStatistics:
         """The state of the sessions now."""
         return RegistryStatistics(

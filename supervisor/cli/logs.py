@@ -215,6 +215,11 @@ class LogInstruments(Instruments):
         kind = getattr(message, "__qualname__", type(message).__qualname__)
         self._log.debug("dead letter", application=application, session=session, message=kind)
 
+    def message_dropped(self, *, application: str, session: str, message: object) -> None:
+        """See `Instruments.message_dropped`."""
+        kind = type(message).__qualname__
+        self._log.debug("message dropped", application=application, session=session, message=kind)
+
     def application_loaded(self, *, application: str) -> None:
         """See `Instruments.application_loaded`."""
         self._log.info("application loaded", application=application)

@@ -14,7 +14,7 @@ after it, is that those who wait for the end are told: when they run, nothing of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, final
 
@@ -27,7 +27,8 @@ from supervisor.actor.entry import Entry, Stop, Tell
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
 from supervisor.actor.holding import Hold
 from supervisor.actor.mailbox import CAPACITY
-from supervisor.actor.ref import ActorRef, Room
+from supervisor.actor.policy import MailboxPolicy
+from supervisor.actor.ref import ActorRef, put_under, wait_for_room
 from supervisor.actor.timers import Alarm
 from supervisor.document.json_document import JsonDocument
 from supervisor.errors import DocumentNotHeld, SessionGone
@@ -103,6 +104,7 @@ class SessionActor(Actor):
         self.ending: Ending | None = None
         self._household = household
         self._receivers = receivers.by_type
+        self.policies = receivers.policies
         self._linger = linger
         self._first_attach = first_attach
         self._max_age = max_age
@@ -319,19 +321,21 @@ class SessionActor(Actor):
         """See `Doer.call`: the function is given the document."""
         return func(self.document, *args)
 
-    async def deliver(self, entry: Entry) -> None:
+    async def deliver(self, entry: Entry, policy: MailboxPolicy | None = None, key: Hashable = None) -> None:
         """Put an entry into the mailbox, waiting for room. Safe to cancel: then it was not put. The caller bounds it.
 
         If the session has ended, or ends meanwhile, the entry is dropped.
+
+        Raises:
+            MailboxFull: there is no room, and by its policy the entry doesn't wait for any
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.mailbox.is_closed:
             entry.dropped()
-        elif not self.mailbox.put(entry):
-            room = Room()
-            self.mailbox.put_when_room(entry, room)
-            if not await room.parked.park(lambda: self.mailbox.withdraw(entry)):
-                entry.dropped()
+            return
+        taken = self.mailbox.put(entry) if policy is None else put_under(self, policy, entry, key)
+        if not taken and not await wait_for_room(self.mailbox, entry, policy, key):
+            entry.dropped()
 
     def run_hooks_only(self) -> None:
         """From now on, callbacks and background tasks that are added never run."""
@@ -435,3 +439,7 @@ class SessionActor(Actor):
         """See `Recipient.dead_letter`."""
         super().dead_letter(message)
         self._household.dead_letter(self, message)
+
+    def message_dropped(self, message: object) -> None:
+        """See `Actor.message_dropped`."""
+        self._household.message_dropped(self, message)

@@ -120,8 +120,10 @@ class SessionContext:
 
         Raises:
             trio.TooSlowError: there was no room for `timeout` seconds; the message was not sent.
+            MailboxFull: there is no room, and messages of this type aren't waited for (`when_full=` of `@receives`).
             DeadlockError: the mailbox is full, and the session waits for the one that sends.
             TypeError: the app has no handler for messages of this type; nothing was sent.
+            Exception: whatever the type's `conflate` function raised; nothing was sent.
         """
         await self._host.ref.tell(message, timeout=timeout)
 
@@ -133,6 +135,7 @@ class SessionContext:
         Raises:
             MailboxFull: there is no room; the message was not sent.
             TypeError: the app has no handler for messages of this type; nothing was sent.
+            Exception: whatever the type's `conflate` function raised; nothing was sent.
         """
         self._host.ref.tell_nowait(message)
 
@@ -148,6 +151,8 @@ class SessionContext:
             HandlerFailed: it raised what would end the caller's task, as `SystemExit`; the log has it.
             SessionGone: the session has ended, or ends before it answers; nobody's fault.
             trio.TooSlowError: the answer took longer than `timeout` seconds.
+            MailboxFull: there was no room, or a newer message got this one's place, and messages of this type aren't
+                waited for (`when_full=` of `@receives`); the handler was not called.
             DeadlockError: the session waits for the one that asks.
             TypeError: the app has no handler for messages of this type; nothing was sent.
         """

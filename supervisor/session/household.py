@@ -39,3 +39,6 @@ class Household(Protocol):
 
     def dead_letter(self, session: Any, message: object) -> None:
         """Count a message that came too late."""
+
+    def message_dropped(self, session: Any, message: object) -> None:
+        """Tell of a message that gave its place in the mailbox to a newer one."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, final
 
 import attrs
 
+from supervisor.actor.policy import MailboxPolicy, WhenFull, check_policy
 from supervisor.errors import ApplicationError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,9 +23,19 @@ class Receiver:
     func: Callable[..., Any]
     from_client: bool
     """Whether a browser may send this type."""
+    when_full: WhenFull = "wait"
+    """What becomes of a message of this type while the session's mailbox is full."""
+    conflate: Callable[[Any], Hashable] | None = None
+    """Gives a message's key: of those that wait, the newest of each key is kept."""
 
 
-def receives(message_type: type, *, from_client: bool = False) -> Callable[[F], F]:
+def receives(
+    message_type: type,
+    *,
+    from_client: bool = False,
+    when_full: WhenFull = "wait",
+    conflate: Callable[[Any], Hashable] | None = None,
+) -> Callable[[F], F]:
     """Mark a function of `main.py` as the handler of a type of message.
 
     The function is called as `func(doc, message)`, by the session's actor, which holds the document meanwhile. It may
@@ -36,15 +47,28 @@ def receives(message_type: type, *, from_client: bool = False) -> Callable[[F], 
         message_type: the class of the messages, compared exactly: subclasses need a handler of their own.
         from_client: a browser may send this type too. Its fields are validated against the class's annotations before
             the handler sees it: an attrs class, a dataclass or a msgspec Struct. What the fields *say* is untrusted.
+        when_full: what becomes of a message of this type while the session's mailbox has no room. `"wait"`: its sender
+            waits, as long as it allows. `"refuse"`: its sender is told at once, by `MailboxFull`; `broadcast()` reports
+            the session as lagged; a browser's promise is rejected. `"drop_oldest"`: it gets the place of the oldest
+            message of its type that waits, whose asker, if it has one, gets `MailboxFull`; if none waits, it is
+            refused.
+        conflate: a plain function that gives a message's key, as in `conflate=lambda quote: quote.symbol`: of the
+            messages of this type that wait, the newest of each key takes the place of the older one, also while there
+            is room. So it may be handled before messages of other types that were sent before it. What an `ask()` or a
+            browser waits for is always handled. The function is called by who sends, and what it raises is theirs; a
+            broadcast calls it once.
 
     Raises:
-        TypeError: `message_type` is no class.
+        TypeError: `message_type` is no class, or `conflate` no function.
+        ValueError: `when_full` is none of the three.
     """
     if not isinstance(message_type, type):
         raise TypeError(f"@receives takes a class, as in @receives(Quote), not {message_type!r}")
+    check_policy(when_full, conflate)
 
     def mark(func: F) -> F:
-        marks = [*getattr(func, _MARK, ()), Receiver(message_type, func, from_client)]
+        receiver = Receiver(message_type, func, from_client, when_full=when_full, conflate=conflate)
+        marks = [*getattr(func, _MARK, ()), receiver]
         setattr(func, _MARK, marks)
         return func
 
@@ -83,6 +107,8 @@ class Receivers:
         """The function for each type: what the session's actor looks up."""
         self.from_client: dict[str, type] = {}
         """The types that a browser may send, by the names that it sends them under."""
+        self.policies: dict[type, MailboxPolicy] = {}
+        """For the types that don't just wait for room."""
         for receiver in receivers_of(receivers):
             self._add(receiver)
 
@@ -94,6 +120,8 @@ class Receivers:
                 f"two functions receive {name}: {_where(other)} and {_where(receiver.func)}; keep one of them"
             )
         self.by_type[receiver.type] = receiver.func
+        if receiver.when_full != "wait" or receiver.conflate is not None:
+            self.policies[receiver.type] = MailboxPolicy(when_full=receiver.when_full, conflate=receiver.conflate)
         if receiver.from_client:
             if name in self.from_client:
                 raise ApplicationError(f"a browser may send two types named {name}; rename one of them")

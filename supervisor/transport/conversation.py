@@ -5,7 +5,7 @@ It knows no socket. The connection hands it a function that waits for the next f
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from types import MappingProxyType
 from typing import Any, Protocol, final
 
@@ -13,8 +13,9 @@ import attrs
 import trio
 
 from supervisor.actor.entry import Entry
+from supervisor.actor.policy import MailboxPolicy
 from supervisor.application.actor import ApplicationActor
-from supervisor.errors import ActorGone, HandlerFailed, InvalidMessage
+from supervisor.errors import ActorGone, HandlerFailed, InvalidMessage, MailboxFull
 from supervisor.identity import TokenRefused
 from supervisor.protocol.codes import CloseCode
 from supervisor.protocol.feed import Attachment
@@ -25,7 +26,7 @@ from supervisor.protocol.records import Repeated
 from supervisor.protocol.server import ServerConnection
 from supervisor.session.actor import RESTARTING, SessionActor
 from supervisor.session.connection import Connection, Ending
-from supervisor.transport.entries import BUSY, ClientEdit, ClientSend, LateEdit, encode_failed, sendable
+from supervisor.transport.entries import ClientEdit, ClientSend, LateEdit, encode_failed, sendable
 from supervisor.transport.frames import text_frame
 from supervisor.transport.presence import PresenceRoom, Watching
 from supervisor.transport.wire import SessionWire, Viewer
@@ -263,9 +264,19 @@ class Conversation:
             incident = wire.session.report(f"fields of message {send.name} of a client", error)
             wire.answered(self._client, send.number, encode_failed(send.number, incident))
             return
+        session = wire.session
+        policy = session.policies.get(type(decoded))
+        key: Hashable = None
+        if policy is not None:
+            try:
+                key = policy.key_of(decoded)
+            except (Exception, SystemExit) as error:  # of the app's own function
+                incident = session.report(f"key of message {send.name} of a client", error)
+                wire.answered(self._client, send.number, encode_failed(send.number, incident))
+                return
         entry = ClientSend(wire, self._client, send.number, decoded, self._speaker.context)
-        if not await self._deliver(wire.session, entry):
-            wire.answered(self._client, send.number, encode_error(send.number, "rejected", BUSY))
+        if not await self._deliver(session, entry, policy, key):
+            entry.refused()
 
     async def _take_edit(self, wire: SessionWire, edit: Edit) -> None:
         """Hand an edit to the session."""
@@ -282,12 +293,17 @@ class Conversation:
         for message in repeated.messages:
             self._speaker.answer(text_frame(message))
 
-    async def _deliver(self, session: SessionActor, entry: Entry) -> bool:
-        """Wait until the session has room for an entry; False if it had none in time.
+    async def _deliver(
+        self, session: SessionActor, entry: Entry, policy: MailboxPolicy | None = None, key: Hashable = None
+    ) -> bool:
+        """Wait until the session has room for an entry; False if it had none in time, or if that isn't waited for.
 
         An accepted number is answered, whatever happens: its client won't send it again. So the end of this connection
         doesn't interrupt.
         """
         with trio.CancelScope(shield=True), trio.move_on_after(self._room_timeout) as waited:
-            await session.deliver(entry)
+            try:
+                await session.deliver(entry, policy, key)
+            except MailboxFull:
+                return False
         return not waited.cancelled_caught

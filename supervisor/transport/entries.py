@@ -25,7 +25,8 @@ BUSY = "The session was too busy to take this; try again."
 class ClientSend(Entry):
     """A message that a client sent, on its way through the mailbox. Its connection's end doesn't cancel it."""
 
-    __slots__ = ("_answer", "_client", "_message", "_number", "_wire", "_work")
+    __slots__ = ("_answer", "_client", "_number", "_wire", "_work", "message")
+    is_answered = True
 
     def __init__(
         self, wire: SessionWire, client: str, number: int, message: object, connection: ConnectionContext | None = None
@@ -33,14 +34,14 @@ class ClientSend(Entry):
         self._wire = wire
         self._client = client
         self._number = number
-        self._message = message
+        self.message = message
         self._work = _Work(wire.session, connection)
         self._answer = b""
 
     def start(self, actor: Doer) -> object:
         """See `Entry.start`."""
         self._work.begin()
-        return actor.receive(self._message)
+        return actor.receive(self.message)
 
     def check(self, result: object) -> object:
         """See `Entry.check`: an answer that JSON can't carry rolls the handler back."""
@@ -56,6 +57,15 @@ class ClientSend(Entry):
         """See `Entry.dropped`."""
         self._work.end()
 
+    def displaced(self, error: Exception) -> None:
+        """See `Entry.displaced`: for the client it is as if there had been no room."""
+        self.refused()
+
+    def refused(self) -> None:
+        """Answer that there was no room."""
+        self._work.end()
+        self._wire.answered(self._client, self._number, encode_error(self._number, "rejected", BUSY))
+
     def failed(self, error: BaseException, incident: str | None) -> None:
         """See `Entry.failed`. The text of an exception is for the log; a client gets the incident's id."""
         self._work.end()
@@ -67,7 +77,7 @@ class ClientSend(Entry):
 
     def describe(self) -> str:
         """See `Entry.describe`."""
-        return f"message {type(self._message).__qualname__} of a client"
+        return f"message {type(self.message).__qualname__} of a client"
 
 
 @final
@@ -75,6 +85,7 @@ class ClientEdit(Entry):
     """An edit of a client, on its way through the mailbox. Its connection's end doesn't cancel it."""
 
     __slots__ = ("_client", "_connection", "_told", "_turn", "_wire", "_work")
+    is_answered = True
 
     def __init__(self, wire: SessionWire, client: str, turn: EditTurn, connection: ConnectionContext) -> None:
         self._wire = wire

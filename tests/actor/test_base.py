@@ -461,3 +461,19 @@ async def test_a_stop_is_only_a_stop_in_the_system_lane():
     actor.mailbox.put(Tell("left"))
     await actor.handle_mail()
     assert actor.mailbox.statistics().counted == 1
+
+
+async def test_the_highest_backlog_is_what_waited_when_others_had_had_their_turn(clerk):
+    for number in range(100):
+        clerk.note(number)
+    await trio.testing.wait_all_tasks_blocked()
+    assert clerk.statistics().mailbox.highest == 100
+    release = trio.Event()
+    clerk.tell(lambda clerk: release.wait())
+    await trio.testing.wait_all_tasks_blocked()
+    for number in range(200):
+        clerk.note(number)
+    release.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert clerk.statistics().mailbox.highest == 200
+    assert clerk.statistics().mailbox.counted == 0

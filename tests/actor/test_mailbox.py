@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from supervisor.actor.entry import Entry, Stop, Tell
 from supervisor.actor.mailbox import CAPACITY, Mailbox
+from supervisor.actor.policy import NO_KEY, Admission, MailboxPolicy
 
 
 class Tick(Entry):
@@ -273,3 +274,312 @@ def test_it_behaves_like_two_lists_and_a_bound(capacity, operations):
         assert all(waiters[entry].heard == [] for entry in waiting)
     assert mailbox.close() == queued
     assert all(waiters[entry].heard == ["closed"] for entry in waiting)
+
+
+# Messages under a policy.
+
+
+class Asked(Tell):
+    __slots__ = ()
+    is_answered = True
+
+
+WAIT = MailboxPolicy(conflate=lambda message: message)
+REFUSE = MailboxPolicy(when_full="refuse")
+DROP = MailboxPolicy(when_full="drop_oldest")
+DROP_KEYED = MailboxPolicy(when_full="drop_oldest", conflate=lambda message: message)
+
+
+def put_under(mailbox, policy, entry, key=NO_KEY, dropped=None):
+    return mailbox.put_under(policy, entry, key, (lambda entry: None) if dropped is None else dropped.append)
+
+
+def test_a_thousand_ticks_that_wait_are_one_per_symbol_in_the_place_of_the_first():
+    mailbox = Mailbox()
+    other = Tell("other")
+    put_under(mailbox, WAIT, Tell(-1), "A")
+    mailbox.put(other)
+    ticks = [Tell(number) for number in range(1000)]
+    for tick in ticks:
+        put_under(mailbox, WAIT, tick, "ABC"[tick.message % 3])
+    assert take_all(mailbox) == [ticks[999], other, ticks[997], ticks[998]]
+    assert mailbox.statistics().conflated == 998
+    assert put_under(mailbox, WAIT, Tell("later"), "A") is Admission.QUEUED
+
+
+def test_conflating_needs_no_room_and_gives_none():
+    mailbox = Mailbox(1)
+    put_under(mailbox, WAIT, Tell(1), "A")
+    assert put_under(mailbox, WAIT, Tell(2), "A") is Admission.CONFLATED
+    assert put_under(mailbox, WAIT, Tell(3), "B") is Admission.WAIT
+    assert mailbox.take().message == 2
+    assert mailbox.put(Tell(4))
+    assert not mailbox.put(Tell(5))
+
+
+def test_without_room_a_type_that_is_refused_is_refused_at_once():
+    mailbox, (entry,) = full_mailbox()
+    assert put_under(mailbox, REFUSE, Tell(1)) is Admission.REFUSED
+    assert mailbox.statistics().refused == 1
+    assert take_all(mailbox) == [entry]
+    assert put_under(mailbox, REFUSE, Tell(1)) is Admission.QUEUED
+
+
+def test_the_oldest_of_its_own_type_gives_its_place_and_the_newer_one_goes_last():
+    mailbox = Mailbox(3)
+    first, second, other = Tell(1), Tell(2), Tell("other")
+    put_under(mailbox, DROP, first)
+    mailbox.put(other)
+    put_under(mailbox, DROP, second)
+    third = Tell(3)
+    dropped = []
+    assert put_under(mailbox, DROP, third, dropped=dropped) is Admission.QUEUED
+    assert dropped == [first]
+    assert counts(mailbox) == (3, 0, 0)
+    assert take_all(mailbox) == [other, second, third]
+    assert mailbox.statistics().dropped == 1
+    assert mailbox.is_empty()
+
+
+def test_with_none_of_its_type_that_waits_the_newer_one_is_refused():
+    mailbox, _ = full_mailbox()
+    assert put_under(mailbox, DROP, Tell(1)) is Admission.REFUSED
+    mailbox.take()
+    put_under(mailbox, DROP, Tell(2))
+    mailbox.take()
+    mailbox.put(Tell("full"))
+    assert put_under(mailbox, DROP, Tell(3)) is Admission.REFUSED
+    statistics = mailbox.statistics()
+    assert (statistics.refused, statistics.dropped) == (2, 0)
+
+
+def test_two_types_drop_their_own_only():
+    mailbox = Mailbox(2)
+    dropped = []
+    put_under(mailbox, DROP, Tell("first"))
+    put_under(mailbox, DROP_KEYED, Tell("second"), "A")
+    put_under(mailbox, DROP_KEYED, Tell("third"), "B", dropped)
+    assert [entry.message for entry in dropped] == ["second"]
+
+
+def test_a_flood_leaves_no_empty_places_behind():
+    mailbox = Mailbox(10)
+    for number in range(9):
+        mailbox.put(Tell(number))
+    for number in range(10_000):
+        put_under(mailbox, DROP, Tell(number))
+        assert len(mailbox._entries) <= 21
+    assert counts(mailbox) == (10, 0, 0)
+    assert len(take_all(mailbox)) == 10
+    assert mailbox.is_empty()
+
+
+def test_an_entry_under_a_policy_can_be_withdrawn_and_its_room_goes_to_who_waits():
+    mailbox = Mailbox(1)
+    asked = Asked(1)
+    put_under(mailbox, WAIT, asked, "A")
+    waiter, waiting = Waiter(), Tell(2)
+    assert put_under(mailbox, WAIT, waiting, "A") is Admission.WAIT
+    mailbox.put_when_room(waiting, waiter, WAIT, "A")
+    assert mailbox.withdraw(asked)
+    assert not mailbox.withdraw(asked)
+    assert waiter.heard == ["granted"]
+    assert take_all(mailbox) == [waiting]
+
+
+def test_what_waited_for_room_is_conflated_when_it_has_some_and_the_room_goes_on():
+    mailbox = Mailbox(1)
+    blocker = Tell("blocker")
+    mailbox.put(blocker)
+    waiters = [Waiter() for _ in range(3)]
+    for waiter, (message, key) in zip(waiters, [(1, "A"), (2, "A"), (3, "A")], strict=True):
+        mailbox.put_when_room(Tell(message), waiter, WAIT, key)
+    assert put_under(mailbox, WAIT, Tell(4), "A") is Admission.WAIT
+    assert mailbox.take() is blocker
+    assert [waiter.heard for waiter in waiters] == [["granted"], [], []]
+    assert put_under(mailbox, WAIT, Tell(4), "A") is Admission.WAIT  # 2 and 3 came before it
+    assert mailbox.withdraw(next(iter(mailbox._lanes[WAIT]._slots)))
+    assert [waiter.heard for waiter in waiters] == [["granted"], ["granted"], []]
+
+
+def test_room_is_passed_on_over_those_that_are_conflated():
+    mailbox = Mailbox(2)
+    mailbox.put(Tell("first"))
+    mailbox.put(Tell("second"))
+    waiters = [Waiter() for _ in range(3)]
+    for waiter, (message, key) in zip(waiters, [(1, "A"), (2, "A"), (3, "B")], strict=True):
+        mailbox.put_when_room(Tell(message), waiter, WAIT, key)
+    mailbox.take()
+    mailbox.take()
+    assert [waiter.heard for waiter in waiters] == [["granted"]] * 3
+    assert [entry.message for entry in take_all(mailbox)] == [2, 3]
+    assert mailbox.statistics().conflated == 1
+    assert mailbox.put(Tell(4))
+    assert mailbox.put(Tell(5))
+    assert not mailbox.put(Tell(6))
+
+
+def test_a_withdrawn_wait_for_room_is_waited_for_no_longer():
+    mailbox = Mailbox(1)
+    put_under(mailbox, WAIT, Tell(1), "A")
+    waiting = Asked(2)
+    put_under(mailbox, WAIT, waiting, "A")
+    mailbox.put_when_room(waiting, Waiter(), WAIT, "A")
+    assert mailbox.withdraw(waiting)
+    mailbox.take()
+    put_under(mailbox, WAIT, Tell(3), "A")
+    assert put_under(mailbox, WAIT, Tell(4), "A") is Admission.CONFLATED
+
+
+def test_at_the_end_the_messages_come_out_of_their_places():
+    mailbox = Mailbox(1)
+    first, second, waiter = Tell(1), Tell(2), Waiter()
+    put_under(mailbox, DROP, first)
+    put_under(mailbox, DROP, second)
+    mailbox.put_when_room(Tell(3), waiter, WAIT, "A")
+    assert mailbox.close() == [second]
+    assert waiter.heard == ["closed"]
+    assert mailbox.is_empty()
+    assert counts(mailbox) == (0, 0, 0)
+
+
+def test_what_is_kept_at_the_end_comes_out_of_its_place_too():
+    mailbox = Mailbox(1)
+    kept, left, waiting, waiter = Tell(1), Tell(2), Tell(3), Waiter()
+    mailbox = Mailbox(2)
+    put_under(mailbox, DROP, kept)
+    put_under(mailbox, DROP, left)
+    mailbox.put_when_room(waiting, waiter, WAIT, "A")
+    assert mailbox.keep_only(lambda entry: entry in (kept, waiting)) == [left]
+    assert waiter.heard == ["granted"]
+    assert take_all(mailbox) == [kept, waiting]
+
+
+async def test_a_message_under_a_policy_wakes_the_reader(nursery):
+    mailbox = Mailbox()
+    taken = []
+
+    async def read():
+        await mailbox.wait()
+        taken.append(mailbox.take().message)
+
+    nursery.start_soon(read)
+    await trio.testing.wait_all_tasks_blocked()
+    put_under(mailbox, WAIT, Tell(1), "A")
+    await trio.testing.wait_all_tasks_blocked()
+    assert taken == [1]
+
+
+def test_statistics_count_what_became_of_messages():
+    mailbox = Mailbox(2)
+    mailbox.put(Tell(1))
+    mailbox.put(Tell(2))
+    mailbox.note_backlog()
+    mailbox.put_when_room(Tell(3), Waiter())
+    mailbox.take()
+    mailbox.take()
+    mailbox.take()
+    statistics = mailbox.statistics()
+    assert (statistics.waited, statistics.refused, statistics.highest, statistics.counted) == (1, 0, 2, 0)
+
+
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("put"), st.sampled_from(["wait", "refuse", "drop", "plain"]), st.sampled_from("AB"), st.booleans()
+        ),
+        st.tuples(st.just("take")),
+        st.tuples(st.just("withdraw"), st.integers(0, 5)),
+    ),
+    max_size=40,
+)
+POLICIES = {
+    "wait": MailboxPolicy(conflate=lambda message: message),
+    "refuse": MailboxPolicy(when_full="refuse", conflate=lambda message: message),
+    "drop": MailboxPolicy(when_full="drop_oldest", conflate=lambda message: message),
+}
+
+
+class Model:
+    """A mailbox as a plain list of [number, kind, key, asked], searched through each time."""
+
+    def __init__(self, capacity):
+        self.capacity, self.queue, self.waiting = capacity, [], []
+
+    def _conflates(self, number, kind, key, asked, queue):
+        if kind == "plain" or asked:
+            return False
+        same = [each for each in queue if each[1] == kind and each[2] == key]
+        if not same or same[-1][3]:
+            return False
+        same[-1][0] = number
+        return True
+
+    def put(self, number, kind, key, asked):
+        expected = any(each[1] == kind and each[2] == key for each in self.waiting)
+        if not expected and self._conflates(number, kind, key, asked, self.queue):
+            return "conflated"
+        if len(self.queue) < self.capacity:
+            self.queue.append([number, kind, key, asked])
+            return "queued"
+        if kind in ("wait", "plain"):
+            self.waiting.append([number, kind, key, asked])
+            return "waits"
+        own = [each for each in self.queue if each[1] == kind] if kind == "drop" else []
+        if not own:
+            return "refused"
+        self.queue.remove(min(own, key=lambda each: each[0]))
+        self.queue.append([number, kind, key, asked])
+        return "queued"
+
+    def fill(self):
+        while self.waiting and len(self.queue) < self.capacity:
+            each = self.waiting.pop(0)
+            if not self._conflates(*each, self.queue):
+                self.queue.append(each)
+
+    def take(self):
+        number = self.queue.pop(0)[0] if self.queue else None
+        self.fill()
+        return number
+
+    def withdraw(self, number):
+        for place in (self.queue, self.waiting):
+            for each in place:
+                if each[0] == number:
+                    place.remove(each)
+                    self.fill()
+                    return True
+        return False
+
+
+@given(capacity=st.integers(1, 4), operations=OPERATIONS)
+def test_any_mixture_of_policies_does_what_a_plain_list_would(capacity, operations):
+    """An ask that was withdrawn still keeps those before it and after it apart, unlike in the list; so none is."""
+    mailbox, model, entries = Mailbox(capacity), Model(capacity), []
+    for what, *arguments in operations:
+        if what == "put":
+            kind, key, asked = arguments
+            number = len(entries)
+            entry = (Asked if asked else Tell)(number)
+            entries.append(entry)
+            if kind == "plain":
+                taken = mailbox.put(entry)
+                admission = Admission.QUEUED if taken else Admission.WAIT
+            else:
+                admission = put_under(mailbox, POLICIES[kind], entry, key)
+            names = {Admission.QUEUED: "queued", Admission.CONFLATED: "conflated", Admission.WAIT: "waits"}
+            assert names.get(admission, "refused") == model.put(number, kind, key, asked)
+            if admission is Admission.WAIT:
+                mailbox.put_when_room(entry, Waiter(), *([] if kind == "plain" else [POLICIES[kind], key]))
+        elif what == "take":
+            entry = mailbox.take()
+            assert (entry and entry.message) == model.take()
+        elif entries and not entries[arguments[0] % len(entries)].is_answered:
+            number = arguments[0] % len(entries)
+            assert mailbox.withdraw(entries[number]) == model.withdraw(number)
+        statistics = mailbox.statistics()
+        assert (statistics.counted, statistics.waiting_for_room) == (len(model.queue), len(model.waiting))
+        assert mailbox.is_empty() == (not model.queue)
+    left = [each[0] for each in model.queue]
+    assert [entry.message for entry in mailbox.close()] == left

@@ -1,5 +1,6 @@
 """To all sessions at once: what is waited for, and what the report says."""
 
+import attrs
 import pytest
 import trio
 
@@ -386,3 +387,99 @@ async def test_an_update_from_a_handler_or_borrow_is_a_circle_and_touches_nobody
         assert len(refused) == 2
         assert await notes_of(session) == ["from a hook"]
         assert await notes_of(other) == []
+
+
+# Types with a policy of their own. The mailbox of `full` has one place, which is taken, and its handler hangs.
+
+
+@attrs.frozen
+class Quote:
+    symbol: str
+    price: float
+
+
+def app_with(**policy):
+    @receives(Quote, **policy)
+    def on_quote(doc, quote):
+        doc.data["notes"].append(quote.price)
+
+    return APP | {"on_quote": on_quote}
+
+
+async def test_a_type_that_is_refused_lags_at_once(run_app, autojump_clock):
+    async with run_app(app_with(when_full="refuse"), mailbox_capacity=1) as app:
+        full, idle = await app.open(), await app.open()
+        await fill(full)
+        report = await app.context.broadcast(Quote("A", 1))
+        assert (report.accepted, report.lagged) == ((idle,), (full,))
+        assert trio.current_time() == 0
+        assert ("lagged", "s1") in app.recorder.events
+        assert full.statistics().refused == 1
+        assert await notes_of(idle) == [1]
+
+
+async def test_the_oldest_of_the_type_gives_its_place_to_a_broadcast(run_app, autojump_clock):
+    async with run_app(app_with(when_full="drop_oldest"), mailbox_capacity=2) as app:
+        session = await app.open()
+        await fill(session)
+        assert (await app.context.broadcast(Quote("A", 1))).accepted == (session,)
+        assert (await app.context.broadcast(Quote("A", 2))).accepted == (session,)
+        assert trio.current_time() == 0
+        assert app.recorder.dropped == [Quote("A", 1)]
+        assert session.statistics().dropped == 1
+
+
+async def test_a_broadcast_is_conflated_and_asks_for_the_key_once(run_app, autojump_clock):
+    keys = []
+
+    def key(quote):
+        keys.append(quote.symbol)
+        return quote.symbol
+
+    async with run_app(app_with(conflate=key), mailbox_capacity=4) as app:
+        busy, other = await app.open(), await app.open()
+        release = trio.Event()
+        busy.tell_nowait(Call(lambda doc: release.wait()))
+        await trio.testing.wait_all_tasks_blocked()
+        for number in range(10):
+            report = await app.context.broadcast(Quote("AB"[number % 2], number))
+            assert report.accepted == (busy, other)
+        assert keys == ["A", "B"] * 5
+        release.set()
+        assert await notes_of(busy) == [8, 9]
+        assert await notes_of(other) == list(range(10))
+        assert (busy.statistics().conflated, app.recorder.dropped) == (8, [])
+
+
+async def test_a_conflated_type_waits_for_room_as_ever(run_app, autojump_clock):
+    async with run_app(app_with(conflate=lambda quote: quote.symbol), mailbox_capacity=1) as app:
+        full = await app.open()
+        await fill(full)
+        assert (await app.context.broadcast(Quote("A", 1))).lagged == (full,)
+        assert trio.current_time() == 1
+        assert (await app.context.broadcast(Quote("A", 1))).lagged == (full,)
+        assert trio.current_time() == 1
+        assert full.statistics().waiting_for_room == 0
+
+
+async def test_with_a_policy_a_session_that_ends_is_gone_as_ever(run_app, autojump_clock):
+    async with run_app(app_with(conflate=lambda quote: quote.symbol), mailbox_capacity=1) as app:
+        full = await app.open()
+        await fill(full)
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def broadcast():
+                assert (await app.context.broadcast(Quote("A", 1))).gone == (full,)
+
+            await trio.testing.wait_all_tasks_blocked()
+            full.destroy()
+
+
+async def test_a_key_function_that_raises_sends_nothing(run_app, autojump_clock):
+    async with run_app(app_with(conflate=lambda quote: 1 / 0)) as app:
+        session = await app.open()
+        with pytest.raises(ZeroDivisionError):
+            await app.context.broadcast(Quote("A", 1))
+        assert await notes_of(session) == []
+        assert app.recorder.incidents == []

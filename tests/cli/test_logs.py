@@ -36,6 +36,11 @@ def caught(error):
 @pytest.mark.parametrize(
     ("name", "fields", "line"),
     [
+        (
+            "message_dropped",
+            {**ABOUT, "message": 3},
+            "debug message dropped application=shop session=abcdefgh message=int",
+        ),
         ("dead_letter", {**ABOUT, "message": 3}, "debug dead letter application=shop session=abcdefgh message=int"),
         ("application_loaded", {"application": "shop"}, "info application loaded application=shop session=-"),
         ("application_unloaded", {"application": "shop"}, "info application unloaded application=shop session=-"),

@@ -90,3 +90,23 @@ def test_types_of_one_name_are_allowed_inside_the_server():
     def on_any(doc, message): ...
 
     assert Receivers(receivers_in({"on_any": on_any})).from_client == {"Quote": other}
+
+
+def test_a_policy_is_kept_for_types_that_do_not_just_wait():
+    def key(quote):
+        return 1
+
+    @receives(Watch)
+    @receives(Quote, when_full="refuse", conflate=key)
+    def on_any(doc, message): ...
+
+    receivers = Receivers([on_any])
+    assert list(receivers.policies) == [Quote]
+    assert (receivers.policies[Quote].when_full, receivers.policies[Quote].conflate) == ("refuse", key)
+
+
+def test_a_wrong_policy_is_refused_where_it_is_written():
+    with pytest.raises(ValueError, match="when_full is"):
+        receives(Quote, when_full="drop")
+    with pytest.raises(TypeError, match="conflate takes a function"):
+        receives(Quote, conflate="symbol")

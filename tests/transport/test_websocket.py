@@ -32,6 +32,7 @@ from supervisor.testing import harness
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.conversation import Conversation
+from supervisor.transport.entries import BUSY
 from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -162,6 +163,12 @@ class Peer:
 @attrs.frozen
 class Add:
     by: int = 1
+
+
+@attrs.frozen
+class Quote:
+    symbol: str
+    price: int
 
 
 @attrs.frozen
@@ -1320,6 +1327,69 @@ async def test_a_full_mailbox_is_backpressure_and_then_an_error(serve):
         assert trio.current_time() - began == pytest.approx(30)
         assert (error["type"], error["number"], error["kind"]) == ("error", 3, "rejected")
         assert "busy" in error["text"]
+
+
+def quotes(**policy):
+    """The namespace of an app that receives quotes under this policy."""
+
+    @receives(Quote, from_client=True, **policy)
+    def on_quote(doc, quote):
+        doc.data["n"] = quote.price
+
+    return {"on_quote": on_quote}
+
+
+async def test_a_message_of_a_type_that_is_refused_is_answered_at_once(serve):
+    async with serve(options=options_of({"mailbox_capacity": 1}), **quotes(when_full="refuse")) as table:
+        peer, _, _ = await table.attached()
+        await peer.send("Wait", seconds=1)
+        await peer.send("Add")
+        await peer.send("Quote", symbol="A", price=1)
+        began = trio.current_time()
+        error = await peer.message()
+        assert trio.current_time() == began
+        assert (error["number"], error["kind"], error["text"]) == (3, "rejected", BUSY)
+
+
+async def test_a_message_whose_place_a_newer_one_got_is_answered_so(serve):
+    async with serve(options=options_of({"mailbox_capacity": 1}), **quotes(when_full="drop_oldest")) as table:
+        peer, _, session = await table.attached()
+        await peer.send("Wait", seconds=1)
+        await all_blocked()
+        await peer.send("Quote", symbol="A", price=1)
+        await peer.send("Quote", symbol="A", price=2)
+        error = await peer.message()
+        assert (error["number"], error["kind"], error["text"]) == (2, "rejected", BUSY)
+        messages = [await peer.message() for _ in range(4)]
+        assert [m["number"] for m in messages if m["type"] == "answer"] == [1, 3]
+        assert session.statistics().dropped == 1
+        assert table.app.incidents == []
+
+
+async def test_a_browsers_message_is_never_conflated_away(serve):
+    async with serve(**quotes(conflate=lambda quote: quote.symbol)) as table:
+        peer, _, session = await table.attached()
+        await peer.send("Wait", seconds=1)
+        for price in range(3):
+            await peer.send("Quote", symbol="A", price=price + 10)
+        await all_blocked()
+        session.tell_nowait(Quote(symbol="A", price=20))
+        session.tell_nowait(Quote(symbol="A", price=21))
+        messages = [await peer.message() for _ in range(9)]
+        assert [m["number"] for m in messages if m["type"] == "answer"] == [1, 2, 3, 4]
+        assert messages[-1]["operations"][0]["value"] == 21
+        assert session.statistics().conflated == 1
+
+
+async def test_a_key_function_that_raises_is_answered_with_its_incident(serve):
+    async with serve(**quotes(conflate=lambda quote: quote.symbol / 0)) as table:
+        peer, _, _ = await table.attached()
+        await peer.send("Quote", symbol="A", price=1)
+        error = await peer.message()
+        [incident] = table.app.incidents
+        assert (error["kind"], error["incident"]) == ("failed", incident.id)
+        assert incident.what == "key of message Quote of a client"
+        table.app.incidents.clear()
 
 
 # Backlogs.
