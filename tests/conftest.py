@@ -132,9 +132,10 @@ class Running:
             actor._registry._hooked,
             actor._registry._accepted,
             actor._registry.porter._let_in,
-            actor._deadline._hooks,
+            actor._registry.stopping._bounded,
         ):
             assert not left
+        assert list(actor.stopping._bounded) == [actor._registry.stopping]
         assert actor._registry._creating.borrowed_tokens == 0
         assert len(actor.runtime.holds.graph) == 0
         assert actor.runtime.holds._by_task == {}

@@ -17,12 +17,13 @@ import trio
 from supervisor.actor.base import Runtime
 from supervisor.actor.callbacks import Callbacks
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure, text_of, unwrap
+from supervisor.actor.stopping import Stopping
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
 from supervisor.application.callback_actor import CallbackActor
 from supervisor.application.context import ApplicationContext
 from supervisor.application.creation import Failed, Outcome, Refused
-from supervisor.application.deadline import UNLOAD_RESERVE, EndDeadline
+from supervisor.application.deadline import UNLOAD_RESERVE, call_last_hook
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author
 from supervisor.application.options import ApplicationOptions
@@ -56,8 +57,11 @@ class ApplicationActor:
         show_id: Callable[[str], str],
         on_session: Callable[[SessionActor], None] = lambda session: None,
         hooks_only: bool = False,
+        within: Stopping | None = None,
     ) -> None:
-        """`hooks_only` is for an export: producers, callbacks and background tasks that are added never run, and each
+        """`within` is what this application is part of: its deadline bounds this one's.
+
+        `hooks_only` is for an export: producers, callbacks and background tasks that are added never run, and each
         session ends as soon as it is built.
         """
         self.definition = application
@@ -71,13 +75,13 @@ class ApplicationActor:
         self._unloaded = trio.Event()
         self.shares_presence = False
         """See `ApplicationContext.share_presence`."""
-        self._deadline = EndDeadline()
+        self.stopping = Stopping(within)
         self._registry = SessionRegistry(
             application,
             context=self.context,
             runtime=runtime,
             options=self.options,
-            deadline=self._deadline,
+            stopping=self.stopping,
             make_epoch=make_epoch,
             show_id=show_id,
             on_session=on_session,
@@ -95,7 +99,6 @@ class ApplicationActor:
         self._in_background = 0
         self._background_over = trio.Event()
         self._door: ThreadDoor | None = None
-        self._stop = trio.Event()
         # What the sessions' connections are told when all of it ends.
         self._ending = RESTARTING
 
@@ -132,7 +135,7 @@ class ApplicationActor:
         async with trio.open_nursery() as connections:
             self.connection_nursery = connections
             async with trio.open_nursery() as sessions:
-                if not self._stop.is_set():  # or it was told to while it loaded
+                if not self.stopping.has_begun:  # or it was told to while it loaded
                     self._registry.open(sessions)
                 try:
                     if self._hooks_only:
@@ -143,12 +146,11 @@ class ApplicationActor:
                         for producer in self._producers:
                             self._start(background, producer.run, name=producer.name)
                     task_status.started()
-                    await self._stop.wait()
+                    await self.stopping.wait()
                 finally:
-                    self._stop.set()
+                    self.stopping.soft()
                     self._end_background()
-                    grace_until = min(trio.current_time() + PRODUCER_GRACE, self._deadline.of_sessions)
-                    with trio.CancelScope(shield=True, deadline=grace_until):
+                    with self.stopping.working(UNLOAD_RESERVE, timeout=PRODUCER_GRACE, shield=True):
                         await self._background_over.wait()
                     self._registry.end_all(self._ending)
             connections.cancel_scope.cancel()
@@ -180,11 +182,10 @@ class ApplicationActor:
         May be called again, with a nearer deadline. Called while it loads, it lets the load hooks go on until two
         seconds before the deadline.
         """
-        self._deadline.move(deadline)
-        if not self._stop.is_set():
+        if not self.stopping.has_begun:
             self._ending = ending
         self._registry.stop_creating()
-        self._stop.set()
+        self.stopping.soft(deadline)
 
     @property
     def has_unloaded(self) -> bool:
@@ -198,12 +199,13 @@ class ApplicationActor:
     @property
     def is_stopping(self) -> bool:
         """Whether no new session is created any more."""
-        return self._stop.is_set()
+        return self.stopping.has_begun
 
     async def _load(self, loaded: list[Handler]) -> None:
         for handler in self.definition.handlers:
             try:
-                with self._deadline.hook(UNLOAD_RESERVE) as scope:
+                scope = trio.CancelScope()
+                with self.stopping.bounding(scope, UNLOAD_RESERVE):
                     timeout = self.options.load_timeout
                     await call_author(handler.on_application_load, self.context, timeout=timeout, scope=scope)
             except BaseException as error:
@@ -220,16 +222,17 @@ class ApplicationActor:
 
     async def _unload(self, loaded: list[Handler]) -> None:
         while loaded:  # each once, also if this is called again
-            await self._deadline.call_last_hook(
+            await call_last_hook(
+                self.stopping,
                 "on_application_unload",
                 loaded.pop(),
                 self.context,
                 timeout=self.options.hook_timeout,
-                reserve=0.0,
                 report=self.report,
             )
         if not self.has_unloaded:
             self._unloaded.set()
+            self.stopping.leave()
             self.runtime.instruments.application_unloaded(application=self.application)
 
     # Its sessions.

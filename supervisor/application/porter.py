@@ -8,7 +8,8 @@ import attrs
 import trio
 
 from supervisor.actor.guard import split_failure
-from supervisor.application.deadline import DESTROY_RESERVE, UNLOAD_RESERVE, EndDeadline
+from supervisor.actor.stopping import Stopping
+from supervisor.application.deadline import DESTROY_RESERVE, call_last_hook
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author, refusal_in
 from supervisor.application.options import ApplicationOptions
@@ -29,14 +30,15 @@ class _LetIn:
 class Porter:
     """The connection hooks of one application; see `session.opening` for the order of things."""
 
-    def __init__(self, definition: Application, *, options: ApplicationOptions, deadline: EndDeadline) -> None:
+    def __init__(self, definition: Application, *, options: ApplicationOptions, stopping: Stopping) -> None:
         self._handlers = tuple(
             handler
             for handler in definition.handlers
             if handler.has_hook("on_connection_opened") or handler.has_hook("on_connection_closed")
         )
         self._options = options
-        self._deadline = deadline
+        # What ends the sessions.
+        self._stopping = stopping
         # By session, and there by the connection's id.
         self._let_in: dict[SessionActor, dict[str, _LetIn]] = {}
 
@@ -88,13 +90,14 @@ class Porter:
     async def _close(self, session: SessionActor, let_in: _LetIn, *, until: float) -> None:
         with trio.CancelScope(shield=True):
             while let_in.handlers:
-                if await self._deadline.call_last_hook(
+                if await call_last_hook(
+                    self._stopping,
                     "on_connection_closed",
                     let_in.handlers.pop(),
                     session.context,
                     let_in.connection,
                     timeout=max(0.0, until - trio.current_time()),
-                    reserve=UNLOAD_RESERVE + DESTROY_RESERVE,
+                    reserve=DESTROY_RESERVE,
                     report=session.report,
                 ):
                     session.keep()

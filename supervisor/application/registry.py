@@ -15,9 +15,10 @@ import trio
 
 from supervisor.actor.base import Runtime
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure
+from supervisor.actor.stopping import Stopping
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused
-from supervisor.application.deadline import UNLOAD_RESERVE, EndDeadline
+from supervisor.application.deadline import UNLOAD_RESERVE, call_last_hook
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author, refusal_in
 from supervisor.application.options import ApplicationOptions
@@ -40,7 +41,7 @@ class SessionRegistry:
         context: Any,
         runtime: Runtime,
         options: ApplicationOptions,
-        deadline: EndDeadline,
+        stopping: Stopping,
         make_epoch: Callable[[], str],
         show_id: Callable[[str], str],
         on_session: Callable[[SessionActor], None],
@@ -50,14 +51,15 @@ class SessionRegistry:
         """See `Household.application`."""
         self.context = context
         """See `Household.context`."""
-        self.porter = Porter(definition, options=options, deadline=deadline)
+        self.stopping = Stopping(stopping, reserve=UNLOAD_RESERVE)
+        """See `Household.stopping`."""
+        self.porter = Porter(definition, options=options, stopping=self.stopping)
         """See `Household.porter`."""
         self.dead_letters = 0
         """Messages that came for sessions that had ended."""
         self._definition = definition
         self._runtime = runtime
         self._options = options
-        self._deadline = deadline
         self._make_epoch = make_epoch
         self._show_id = show_id
         # Called with each new session before its task starts: the wire gives it its audience.
@@ -105,11 +107,6 @@ class SessionRegistry:
     def connections(self) -> tuple[ConnectionContext, ...]:
         """Who is attached to any of them, as a snapshot."""
         return tuple(connection for session in self._accepted for connection in session.connection_contexts)
-
-    @property
-    def sessions_until(self) -> float:
-        """See `Household.sessions_until`."""
-        return self._deadline.of_sessions
 
     async def open_session(self, id: str, request: Request) -> Outcome:
         """The session with this id, created if there is none. Safe to cancel: a creation goes on without its visitor.
@@ -262,12 +259,12 @@ class SessionRegistry:
         """See `Household.take_leave`."""
         await self.porter.close_connections(session)
         for handler in reversed(self._hooked[session]):
-            await self._deadline.call_last_hook(
+            await call_last_hook(
+                self.stopping,
                 "on_session_destroyed",
                 handler,
                 session.context,
                 timeout=self._options.hook_timeout,
-                reserve=UNLOAD_RESERVE,
                 report=session.report,
             )
             session.undo()

@@ -13,7 +13,6 @@ after it, is that those who wait for the end are told: when they run, nothing of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, final
@@ -29,6 +28,7 @@ from supervisor.actor.holding import Hold
 from supervisor.actor.mailbox import CAPACITY
 from supervisor.actor.policy import MailboxPolicy
 from supervisor.actor.ref import ActorRef, put_under, wait_for_room
+from supervisor.actor.stopping import Children, Stopping
 from supervisor.actor.timers import Alarm
 from supervisor.document.json_document import JsonDocument
 from supervisor.errors import DocumentNotHeld, SessionGone
@@ -45,10 +45,9 @@ from supervisor.session.opening import Departure, let_in
 from supervisor.session.receivers import Receivers
 from supervisor.session.request import Request
 
-BORROW_GRACE = 5.0
-"""Seconds in which borrows get their turn once the end has begun: enough for a step, too little to hang a stop."""
-CONNECTION_GRACE = 5.0
-"""Seconds that connections get to close politely, from when they are told, before they are cancelled."""
+GRACE = 5.0
+"""Seconds, from when the end has begun, in which borrows get their turn and connections close politely, before they are
+cancelled: enough for a step, too little to hang a stop."""
 RESTARTING = Ending(kind="restarting", reason="the server is restarting")
 """The end of a session that nobody destroyed: what is above it ends."""
 
@@ -90,16 +89,13 @@ class SessionActor(Actor):
         self.context = SessionContext(self)
         self.document = Document(self)
         self.audience: Audience = NoAudience()
-        self.connections: dict[Connection, None] = {}
+        self.connections: Children[Connection] = Children()
         # See `lending.Lender`.
         self.holder: Hold | None = None
-        self.loan: Borrow | None = None
-        self.borrows_until: float | None = None
+        self.stopping = Stopping(household.stopping)
         # Whether a broadcast, or an update of all sessions, found this one late the last time.
         self.lagged_in_broadcast = False
         self.lagged_in_update = False
-        # When connections that have not closed are cancelled; set when the end begins.
-        self._connections_until = math.inf
         # Why it ends; set once, by whoever wanted it first.
         self.ending: Ending | None = None
         self._household = household
@@ -114,7 +110,6 @@ class SessionActor(Actor):
         # The session's own nursery while it lives: its background tasks, and the scope that destroying cancels.
         self._nursery: trio.Nursery | None = None
         self._hooks_only = False
-        self._all_left = trio.Event()
         self._ended = trio.Event()
 
     # Its life.
@@ -135,6 +130,7 @@ class SessionActor(Actor):
         except BaseException as error:  # ours: whatever hooks and borrowers raise is reported where they are called
             passing = self._report_failure("end of the session", error) or passing
         self._nursery = None
+        self.stopping.leave()
         self._household.over(self)
         self._perform(Event.CLOSED)
         if passing is not None:
@@ -168,8 +164,7 @@ class SessionActor(Actor):
 
     async def _lend_to_the_last(self) -> None:
         """Give borrows that were waiting their turn; those for whom time is too short are told that it is over."""
-        assert self.borrows_until is not None
-        while trio.current_time() < self.borrows_until and (entry := self.mailbox.take()) is not None:
+        while trio.current_time() < self.stopping.at and (entry := self.mailbox.take()) is not None:
             if isinstance(entry, Borrow):  # else it is the stop that nobody needs any more
                 await entry.start(self)
         for entry in self.mailbox.close():
@@ -179,16 +174,7 @@ class SessionActor(Actor):
         """What else an end has to wait for, each part under its deadline."""
         with self._at_work():
             await self._household.take_leave(self)
-        with trio.move_on_at(self._connections_until):
-            await self._wait_all_left()
-        for connection in list(self.connections):
-            connection.cancel()
-        await self._wait_all_left()
-
-    async def _wait_all_left(self) -> None:
-        while self.connections:
-            self._all_left = trio.Event()
-            await self._all_left.wait()
+        await self.connections.finish(self.stopping, lambda connection: connection.cancel())
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -238,11 +224,7 @@ class SessionActor(Actor):
 
     def _leave(self) -> None:
         assert self.ending is not None
-        now, until = trio.current_time(), self._household.sessions_until
-        self.borrows_until = min(now + BORROW_GRACE, until)
-        self._connections_until = min(now + CONNECTION_GRACE, until)
-        if self.loan is not None and self.loan.scope is not None:
-            self.loan.scope.deadline = min(self.loan.scope.deadline, self.borrows_until)
+        self.stopping.soft(trio.current_time() + GRACE)
         self._household.left(self)
         self.callbacks.clear()
         if self._age_alarm is not None:
@@ -251,7 +233,7 @@ class SessionActor(Actor):
             if isinstance(entry, Tell):
                 self.dead_letter(entry.message)
             entry.dropped()
-        for connection in list(self.connections):
+        for connection in self.connections:
             connection.end(self.ending)
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
@@ -395,14 +377,13 @@ class SessionActor(Actor):
         if not self.lifecycle.was_attached:
             self._household.attached(self)
         self._perform(Event.ATTACHED)
-        self.connections[connection] = None
+        self.connections.add(connection)
 
     def detach(self, connection: Connection) -> None:
         """A connection has left, with all its tasks."""
-        del self.connections[connection]
+        self.connections.discard(connection)
         if not self.connections:
             self._perform(Event.LEFT)
-            self._all_left.set()
 
     @property
     def was_attached(self) -> bool:

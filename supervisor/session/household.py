@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from supervisor.actor.stopping import Stopping
 from supervisor.session.opening import Porter
 
 
@@ -19,8 +20,8 @@ class Household(Protocol):
         """Who runs the hooks of connections."""
 
     @property
-    def sessions_until(self) -> float:
-        """When sessions must have ended, by `trio.current_time()`: infinity but while the application ends."""
+    def stopping(self) -> Stopping:
+        """What bounds the end of all its sessions, while the application ends."""
 
     async def create(self, session: Any) -> None:
         """Run the created hooks and build the document; if there is to be no session, `end` it."""

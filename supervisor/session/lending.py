@@ -6,13 +6,12 @@ nurseries that it opens inside). Returning is synchronous: the borrower keeps or
 step in which it leaves, and reschedules the actor. So nobody can come between the end of the borrow and its commit.
 
 The session's own end doesn't cancel the actor's wait for the return, because a borrow that was waiting or in hand then
-still gets its turn; what bounds it is the borrower's scope, whose deadline the end moves nearer.
+still gets its turn; what bounds it is the borrower's own scope, which is work of the session that stops.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, final
 
@@ -21,6 +20,7 @@ import trio
 
 from supervisor.actor.holding import Hold
 from supervisor.actor.ref import Answered, Parked, Recipient, post
+from supervisor.actor.stopping import Stopping
 from supervisor.errors import ActorGone, DeadlockError
 from supervisor.session.context import Document
 
@@ -34,9 +34,8 @@ class Lender(Recipient, Protocol):
     document: Document
     # Who holds the document: the session's own task, or a borrower; None before and after its life.
     holder: Hold | None
-    # The borrow in hand, and until when borrows get their turn once the end has begun (None before).
-    loan: Borrow | None
-    borrows_until: float | None
+    # What bounds borrows, nearer once the end has begun.
+    stopping: Stopping
 
     def keep(self) -> None:
         """Keep and send what has changed."""
@@ -49,14 +48,12 @@ class Lender(Recipient, Protocol):
 class Borrow(Answered):
     """Somebody who waits for the document, and then holds it."""
 
-    __slots__ = ("returned", "scope")
+    __slots__ = ("returned",)
 
     def __init__(self, gone: Callable[[], ActorGone]) -> None:
         super().__init__(gone)
         self.returned = Parked()
         """The actor, while it waits for the document."""
-        self.scope: trio.CancelScope | None = None
-        """What the borrower does while it holds the document."""
 
     def start(self, actor: Any) -> Awaitable[None]:
         """See `Entry.start`."""
@@ -88,13 +85,10 @@ async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document
     own, session.holder = session.holder, hold
     kept = False
     try:
-        with trio.CancelScope(deadline=_deadline(session)) as scope, session.holds.lent_by(session):
-            borrow.scope = scope
-            session.loan = borrow
+        with session.stopping.working(timeout=HOLDING) as scope, session.holds.lent_by(session):
             yield session.document
             kept = True
     finally:
-        session.loan = None
         session.holder = own
         session.holds.release(hold)
         if kept:
@@ -103,12 +97,8 @@ async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document
             session.undo()
         borrow.returned.wake(outcome.Value(None))
     if scope.cancelled_caught:
-        if session.borrows_until is not None:
+        if trio.current_time() >= session.stopping.at:
             raise session.gone()
         raise trio.TooSlowError(
             f"the document of {session} was held for {HOLDING:g} s, and was taken back, rolled back"
         )
-
-
-def _deadline(session: Lender) -> float:
-    return min(trio.current_time() + HOLDING, math.inf if session.borrows_until is None else session.borrows_until)

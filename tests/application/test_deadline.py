@@ -1,64 +1,62 @@
-import math
-
 import trio
 
-from supervisor.application.deadline import UNLOAD_RESERVE, EndDeadline
+from supervisor.actor.stopping import Stopping
+from supervisor.application.deadline import call_last_hook
 from supervisor.application.handlers import Handler
 
 
-def test_an_end_has_no_deadline_until_somebody_says_so():
-    deadline = EndDeadline()
-    assert deadline.at == deadline.of_sessions == math.inf
-
-
-def test_it_only_moves_nearer():
-    deadline = EndDeadline()
-    deadline.move(20.0)
-    deadline.move(30.0)
-    assert deadline.at == 20.0
-    assert deadline.of_sessions == 20.0 - UNLOAD_RESERVE
-    assert repr(deadline) == "<EndDeadline at 20, 0 hooks under way>"
-
-
-async def test_a_hook_under_way_loses_what_is_too_much(autojump_clock):
-    deadline = EndDeadline()
-    began = trio.current_time()
-    with deadline.hook(reserve=2.0) as scope, scope:
-        scope.deadline = began + 60
-        deadline.move(began + 5)
+class Late(Handler):
+    async def on_session_destroyed(self, context):
         await trio.sleep_forever()
-    assert trio.current_time() == began + 3
-    deadline.move(began + 4)  # nobody is under way any more
 
 
-async def test_a_hook_that_begins_late_has_what_is_left(autojump_clock):
-    deadline = EndDeadline()
-    began = trio.current_time()
-    deadline.move(began + 5)
-    await trio.sleep(1)
-    with deadline.hook(reserve=1.0) as scope, scope:
-        await trio.sleep_forever()
-    assert trio.current_time() == began + 4
+class Failing(Handler):
+    def on_session_destroyed(self, context):
+        raise SystemExit(3)
+
+
+class Good(Handler):
+    def on_session_destroyed(self, context):
+        pass
+
+
+async def call(stopping, handler, *, reserve=0.0):
+    reports = []
+    succeeded = await call_last_hook(
+        stopping,
+        "on_session_destroyed",
+        handler,
+        None,
+        timeout=10.0,
+        reserve=reserve,
+        report=lambda what, error: reports.append((what, type(error))) or "1234abcd",
+    )
+    return succeeded, reports
 
 
 async def test_a_last_hook_that_fails_or_is_late_is_reported_and_stops_nobody(autojump_clock):
-    class Late(Handler):
-        async def on_session_destroyed(self, context):
-            await trio.sleep_forever()
+    assert await call(Stopping(), Late()) == (False, [("on_session_destroyed", trio.TooSlowError)])
+    assert trio.current_time() == 10
+    assert await call(Stopping(), Failing()) == (False, [("on_session_destroyed", SystemExit)])
+    assert await call(Stopping(), Good()) == (True, [])
 
-    class Failing(Handler):
-        def on_session_destroyed(self, context):
-            raise SystemExit(3)
 
-    reports = []
-    deadline = EndDeadline()
-    for handler in (Late(), Failing()):
-        await deadline.call_last_hook(
-            "on_session_destroyed",
-            handler,
-            None,
-            timeout=10.0,
-            reserve=0.0,
-            report=lambda what, error: reports.append((what, type(error))) or "1234abcd",
-        )
-    assert reports == [("on_session_destroyed", trio.TooSlowError), ("on_session_destroyed", SystemExit)]
+async def test_a_hook_under_way_loses_what_is_too_much(nursery, autojump_clock):
+    stopping = Stopping()
+
+    async def hurry():
+        await trio.sleep(1)
+        stopping.move(5.0)
+
+    nursery.start_soon(hurry)
+    assert (await call(stopping, Late(), reserve=2.0))[0] is False
+    assert trio.current_time() == 3
+    stopping.move(4.0)  # nobody is under way any more
+
+
+async def test_a_hook_that_begins_when_no_time_is_left_runs_to_its_first_wait(autojump_clock):
+    stopping = Stopping()
+    stopping.hard()
+    assert await call(stopping, Good()) == (True, [])
+    assert (await call(stopping, Late()))[1] == [("on_session_destroyed", trio.TooSlowError)]
+    assert trio.current_time() == 0
