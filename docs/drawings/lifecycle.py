@@ -10,14 +10,15 @@ from pathlib import Path
 from supervisor.session.lifecycle import _TABLE, State
 
 FILE = Path(__file__).with_name("lifecycle.svg")
-WIDTH, HEIGHT, BOX_WIDTH, BOX_HEIGHT = 870, 320, 120, 48
+WIDTH, HEIGHT, BOX_WIDTH, BOX_HEIGHT = 880, 420, 120, 48
 CENTRES = {
     State.CREATING: (65, 85),
     State.WAITING: (275, 85),
     State.ACTIVE: (495, 85),
     State.LINGERING: (800, 85),
-    State.DRAINING: (400, 230),
-    State.DESTROYED: (690, 230),
+    State.FINISHING: (775, 225),
+    State.DRAINING: (400, 340),
+    State.DESTROYED: (690, 340),
 }
 APART = 9
 """Half the distance of two lines that lead to and fro."""

@@ -165,6 +165,12 @@ class Callbacks:
             raise ValueError(f"{handle!r} is not one of {self._actor}'s")
         self._forget(handle)
 
+    def finish(self) -> None:
+        """Remove all timers. Next ticks, and listeners that were rung, are part of the work that caused them."""
+        for handle in list(self._active):
+            if handle._kind in ("timeout", "periodic"):
+                self._forget(handle)
+
     def clear(self) -> None:
         """Remove all."""
         for handle in list(self._active):

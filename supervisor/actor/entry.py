@@ -79,6 +79,25 @@ class Tell(Entry):
         return f"message {type(self.message).__qualname__}"
 
 
+class Finish(Entry):
+    """Ask the actor to end when nothing waits any more: a soft stop. The mailbox must be closed, or it may never be."""
+
+    __slots__ = ()
+    counted = False
+
+    def start(self, actor: Any) -> None:
+        """See `Entry.start`. Ticks that have come since go first: what was there has caused them."""
+        mailbox = actor.mailbox
+        if mailbox.is_empty():
+            mailbox.put_system(Stop())
+        else:
+            mailbox.put_tick(self)
+
+    def describe(self) -> str:
+        """See `Entry.describe`."""
+        return "finish"
+
+
 class Stop(Entry):
     """Ask the actor to end; it is looked at before every other entry."""
 

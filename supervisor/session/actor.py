@@ -1,6 +1,8 @@
 """The actor of one session: owns its document, handles its messages, runs its two hooks, and ends with all it started.
 
-Essay: how a session ends. `end()` decides everything in one synchronous stretch: the session leaves the application's
+Essay: how a session ends. `finish()` is the soft way, for a server that goes down: the mailbox takes nothing more and
+what waits in it is handled as ever, answers and patches included; then, or when its owner's time is over, comes the
+hard way. `end()` decides everything in one synchronous stretch: the session leaves the application's
 sessions, its mailbox closes (asks fail at once, tells become dead letters), its connections are told, its timers are
 removed, and its scope is cancelled, which ends handlers in hand (rolled back) and background tasks. Called from the
 session's own handler it waits for that handler's return instead, so that its changes are kept and sent. What remains is
@@ -22,7 +24,7 @@ from trio.lowlevel import current_task
 
 from supervisor.actor.base import Actor, Runtime
 from supervisor.actor.callbacks import Callbacks
-from supervisor.actor.entry import Entry, Stop, Tell
+from supervisor.actor.entry import Entry, Finish, Stop, Tell
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
 from supervisor.actor.holding import Hold
 from supervisor.actor.mailbox import CAPACITY
@@ -98,6 +100,8 @@ class SessionActor(Actor):
         self.lagged_in_update = False
         # Why it ends; set once, by whoever wanted it first.
         self.ending: Ending | None = None
+        # Why, if nobody has ended it: what is above it ends.
+        self._ending_from_above = RESTARTING
         self._household = household
         self._receivers = receivers.by_type
         self.policies = receivers.policies
@@ -198,10 +202,28 @@ class SessionActor(Actor):
             self._begin_end()
         self.mailbox.put_system(Stop())
 
+    def finish(self, ending: Ending) -> None:
+        """Begin to end softly: take nothing more, handle what waits, then end with `ending`. Returns at once.
+
+        Whoever calls this calls `end` when time is over. A session that is being created ends at once; one that was
+        told to end, and lets its own handler finish, goes on with that.
+        """
+        if self.lifecycle.state is State.CREATING:
+            self.end(ending)
+        elif self.ending is None and not self.mailbox.is_closed:
+            self._ending_from_above = ending
+            self._perform(Event.FINISHED)
+
+    def _take_no_more(self) -> None:
+        """Who waits for room has it: they had sent before, and wait no longer than for what is there."""
+        self.callbacks.finish()
+        self.mailbox.keep_only(lambda entry: True)
+        self.mailbox.put_tick(Finish())
+
     def _begin_end(self) -> None:
         """Do all of the end that needs no waiting; once."""
         if self.ending is None:
-            self.ending = RESTARTING
+            self.ending = self._ending_from_above
         if not self.has_ended:
             self._perform(Event.ENDED)
 
@@ -213,6 +235,8 @@ class SessionActor(Actor):
                 self._expiry.start(self._linger, "nobody was attached any more")
             elif effect in (Effect.STOP_WAIT, Effect.STOP_LINGER):
                 self._expiry.stop()
+            elif effect is Effect.TAKE_NO_MORE:
+                self._take_no_more()
             elif effect is Effect.LEAVE:
                 self._leave()
             else:
@@ -414,7 +438,9 @@ class SessionActor(Actor):
 
     def gone(self) -> SessionGone:
         """See `Recipient.gone`."""
-        return SessionGone(f"{self} has ended")
+        return SessionGone(
+            f"{self} {'has ended' if self.has_ended else 'takes nothing more, since the server goes down'}"
+        )
 
     def dead_letter(self, message: object) -> None:
         """See `Recipient.dead_letter`."""

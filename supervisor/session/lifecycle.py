@@ -3,14 +3,17 @@
     CREATING ──built──► WAITING ──attached──► ACTIVE ──last connection left──► LINGERING
        │                   │                    │  ◄────────attached────────────  │
        │                   │ waited too long    │                                │ linger ran out
+       │                   ├─────── finished ───┼────────────────────────────────┤
+       │                   │                    ▼                                │
+       │                   │                FINISHING                            │
        └───────────────────┴───────── ended ────┴────────────────────────────────┘
                                         ▼
                                      DRAINING ──closed──► DESTROYED
 
 CREATING: hooks accept it and its document is built. WAITING: nobody has attached yet. ACTIVE: somebody is attached.
-LINGERING: nobody is any more. DRAINING: it handles no further message, borrowers get their turn, and its closed and
-destroyed hooks run. DESTROYED: nothing of it runs any more. A session that is refused, or can't be built, goes from
-CREATING to DRAINING like any other.
+LINGERING: nobody is any more. FINISHING: the server goes down; it takes nothing more, and handles what waits. DRAINING:
+it handles no further message, borrowers get their turn, and its closed and destroyed hooks run. DESTROYED: nothing of
+it runs any more. A session that is refused, or can't be built, goes from CREATING to DRAINING like any other.
 
 WAITING is not LINGERING, because a page needs seconds to load and to attach, however short an app lets sessions linger.
 """
@@ -29,6 +32,7 @@ class State(enum.Enum):
     WAITING = "waiting"
     ACTIVE = "active"
     LINGERING = "lingering"
+    FINISHING = "finishing"
     DRAINING = "draining"
     DESTROYED = "destroyed"
 
@@ -39,6 +43,7 @@ class Event(enum.Enum):
     BUILT = "built"
     ATTACHED = "attached"
     LEFT = "last connection left"
+    FINISHED = "told to finish"
     ENDED = "ended"
     CLOSED = "closed"
 
@@ -50,6 +55,7 @@ class Effect(enum.Enum):
     STOP_WAIT = "stop the timer of the first attach"
     START_LINGER = "start the linger timer"
     STOP_LINGER = "stop the linger timer"
+    TAKE_NO_MORE = "close the mailbox behind what waits, stop callbacks"
     LEAVE = "leave the application's sessions, close mailbox and connections, cancel the scope"
     ANNOUNCE_END = "tell those who wait for the end"
 
@@ -58,12 +64,18 @@ _TABLE: dict[tuple[State, Event], tuple[State, tuple[Effect, ...]]] = {
     (State.CREATING, Event.BUILT): (State.WAITING, (Effect.START_WAIT,)),
     (State.CREATING, Event.ENDED): (State.DRAINING, (Effect.LEAVE,)),
     (State.WAITING, Event.ATTACHED): (State.ACTIVE, (Effect.STOP_WAIT,)),
+    (State.WAITING, Event.FINISHED): (State.FINISHING, (Effect.STOP_WAIT, Effect.TAKE_NO_MORE)),
     (State.WAITING, Event.ENDED): (State.DRAINING, (Effect.STOP_WAIT, Effect.LEAVE)),
     (State.ACTIVE, Event.ATTACHED): (State.ACTIVE, ()),
     (State.ACTIVE, Event.LEFT): (State.LINGERING, (Effect.START_LINGER,)),
+    (State.ACTIVE, Event.FINISHED): (State.FINISHING, (Effect.TAKE_NO_MORE,)),
     (State.ACTIVE, Event.ENDED): (State.DRAINING, (Effect.LEAVE,)),
     (State.LINGERING, Event.ATTACHED): (State.ACTIVE, (Effect.STOP_LINGER,)),
+    (State.LINGERING, Event.FINISHED): (State.FINISHING, (Effect.STOP_LINGER, Effect.TAKE_NO_MORE)),
     (State.LINGERING, Event.ENDED): (State.DRAINING, (Effect.STOP_LINGER, Effect.LEAVE)),
+    (State.FINISHING, Event.ATTACHED): (State.FINISHING, ()),
+    (State.FINISHING, Event.LEFT): (State.FINISHING, ()),
+    (State.FINISHING, Event.ENDED): (State.DRAINING, (Effect.LEAVE,)),
     (State.DRAINING, Event.LEFT): (State.DRAINING, ()),
     (State.DRAINING, Event.ENDED): (State.DRAINING, ()),
     (State.DRAINING, Event.CLOSED): (State.DESTROYED, (Effect.ANNOUNCE_END,)),

@@ -1,0 +1,281 @@
+"""The soft end of a session: it takes nothing more, handles what waits, and then ends like any other."""
+
+import pytest
+import trio
+
+from supervisor.errors import SessionGone
+from supervisor.session.actor import RESTARTING
+from supervisor.session.connection import Ending
+from supervisor.session.lifecycle import State
+from supervisor.session.receivers import receives
+
+
+class Call:
+    """Makes the handler call `func(doc)`, plain or async."""
+
+    def __init__(self, func):
+        self.func = func
+
+
+class Log:
+    """Appends to the document's log."""
+
+    def __init__(self, text):
+        self.text = text
+
+
+@receives(Call)
+def on_call(doc, message):
+    return message.func(doc)
+
+
+@receives(Log)
+def on_log(doc, message):
+    doc.data["log"].append(message.text)
+
+
+def modify_document(doc):
+    doc.data["log"] = []
+
+
+class App(dict):
+    """A namespace whose destroyed hook keeps what the document was at the end."""
+
+    def __init__(self, **more):
+        super().__init__(on_call=on_call, on_log=on_log, modify_document=modify_document)
+        self.last = []
+        self["on_session_destroyed"] = lambda session: self.last.append(list(session.document.data["log"]))
+        self.update(more)
+
+
+async def napping(doc):
+    await trio.sleep(1)
+    doc.data["log"].append("napped")
+
+
+def finish(app, session, ending=RESTARTING):
+    actor = app.actor.find(session.id)
+    actor.finish(ending)
+    return actor
+
+
+async def test_what_is_in_hand_and_what_waits_is_handled_and_nothing_more(run_app, autojump_clock):
+    namespace = App()
+    async with run_app(namespace) as app:
+        session = await app.open()
+        session.tell_nowait(Call(napping))
+        session.tell_nowait(Log("waited"))
+        await trio.testing.wait_all_tasks_blocked()
+        actor = finish(app, session)
+        assert actor.lifecycle.state is State.FINISHING
+        assert not session.destroyed
+        actor.finish(RESTARTING)
+        session.tell_nowait(Log("too late"))
+        with pytest.raises(SessionGone, match="takes nothing more, since the server goes down"):
+            await session.ask(Log("too late"))
+        with pytest.raises(SessionGone):
+            async with session.locked_document():
+                raise AssertionError("it was lent")
+        await session.wait_destroyed()
+        assert trio.current_time() == 1
+    assert namespace.last == [["napped", "waited"]]
+    assert len(app.recorder.dead_letters) == 3
+
+
+async def test_who_waits_for_room_has_it(run_app, autojump_clock):
+    namespace = App()
+    async with run_app(namespace, mailbox_capacity=1) as app:
+        session = await app.open()
+        session.tell_nowait(Call(napping))
+        await trio.testing.wait_all_tasks_blocked()
+        session.tell_nowait(Log("waited"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.tell, Log("had no room"))
+            nursery.start_soon(session.ask, Log("asked without room"))
+            await trio.testing.wait_all_tasks_blocked()
+            finish(app, session)
+        await session.wait_destroyed()
+    assert sorted(namespace.last[0]) == ["asked without room", "had no room", "napped", "waited"]
+    assert app.recorder.dead_letters == []
+
+
+async def test_connections_are_told_when_all_is_handled_and_see_it(run_app, connect, autojump_clock):
+    heard = []
+
+    class Audience:
+        def committed(self, patch):
+            heard.append((patch.revision, connection.ending))
+
+    namespace = App()
+    async with run_app(namespace) as app:
+        session = await app.open()
+        app.actor.find(session.id).audience = Audience()
+        connection = connect(app, session)
+        session.tell_nowait(Call(napping))
+        session.tell_nowait(Log("waited"))
+        await trio.testing.wait_all_tasks_blocked()
+        ending = Ending(kind="replaced", reason="new code")
+        actor = finish(app, session, ending)
+        newcomer = connect(app, session, id="c2")  # was let in before
+        await session.wait_destroyed()
+        assert [told for _, told in heard] == [None, None]
+        assert connection.ending == newcomer.ending == ending
+        assert actor.ending == ending
+
+
+async def test_a_session_without_connections_does_not_linger(run_app, connect, autojump_clock):
+    async with run_app(App()) as app:
+        session = await app.open()
+        connection = connect(app, session)
+        session.tell_nowait(Call(napping))
+        await trio.testing.wait_all_tasks_blocked()
+        finish(app, session)
+        connection.end(None)
+        await session.wait_destroyed()
+        assert trio.current_time() == 1
+
+
+async def test_next_ticks_and_listeners_are_part_of_the_work_and_timers_are_not(run_app, autojump_clock):
+    log = []
+
+    def work(doc):
+        doc.data["log"].append("work")
+        doc.add_next_tick_callback(log.append, "too late: it is new work")
+
+    def modify_document(doc):
+        doc.data["log"] = []
+        doc.on_change("", lambda doc, change: log.append("changed"))
+        doc.add_periodic_callback(log.append, "period", seconds=0.5)
+        doc.add_timeout_callback(log.append, "timeout", seconds=0.5)
+
+    namespace = App(modify_document=modify_document)
+    async with run_app(namespace) as app:
+        session = await app.open()
+        session.tell_nowait(Call(napping))
+        await trio.testing.wait_all_tasks_blocked()
+        session.document.add_next_tick_callback(log.append, "next tick")
+        session.tell_nowait(Call(work))
+        finish(app, session)
+        await session.wait_destroyed()
+    assert log == ["next tick", "changed", "changed"]
+    assert namespace.last == [["napped", "work"]]
+
+
+async def test_background_tasks_end_when_all_is_handled(run_app, autojump_clock):
+    ended = []
+
+    async def background():
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(trio.current_time())
+
+    async with run_app(App()) as app:
+        session = await app.open()
+        session.start_soon(background)
+        session.tell_nowait(Call(napping))
+        await trio.testing.wait_all_tasks_blocked()
+        finish(app, session)
+        await session.wait_destroyed()
+    assert ended == [1]
+
+
+async def test_a_borrower_in_hand_and_one_that_waits_have_their_turn(run_app, autojump_clock):
+    namespace = App()
+
+    async def borrow(session, text):
+        async with session.locked_document() as doc:
+            await trio.sleep(1)
+            doc.data["log"].append(text)
+
+    async with run_app(namespace) as app:
+        session = await app.open()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(borrow, session, "in hand")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(borrow, session, "waited")
+            await trio.testing.wait_all_tasks_blocked()
+            finish(app, session)
+        await session.wait_destroyed()
+        assert trio.current_time() == 2
+    assert namespace.last == [["in hand", "waited"]]
+
+
+async def test_ended_hard_meanwhile_it_drops_what_waits(run_app, autojump_clock):
+    namespace = App()
+    async with run_app(namespace) as app:
+        session = await app.open()
+        session.tell_nowait(Call(napping))
+        session.tell_nowait(Log("waited"))
+        await trio.testing.wait_all_tasks_blocked()
+        actor = finish(app, session)
+        session.destroy(reason="no more patience")
+        assert session.destroyed
+        assert actor.ending.reason == "no more patience"
+        await session.wait_destroyed()
+        assert trio.current_time() == 0
+    assert namespace.last == [[]]
+
+
+async def test_a_handler_that_destroys_its_session_meanwhile_is_the_last(run_app, autojump_clock):
+    namespace = App()
+    async with run_app(namespace) as app:
+        session = await app.open()
+        session.tell_nowait(Call(napping))
+        session.tell_nowait(Call(lambda doc: doc.session_context.destroy(reason="enough")))
+        session.tell_nowait(Log("too late"))
+        await trio.testing.wait_all_tasks_blocked()
+        actor = finish(app, session)
+        await session.wait_destroyed()
+        assert actor.ending.reason == "enough"
+    assert namespace.last == [["napped"]]
+
+
+async def test_one_that_was_told_to_end_in_its_own_handler_goes_on_with_that(run_app, autojump_clock):
+    async def destroy(doc):
+        doc.session_context.destroy(reason="enough")
+        await trio.sleep(1)
+
+    namespace = App()
+    async with run_app(namespace) as app:
+        session = await app.open()
+        session.tell_nowait(Call(destroy))
+        session.tell_nowait(Log("too late"))
+        await trio.testing.wait_all_tasks_blocked()
+        actor = finish(app, session)
+        assert actor.lifecycle.state is State.WAITING
+        await session.wait_destroyed()
+        assert actor.ending.reason == "enough"
+    assert namespace.last == [[]]
+
+
+async def test_one_that_is_being_created_ends_at_once(run_app, autojump_clock):
+    async def modify_document(doc):
+        await trio.sleep(10)
+
+    async with run_app({"modify_document": modify_document}) as app:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(app.outcome, "a")
+            await trio.testing.wait_all_tasks_blocked()
+            (actor,) = app.actor._registry._creations
+            actor.finish(RESTARTING)
+            assert actor.lifecycle.state is State.DRAINING
+        assert trio.current_time() == 0
+        actor.finish(RESTARTING)
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_ended_after_each_number_of_steps_it_leaves_nothing(run_app, connect, autojump_clock, steps):
+    namespace = App()
+    async with run_app(namespace) as app:
+        session = await app.open()
+        connect(app, session, closing=1.0)
+        session.tell_nowait(Call(napping))
+        session.tell_nowait(Log("waited"))
+        await trio.testing.wait_all_tasks_blocked()
+        actor = finish(app, session)
+        for _ in range(steps):
+            await trio.sleep(0.26)
+        actor.end(Ending(kind="destroyed"))
+        await session.wait_destroyed()
+        assert actor.ending.kind == ("destroyed" if steps < 4 else "restarting")
