@@ -1,7 +1,7 @@
 """What the websocket library has of a connection: its outbox, but for the right to close it too early.
 
-Essay: whose the end is. A peer that breaks RFC 6455 is to be told so by a close frame with 1002 or 1007 (§7.1.7), but the
-library closes the stream under it without one. And closing a socket with unread input resets the connection, which
+Essay: whose the end is. A peer that breaks RFC 6455 is to be told so by a close frame with 1002 or 1007 (§7.1.7), but
+the library closes the stream under it without one. And closing a socket with unread input resets the connection, which
 takes from the peer what it was sent last. So, once the handshake is done, closing is asked for here, and who owns the
 connection says whether it may be.
 """
