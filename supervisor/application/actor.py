@@ -1,7 +1,10 @@
 """The actor of one application: runs its load and unload hooks, creates, finds and ends its sessions.
 
-Essay: the order of an end. Producers are cancelled first, so that nothing new is made; then the sessions end, side by
-side, each with its hooks; whatever is left of connections is cancelled; then the unload hooks run. The nurseries are
+Essay: the order of an end. Producers are ended first, so that nothing new is made: those of an app that looks whether
+it is stopping get time to return, and then all are cancelled. The sessions finish what waits in their mailboxes, batch
+by batch, and end, side by side, each with its hooks; whatever is left of connections is cancelled; then the unload
+hooks run. All of that is the soft half of one stop: when its time is over, or `run` is cancelled, what has not finished
+is ended hard, in the same order. The nurseries are
 nested in that order, background ⊃ connections ⊃ sessions, so that leaving them one after the other is the order. The
 background is left last: a producer that is slow to unwind, or blocks a thread, delays nobody's hooks.
 """
@@ -17,13 +20,13 @@ import trio
 from supervisor.actor.base import Runtime
 from supervisor.actor.callbacks import Callbacks
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure, text_of, unwrap
-from supervisor.actor.stopping import Stopping
+from supervisor.actor.stopping import Children, Stopping
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
 from supervisor.application.callback_actor import CallbackActor
 from supervisor.application.context import ApplicationContext
 from supervisor.application.creation import Failed, Outcome, Refused
-from supervisor.application.deadline import UNLOAD_RESERVE, call_last_hook
+from supervisor.application.deadline import HOOKS_ONLY, UNLOAD_RESERVE, call_last_hook
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author
 from supervisor.application.options import ApplicationOptions
@@ -40,7 +43,8 @@ from supervisor.session.context import SessionContext
 from supervisor.session.request import Request
 
 PRODUCER_GRACE = 2.0
-"""Seconds that producers get to unwind before the sessions begin to end all the same."""
+"""Seconds that producers get to return, if their app looks whether it is stopping, and then as many to unwind once they
+are cancelled, before the sessions begin to end all the same."""
 
 
 @final
@@ -72,6 +76,7 @@ class ApplicationActor:
         self.context = ApplicationContext(self)
         self.connection_nursery: trio.Nursery | None = None
         """Where the tasks of this application's connections belong; None before it is loaded and after its end."""
+        self._drained = trio.Event()
         self._unloaded = trio.Event()
         self.shares_presence = False
         """See `ApplicationContext.share_presence`."""
@@ -93,14 +98,18 @@ class ApplicationActor:
         self.callbacks.hold()
         self._callback_scope = trio.CancelScope()
         # Those that are not over; they run once there is a background nursery.
-        self._producers: dict[Producer, None] = {}
+        self._producers: Children[Producer] = Children()
         self._background: trio.Nursery | None = None
         # How many tasks of producers and callbacks there are, and whether all of them have ended.
         self._in_background = 0
         self._background_over = trio.Event()
+        # When those that were cancelled are waited for no longer; set as they are cancelled.
+        self._unwound_by = math.inf
         self._door: ThreadDoor | None = None
-        # What the sessions' connections are told when all of it ends.
-        self._ending = RESTARTING
+        self.ending = RESTARTING
+        """What the sessions' connections are told when all of it ends."""
+        # Whether the app has ever looked whether it is stopping: then its producers can be asked to return.
+        self._is_looked_at = False
 
     # Its life.
 
@@ -147,14 +156,22 @@ class ApplicationActor:
                             self._start(background, producer.run, name=producer.name)
                     task_status.started()
                     await self.stopping.wait()
+                    await self._finish()
                 finally:
                     self.stopping.soft()
-                    self._end_background()
-                    with self.stopping.working(UNLOAD_RESERVE, timeout=PRODUCER_GRACE, shield=True):
-                        await self._background_over.wait()
-                    self._registry.end_all(self._ending)
+                    await self._end_background(shield=True)
+                    self._registry.end_all(self.ending)
+            self._drained.set()
             connections.cancel_scope.cancel()
         self.connection_nursery = None
+
+    async def _finish(self) -> None:
+        """The soft half of the end."""
+        if self._is_looked_at:
+            with self.stopping.working(HOOKS_ONLY, timeout=PRODUCER_GRACE):
+                await self._producers.wait_empty()
+        await self._end_background()
+        await self._registry.finish_all(self.ending)
 
     def _start(self, background: trio.Nursery, run: Callable[[], Awaitable[None]], *, name: str) -> None:
         self._in_background += 1
@@ -168,12 +185,18 @@ class ApplicationActor:
             if not self._in_background:
                 self._background_over.set()
 
-    def _end_background(self) -> None:
+    async def _end_background(self, *, shield: bool = False) -> None:
+        """Cancel producers and callbacks, and wait for them, but not too long; called again, no longer than that."""
+        if not self._callback_scope.cancel_called:
+            self._unwound_by = trio.current_time() + PRODUCER_GRACE
         self._callback_scope.cancel()
         self._callback_actor.mailbox.close()
         self.callbacks.clear()
-        for producer in list(self._producers):
+        for producer in self._producers:
             producer.cancel()
+        timeout = self._unwound_by - trio.current_time()
+        with self.stopping.working(UNLOAD_RESERVE, timeout=timeout, shield=shield):
+            await self._background_over.wait()
 
     def stop(self, *, deadline: float = math.inf, ending: Ending = RESTARTING) -> None:
         """Begin to end, without waiting; `deadline` is when all of it must be over, by `trio.current_time()`.
@@ -183,9 +206,15 @@ class ApplicationActor:
         seconds before the deadline.
         """
         if not self.stopping.has_begun:
-            self._ending = ending
+            self.ending = ending
         self._registry.stop_creating()
         self.stopping.soft(deadline)
+        if self._background is None:  # no session can be created any more
+            self._drained.set()
+
+    async def wait_drained(self) -> None:
+        """Wait until the sessions are over. Their deadlines bound it once it was stopped."""
+        await self._drained.wait()
 
     @property
     def has_unloaded(self) -> bool:
@@ -200,6 +229,11 @@ class ApplicationActor:
     def is_stopping(self) -> bool:
         """Whether no new session is created any more."""
         return self.stopping.has_begun
+
+    def look_at_stopping(self) -> Stopping:
+        """See `ApplicationContext.stopping`: from now on producers are asked before they are cancelled."""
+        self._is_looked_at = True
+        return self.stopping
 
     async def _load(self, loaded: list[Handler]) -> None:
         for handler in self.definition.handlers:
@@ -231,6 +265,7 @@ class ApplicationActor:
                 report=self.report,
             )
         if not self.has_unloaded:
+            self._drained.set()
             self._unloaded.set()
             self.stopping.leave()
             self.runtime.instruments.application_unloaded(application=self.application)
@@ -274,8 +309,8 @@ class ApplicationActor:
 
     def add_producer(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Producer:
         """See `ApplicationContext.add_callback`."""
-        producer = Producer(func, args, report=self.report, on_over=lambda producer: self._producers.pop(producer))
-        self._producers[producer] = None
+        producer = Producer(func, args, report=self.report, on_over=self._producers.discard)
+        self._producers.add(producer)
         if self.is_stopping:
             producer.cancel()
         elif self._background is not None and not self._hooks_only:

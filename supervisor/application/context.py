@@ -8,6 +8,7 @@ from typing import Any, Protocol, final, overload
 
 from supervisor.actor.callbacks import CallbackHandle, Callbacks
 from supervisor.actor.guard import check_thread
+from supervisor.actor.stopping import Stopping
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.application.broadcast import TIMEOUT, BroadcastReport, UpdateReport
 from supervisor.application.producers import Producer
@@ -41,6 +42,9 @@ class Host(Protocol):
 
     def remove_producer(self, producer: Producer) -> None:
         """See `ApplicationContext.remove_callback`."""
+
+    def look_at_stopping(self) -> Stopping:
+        """See `ApplicationContext.stopping`."""
 
     async def broadcast(self, message: object, timeout: float) -> BroadcastReport:
         """See `ApplicationContext.broadcast`."""
@@ -138,6 +142,21 @@ class ApplicationContext:
         """
         check_thread()
         self._host.shares_presence = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the application is asked to stop: the server goes down, or new code takes its place.
+
+        The producers of an app that has looked at this, or waits in `wait_stopping()`, get 2 seconds to return by
+        themselves before they are cancelled. Those of an app that never looks are cancelled at once. Sessions go on
+        meanwhile, so a producer may still send them what it has.
+        """
+        check_thread()
+        return self._host.look_at_stopping().has_begun
+
+    async def wait_stopping(self) -> None:
+        """Wait until the application is asked to stop. See `stopping`. Safe to cancel."""
+        await self._host.look_at_stopping().wait()
 
     def add_callback(self, func: Callable[..., Any], *args: Any) -> Producer:
         """Run `func(*args)` in a task of its own, for as long as it likes: a producer.

@@ -15,6 +15,10 @@ UNLOAD_RESERVE = 2.0
 """Seconds of a shutdown's time that load and destroyed hooks must leave to the unload hooks."""
 DESTROY_RESERVE = 2.0
 """Seconds of a shutdown's time that the closed hooks of connections must leave to the destroyed hooks, beside that."""
+CLOSE_RESERVE = 2.0
+"""Seconds of a shutdown's time that sessions which finish must leave to the closed hooks, beside these."""
+HOOKS_ONLY = CLOSE_RESERVE + DESTROY_RESERVE + UNLOAD_RESERVE
+"""Seconds that a shutdown has left when it is cut short: each kind of hook has its time, and nothing else has any."""
 
 
 async def call_last_hook(

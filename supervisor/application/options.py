@@ -32,6 +32,12 @@ class ApplicationOptions:
     """How long a load hook may take."""
     build_timeout: float = 60.0
     """How long `modify_document` may take."""
+    drain_timeout: float = 5.0
+    """How long sessions may finish what waits in their mailboxes when the application goes down."""
+    drain_batch: int = 100
+    """How many clients are sent away at once then."""
+    drain_interval: float = 0.25
+    """Pause between two such batches; shorter if there are too many of them for half of the time."""
     mailbox_capacity: int = CAPACITY
     """Messages that a session's mailbox holds."""
 

@@ -15,10 +15,11 @@ import trio
 
 from supervisor.actor.base import Runtime
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure
-from supervisor.actor.stopping import Stopping
+from supervisor.actor.stopping import Children, Stopping
 from supervisor.actor.waiting import WaitStatistics
+from supervisor.application.batches import in_batches, pause_between
 from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused
-from supervisor.application.deadline import UNLOAD_RESERVE, call_last_hook
+from supervisor.application.deadline import HOOKS_ONLY, UNLOAD_RESERVE, call_last_hook
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author, refusal_in
 from supervisor.application.options import ApplicationOptions
@@ -77,7 +78,8 @@ class SessionRegistry:
         self._unattached: dict[SessionActor, None] = {}
         # The handlers whose created hooks accepted a session: their destroyed hooks are due.
         self._hooked: dict[SessionActor, list[Handler]] = {}
-        self._live = 0
+        # Those whose end has not begun.
+        self._live: Children[SessionActor] = Children()
         self._draining = 0
         self._creating = trio.CapacityLimiter(options.max_creating)
 
@@ -88,6 +90,25 @@ class SessionRegistry:
     def stop_creating(self) -> None:
         """Create no more sessions; those that there are go on."""
         self._nursery = None
+
+    async def finish_all(self, ending: Ending = RESTARTING) -> None:
+        """Create no more, and let those that there are finish, batch by batch. Returns when all have, or time is over.
+
+        `end_all` must follow, for those that have not.
+        """
+        self.stop_creating()
+        batches = in_batches(((session, len(session.connections)) for session in self._live), self._options.drain_batch)
+        reserve = HOOKS_ONLY - UNLOAD_RESERVE
+        with self.stopping.working(reserve):
+            within = self.stopping.at - reserve - trio.current_time()
+            pause = pause_between(len(batches), interval=self._options.drain_interval, within=within)
+            for number, batch in enumerate(batches):
+                if number:
+                    await trio.sleep(pause)
+                for session in batch:
+                    session.finish(ending)
+            with trio.move_on_after(self._options.drain_timeout):
+                await self._live.wait_empty()
 
     def end_all(self, ending: Ending = RESTARTING) -> None:
         """Create no more, and begin the end of all there are."""
@@ -148,7 +169,7 @@ class SessionRegistry:
             oldest = next(iter(self._unattached))
             self._creations[oldest].settle(Busy(self._options.linger))  # if it is not even built
             oldest.end(Ending(kind="destroyed", reason="nobody had attached when others needed the room"))
-        if max(self._live, self._draining) >= self._options.max_sessions:  # slow hooks mustn't pile up ends either
+        if max(len(self._live), self._draining) >= self._options.max_sessions:  # slow hooks mustn't pile up ends either
             creation.settle(Busy(self._options.linger))
             return creation
         session = SessionActor(
@@ -171,7 +192,7 @@ class SessionRegistry:
         self._creations[session] = creation
         self._unattached[session] = None
         self._hooked[session] = []
-        self._live += 1
+        self._live.add(session)
         assert self._nursery is not None
         self._nursery.start_soon(session.live, name=str(session))
         return creation
@@ -289,7 +310,7 @@ class SessionRegistry:
             self._forget_id(session)
         self._accepted.pop(session, None)
         self._unattached.pop(session, None)
-        self._live -= 1
+        self._live.discard(session)
         self._draining += 1
 
     def over(self, session: SessionActor) -> None:
@@ -317,7 +338,7 @@ class SessionRegistry:
     def statistics(self) -> RegistryStatistics:
         """The state of the sessions now."""
         return RegistryStatistics(
-            sessions=self._live,
+            sessions=len(self._live),
             unattached=len(self._unattached),
             draining=self._draining,
             dead_letters=self.dead_letters,

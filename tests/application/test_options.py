@@ -15,6 +15,9 @@ def test_the_defaults_are_those_of_the_issue():
         "hook_timeout": 10,
         "load_timeout": 60,
         "build_timeout": 60,
+        "drain_timeout": 5,
+        "drain_batch": 100,
+        "drain_interval": 0.25,
         "mailbox_capacity": 1000,
     }
 
