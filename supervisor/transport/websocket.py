@@ -20,6 +20,7 @@ import trio
 import trio_websocket
 
 from supervisor.actor.guard import pass_on, split_failure
+from supervisor.actor.stopping import Stopping
 from supervisor.actor.timers import Alarm, TimerQueue
 from supervisor.errors import ProtocolError
 from supervisor.protocol.codes import NO_CLOSE_FRAME, CloseCode
@@ -78,9 +79,8 @@ class WebSocketConnection:
         self._conversation = Conversation(
             self, door, first_frame_timeout=options.first_frame_timeout, room_timeout=options.room_timeout
         )
-        self._scope = trio.CancelScope()
-        # Around all that waits for the client; cancelled in order to say goodbye.
-        self._talking = trio.CancelScope()
+        # Softly it says goodbye; hard it is cut.
+        self._stopping = Stopping()
         self._goodbye: Goodbye | None = None
         # The code that the connection was closed with when it was not us who closed it.
         self._closed_with = NO_CLOSE_FRAME
@@ -109,11 +109,11 @@ class WebSocketConnection:
         """See `Connection.end`."""
         if self._goodbye is None:
             self._goodbye = goodbye_of(ending)
-        self._talking.cancel()
+        self._stopping.soft()
 
     def cancel(self) -> None:
         """See `Connection.cancel`."""
-        self._scope.cancel()
+        self._stopping.hard()
 
     def show(self, frame: bytes) -> None:
         """See `Viewer.show`."""
@@ -182,7 +182,7 @@ class WebSocketConnection:
     def _client_ended(self) -> None:
         """Who leaves while they wait to be let in are waited for no longer. Once attached, what came before counts."""
         if self._conversation.is_at_the_door:
-            self._talking.cancel()
+            self._stopping.soft()
 
     def begin(self, wire: SessionWire, attachment: Attachment) -> None:
         """See `Speaker.begin`."""
@@ -196,7 +196,7 @@ class WebSocketConnection:
     async def run(self) -> None:
         """Serve the connection to its end; raises nothing but a cancellation from outside."""
         try:
-            with self._scope:
+            with self._stopping.working():
                 await self._run()
         except BaseException as error:
             failure, rest = split_failure(error)
@@ -227,7 +227,7 @@ class WebSocketConnection:
             if socket is not None:
                 self._socket = socket
                 try:
-                    with self._talking:
+                    with self._stopping.waiting():
                         await self._conversation.hold(socket.get_message)
                 except Goodbye as goodbye:
                     self._goodbye = self._goodbye or goodbye
@@ -271,10 +271,10 @@ class WebSocketConnection:
             self._full_beats += 1
             if self._full_beats > PATIENCE:
                 self._goodbye = self._goodbye or Goodbye(CloseCode.TOO_SLOW, "the client does not read what it is sent")
-                self._talking.cancel()
+                self._stopping.soft()
                 return
         elif self._pinged_at is not None and self._outbox.received_at < self._pinged_at:
-            self._scope.cancel()
+            self._stopping.hard()
             return
         else:
             self._pinged_at = trio.current_time()
