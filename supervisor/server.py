@@ -1,8 +1,10 @@
 """The server: builds everything from applications and options, runs it, and shuts it down in order.
 
 Essay: the order of a shutdown is the order of the nurseries: services ⊃ applications ⊃ HTTP connections ⊃ listeners.
-`stop()` closes the listeners and sends idle connections away; the applications then end side by side (producers,
-sessions with their hooks, unload); last go the timers, which all of them use. One deadline bounds it all.
+`stop()` tells the applications to end side by side, and sends idle connections away. The listeners stay open until the
+last session has ended, so that load balancers and visitors are told that the server goes down; from then on another
+process can have the port, while the unload hooks run. Last go the timers, which all of them use. One deadline bounds it
+all, and `stop()` may be called again to make it nearer: see `actor.stopping`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import trio
 
 from supervisor.actor.base import Runtime
 from supervisor.actor.guard import unwrap
+from supervisor.actor.stopping import Stopping
 from supervisor.actor.unawaited import watch_unawaited
 from supervisor.actor.watchdog import LoopStatistics, Watchdog
 from supervisor.application.actor import ApplicationActor
@@ -148,10 +151,10 @@ class Server:
         if self.options.stall_limit:
             self._watchdog = Watchdog(self.options.stall_limit, stacks=STACKS, instruments=self.runtime.instruments)
         self._draining = Draining()
-        self._stop = trio.Event()
+        self._stopping = Stopping()
+        # Whether connections and hooks are over, and whether all is.
+        self._left = trio.Event()
         self._stopped = trio.Event()
-        # When all must be over, by `trio.current_time()`; set when the end begins.
-        self._end_by = math.inf
         self.applications: dict[str, ApplicationActor] = {}
         """The applications by their names, in the order in which they were given."""
         self._doors: dict[bytes, Door] = {}
@@ -226,6 +229,7 @@ class Server:
             make_epoch=self._new_id,
             show_id=self._show_id,
             on_session=self._on_session,
+            within=self._stopping,
         )
         self.applications[name] = actor
         self._doors[f"{self.options.prefix}/{name}/-/websocket".encode()] = Door(
@@ -331,13 +335,14 @@ class Server:
     async def _serve_all(self, listeners: Sequence[trio.abc.Listener[Any]], task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as services:
             services.start_soon(self.runtime.timers.run)
-            services.start_soon(self._end_when_told)
-            async with trio.open_nursery() as applications:
-                try:
-                    await self._serve(applications, listeners, task_status)
-                finally:
-                    self._begin_end()
-                    applications.cancel_scope.deadline = self._end_by
+            if self._stopping.has_begun:  # before it served
+                self.stop()
+            with self._stopping.working():
+                async with trio.open_nursery() as applications:
+                    try:
+                        await self._serve(applications, listeners, task_status)
+                    finally:
+                        self.stop()
             services.cancel_scope.cancel()
 
     async def _serve(
@@ -347,42 +352,54 @@ class Server:
         task_status: trio.TaskStatus[None],
     ) -> None:
         for application in self.applications.values():
-            if not self._stop.is_set():
+            if not self._stopping.has_begun:
                 await applications.start(application.run)
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as accepting:
                 for listener in listeners:
                     accepting.start_soon(self._accept, listener, connections)
                 if self._reloader is not None:
-                    accepting.start_soon(self._reloader.run, applications)
+                    accepting.start_soon(self._reload, self._reloader, applications)
                 task_status.started()
-                await self._stop.wait()
+                await self._stopping.wait()
+                for application in list(self.applications.values()):
+                    await application.wait_drained()
                 accepting.cancel_scope.cancel()
             for listener in listeners:
                 await listener.aclose()
-            self._begin_end()
-            connections.cancel_scope.deadline = self._end_by
+            self._draining.close()
+        for application in list(self.applications.values()):
+            if application.was_run:
+                await application.wait_unloaded()
+        self._left.set()
 
-    async def _end_when_told(self) -> None:
-        """So that a stop counts at once, also for load hooks that are under way."""
-        await self._stop.wait()
-        self._begin_end()
+    async def _reload(self, reloader: Reloader, applications: trio.Nursery) -> None:
+        with self._stopping.waiting():
+            await reloader.run(applications)
 
-    def _begin_end(self) -> None:
+    def stop(self, *, timeout: float | None = None) -> None:
+        """Begin a graceful shutdown; returns at once.
+
+        `timeout` is what it may take, in seconds; without it, `ServerOptions.shutdown_timeout`. May be called again,
+        with less: then what goes on is cut short. `application.deadline.HOOKS_ONLY` seconds are enough for hooks and
+        for nothing else. A later end than an earlier call said changes nothing.
+        """
+        seconds = self.options.shutdown_timeout if timeout is None else timeout
+        # Before it serves there may be no clock: the time counts from when it does.
+        self._stopping.soft(trio.current_time() + seconds if self._has_served else math.inf)
         self._draining.begin()
         if self._development is not None:
             self._development.end()
-        self._end_by = min(self._end_by, trio.current_time() + self.options.shutdown_timeout)
         for application in self.applications.values():
-            application.stop(deadline=self._end_by)
-
-    def stop(self) -> None:
-        """Begin a graceful shutdown; returns at once, and may be called again."""
-        self._stop.set()
+            application.stop()
 
     async def wait_stopping(self) -> None:
-        """Wait until `stop` was called."""
-        await self._stop.wait()
+        """Wait until it begins to end: `stop` was called, or it failed."""
+        await self._stopping.wait()
+
+    async def wait_left(self) -> None:
+        """Wait until connections and hooks are over. What goes on then are threads of an app, which nobody can end."""
+        await self._left.wait()
 
     async def wait_stopped(self) -> None:
         """Wait until `serve` is over."""

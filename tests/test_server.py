@@ -4,16 +4,20 @@ import logging
 import socket
 import threading
 
+import attrs
 import pytest
 import trio
 import trio.lowlevel
 import trio.testing
+import trio_websocket
 
+from supervisor.application.deadline import HOOKS_ONLY
 from supervisor.application.handlers import Application, Handler, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
 from supervisor.errors import ApplicationError
 from supervisor.identity import KeyRing
 from supervisor.instruments import Instruments
+from supervisor.protocol.client import ClientConnection
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
@@ -381,7 +385,7 @@ async def test_a_hanging_hook_does_not_exceed_the_timeout(serve, nursery, hangin
     }
 
 
-async def test_a_request_in_flight_is_answered_and_new_ones_are_not(serve, nursery):
+async def test_a_request_in_flight_is_answered_and_the_listener_closes_when_the_sessions_are_over(serve, nursery):
     async def modify_document(doc):
         await trio.sleep(2)
 
@@ -406,6 +410,172 @@ async def test_a_request_in_flight_is_answered_and_new_ones_are_not(serve, nurse
     assert statuses == [503]  # the server goes down: there is no room for a session
 
 
+# Its draining.
+
+
+async def slow(*_):
+    await trio.sleep(5)
+
+
+async def ask(run, target):
+    """One request on a connection of its own, with all headers."""
+    stream = await run.listener.connect()
+    await stream.send_all(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    answer = b""
+    while data := await stream.receive_some():
+        answer += data
+    return answer.decode()
+
+
+async def test_while_sessions_end_it_says_so_to_whoever_asks(serve, nursery):
+    """The listener is open until the last session has ended; then another process may have the port."""
+    run = await serve(app_of(on_session_destroyed=slow, on_application_unload=slow))
+    client = await (await run.clients(nursery).new_session()).connect()
+    run.server.stop()
+    await trio.testing.wait_all_tasks_blocked()
+    assert client.status == "reconnecting"
+    health = await ask(run, "/-/health")
+    assert health.endswith("\r\n\r\ndraining\n")
+    assert "connection: close" in health.lower()
+    page = await ask(run, "/app")
+    assert page.startswith("HTTP/1.1 503 ")
+    assert "retry-after: 5" in page.lower()
+    silent = await run.listener.connect()
+    assert trio.current_time() == 0
+    await trio.sleep(5.5)
+    assert not run.log.events.count("app unloaded")
+    with pytest.raises(trio.BrokenResourceError):
+        await run.listener.connect()
+    assert await silent.receive_some() == b""
+    await run.server.wait_stopped()
+    assert trio.current_time() == 10
+
+
+async def test_a_page_that_comes_while_the_server_goes_down_calls_no_hook(serve, nursery):
+    asked = []
+    run = await serve(app_of(on_session_destroyed=slow, choose_session_id=asked.append))
+    await run.clients(nursery).new_session()
+    asked.clear()
+    run.server.stop()
+    await trio.testing.wait_all_tasks_blocked()
+    assert "503" in await ask(run, "/app")
+    assert asked == []
+    await run.server.wait_stopped()
+
+
+@attrs.frozen
+class Ask:
+    """A message of a client, which takes a second."""
+
+
+async def test_what_clients_had_sent_is_answered_before_they_are_sent_away(serve, nursery):
+    @receives(Ask, from_client=True)
+    async def on_ask(doc, message):
+        await trio.sleep(1)
+        doc.data["answers"] += 1
+        return doc.data["answers"]
+
+    def modify_document(doc):
+        doc.data["answers"] = 0
+
+    run = await serve(app_of(on_ask=on_ask, modify_document=modify_document))
+    client = await (await run.clients(nursery).new_session()).connect()
+    answers = []
+
+    async def send():
+        answers.append((await client.send("Ask"), client.status, trio.current_time()))
+
+    for _ in range(3):
+        nursery.start_soon(send)
+        await trio.testing.wait_all_tasks_blocked()
+    run.server.stop()
+    await run.server.wait_stopped()
+    assert answers == [(1, "live", 1), (2, "live", 2), (3, "live", 3)]
+    assert client.data == {"answers": 3}
+    (closing,) = [event for event in client.received if type(event).__name__ == "Closing"]
+    assert closing.code == 1012
+
+
+async def test_clients_go_in_batches_and_each_has_a_delay_of_its_own(serve, nursery):
+    run = await serve(app_of(), application=ApplicationOptions(drain_batch=2, drain_interval=0.5))
+    app = run.clients(nursery)
+    clients = [await (await app.new_session()).connect() for _ in range(6)]
+    run.server.stop()
+    statuses = []
+    for _ in range(3):
+        await trio.testing.wait_all_tasks_blocked()
+        statuses.append([client.status for client in clients].count("reconnecting"))
+        await trio.sleep(0.5)
+    assert statuses == [2, 4, 6]
+    await run.server.wait_stopped()
+    closings = [event for client in clients for event in client.received if type(event).__name__ == "Closing"]
+    assert [closing.code for closing in closings] == [1012] * 6
+    assert len({closing.retry_after for closing in closings}) > 3
+
+
+async def test_a_client_whose_session_has_just_ended_for_that_is_told_to_come_back(serve, nursery):
+    """Its connection was accepted before, and its first frame comes late: no page is loaded anew for nothing."""
+    run = await serve(app_of(on_session_destroyed=slow))
+    session = await run.clients(nursery).new_session()
+    stream = await run.listener.connect()
+    websocket = await trio_websocket.wrap_client_stream(nursery, stream, "localhost", "/app/-/websocket")
+    run.server.stop()
+    await trio.testing.wait_all_tasks_blocked()
+    await websocket.send_message(ClientConnection(token=session._token, session=session.id).opened())
+    with pytest.raises(trio_websocket.ConnectionClosed):
+        while True:
+            await websocket.get_message()
+    assert websocket.closed.code == 1012
+    await run.server.wait_stopped()
+
+
+@pytest.mark.parametrize("place", ["nowhere", "destroyed", "unload"])
+async def test_a_second_stop_leaves_hooks_a_short_time_and_a_third_none(serve, nursery, place):
+    hooks = []
+    run = await serve(
+        Application(Recording(hooks, **{place: 1e6}), name="app"),
+        shutdown_timeout=60.0,
+        application=ApplicationOptions(hook_timeout=1000.0),
+    )
+    await run.clients(nursery).new_session()
+    run.server.stop()
+    await trio.sleep(1)
+    run.server.stop(timeout=HOOKS_ONLY)
+    if place == "unload":
+        await trio.sleep(1)
+        run.server.stop(timeout=0.0)
+    await run.server.wait_stopped()
+    assert trio.current_time() == {"nowhere": 1, "destroyed": 5, "unload": 2}[place]
+    assert [name for name, _ in hooks if name.endswith("begins")][-2:] == ["destroyed begins", "unload begins"]
+    run.log.incidents.clear()
+
+
+async def test_what_is_left_are_threads(serve, nursery):
+    """`wait_left` is over when hooks are, though a producer can't be ended."""
+
+    async def produce():
+        with trio.CancelScope(shield=True):
+            await trio.sleep(100)
+
+    run = await serve(app_of(on_application_load=lambda context: context.add_callback(produce)))
+    await trio.testing.wait_all_tasks_blocked()
+    run.server.stop()
+    await run.server.wait_left()
+    assert trio.current_time() == 2
+    await run.server.wait_stopped()
+    assert trio.current_time() == 100
+
+
+async def test_stopped_before_it_serves_it_loads_nothing(nursery, autojump_clock):
+    hooks = []
+    log = Log()
+    run = Run(Server([Application(Recording(hooks), name="app")], instruments=log), MemoryListener(), log)
+    run.server.stop()
+    await run.run()
+    assert hooks == []
+    assert trio.current_time() == 0
+
+
 async def test_a_file_that_is_being_sent_is_sent_whole(nursery, tmp_path):
     """On real sockets and time: files are read in threads, and a clock that jumps doesn't wait for those."""
     (tmp_path / "static").mkdir()
@@ -423,7 +593,7 @@ async def test_a_file_that_is_being_sent_is_sent_whole(nursery, tmp_path):
     await server.wait_stopped()
 
 
-async def test_a_websocket_that_comes_while_the_server_goes_down_is_closed(serve, nursery):
+async def test_a_websocket_that_comes_while_the_server_goes_down_is_refused(serve, nursery):
     async def on_session_destroyed(session_context):
         await trio.sleep(5)
 
@@ -434,10 +604,8 @@ async def test_a_websocket_that_comes_while_the_server_goes_down_is_closed(serve
     await trio.testing.wait_all_tasks_blocked()
     run.server.stop()
     await trio.testing.wait_all_tasks_blocked()
-    with pytest.raises(trio.BrokenResourceError):  # the listener is closed before anything else ends
-        await run.listener.connect()
     await stream.send_all(b"\r\n".join(UPGRADE) + b"\r\n\r\n")
-    assert await stream.receive_some() == b""
+    assert (await stream.receive_some()).startswith(b"HTTP/1.1 503 ")
     await run.server.wait_stopped()
 
 

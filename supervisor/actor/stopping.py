@@ -85,6 +85,11 @@ class Stopping:
             self._within._bounded.pop(self, None)
             self._within = None
 
+    @property
+    def waits(self) -> int:
+        """How many wait for new work now."""
+        return len(self._waits)
+
     async def wait(self) -> None:
         """Wait until it was told to stop."""
         if self._begun is None:
@@ -129,7 +134,7 @@ class Stopping:
 
     def __repr__(self) -> str:
         state = "begun" if self.has_begun else "not begun"
-        return f"<Stopping {state}, until {self.at:g}, {len(self._waits)} waits, {len(self._bounded)} bounded>"
+        return f"<Stopping {state}, until {self.at:g}, {self.waits} waits, {len(self._bounded)} bounded>"
 
 
 def _bound(bounded: trio.CancelScope | Stopping, at: float) -> None:

@@ -76,6 +76,8 @@ class ApplicationActor:
         self.context = ApplicationContext(self)
         self.connection_nursery: trio.Nursery | None = None
         """Where the tasks of this application's connections belong; None before it is loaded and after its end."""
+        self.was_run = False
+        """Whether `run` was called: else there is nothing that could end."""
         self._drained = trio.Event()
         self._unloaded = trio.Event()
         self.shares_presence = False
@@ -122,6 +124,7 @@ class ApplicationActor:
             ApplicationError: a load hook failed or was late; those that had loaded were unloaded again.
         """
         loaded: list[Handler] = []
+        self.was_run = True
         try:
             await self._load(loaded)
             self.runtime.instruments.application_loaded(application=self.application)

@@ -180,7 +180,10 @@ class Conversation:
                 raise Goodbye(CloseCode.TOKEN_REFUSED, str(error)) from None
         else:
             id = message.session
-        session = self._door.application.find(id)
+        application = self._door.application
+        session = application.find(id)
+        if session is None and application.is_stopping:  # its session ended for that, just now
+            raise goodbye_of(application.ending)
         wire = None if session is None else session.audience
         # One answer for a wrong key and for no session: nobody learns which ids exist.
         if not isinstance(wire, SessionWire) or (isinstance(message, Resume) and not wire.feed.admits(message.key)):

@@ -1,60 +1,53 @@
-"""Draining: how a server that is going down lets running requests finish and sends idle connections away."""
+"""Draining: how the HTTP connections of a server that goes down end: each finishes its request, and takes no other.
+
+Essay: two moments. The listeners stay open while sessions end, so that a load balancer which asks is told why it should
+ask elsewhere, and a visitor reads that the server restarts. So from the first moment on connections that are idle end;
+new ones may ask once, since their answer carries `Connection: close`. At the second moment, with the listeners closed,
+those that have not asked yet end too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import final
 
-import trio
+from supervisor.actor.stopping import Stopping
 
 
 @final
 class Draining:
     """One per server, shared by all its connections; it begins once and never ends.
 
-    Once begun: connections that wait for a request are over at once, answers in flight carry `Connection:
-    close`, and no connection takes a further request. Nothing here ends a running request: that is the
-        caller's nursery, cancelled
-    when its grace is over.
+    Nothing here ends a running request: that is what is around it, when its time is over.
     """
 
     def __init__(self) -> None:
-        self._begun = False
-        self._idle: set[trio.CancelScope] = set()
+        self._keeping = Stopping()
+        self._asking = Stopping()
 
     def __repr__(self) -> str:
-        return f"<Draining {'begun' if self._begun else 'not begun'}, {len(self._idle)} idle connections>"
+        state = "not begun" if not self.begun else "closed" if self._asking.has_begun else "begun"
+        return f"<Draining {state}, {self.idle_connections} idle connections>"
 
     @property
     def begun(self) -> bool:
-        """Whether `begin()` was called."""
-        return self._begun
+        """Whether `begin()` was called: answers carry `Connection: close`, and websockets are refused."""
+        return self._keeping.has_begun
 
     @property
     def idle_connections(self) -> int:
         """How many connections wait for a request now."""
-        return len(self._idle)
+        return self._keeping.waits + self._asking.waits
 
     def begin(self) -> None:
-        """Begin to drain. A plain call; call it from trio's thread. A second call does nothing."""
-        self._begun = True
-        for scope in self._idle:
-            scope.cancel()
+        """End the connections that wait for a request now. A plain call; a second one does nothing."""
+        self._keeping.soft()
 
-    @contextmanager
-    def idle(self, timeout: float) -> Iterator[None]:
-        """Around a connection's wait for a request's first byte: cancelled by `begin()` and after `timeout`
-        seconds.
+    def close(self) -> None:
+        """End those that have come since, too, if they wait for a request. The listeners must be closed."""
+        self.begin()
+        self._asking.soft()
 
-        The block is left quietly in both cases. A byte that arrived in the same moment wins: its wait has
-        ended, and the block has no other.
-        """
-        with trio.move_on_after(timeout) as scope:
-            if self._begun:
-                scope.cancel()
-            self._idle.add(scope)
-            try:
-                yield
-            finally:
-                self._idle.discard(scope)
+    def idle(self, timeout: float) -> AbstractContextManager[None]:
+        """Around a connection's wait for a request's first byte: see `Stopping.waiting`."""
+        return (self._asking if self.begun else self._keeping).waiting(timeout)

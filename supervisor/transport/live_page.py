@@ -30,6 +30,9 @@ RETURN = "supervisor-dev-session"
 LONGEST_RETRY = 3600.0
 """Seconds after which who found no room is told to try again at the latest, however long sessions linger."""
 
+_RESTARTING_RETRY = 5
+"""Seconds after which who came while the server went down is told to try again: most are up again by then."""
+
 
 @final
 class LivePage(Endpoint):
@@ -55,6 +58,8 @@ class LivePage(Endpoint):
             return self._say(request, 503, "Not in advance", text)
         if self._developed is not None and not await self._is_ready(self._developed):
             return self._down(request, self._developed)
+        if self._application.is_stopping:
+            return self._send_away(request, _RESTARTING_RETRY)
         wanted = request.query_params.get("session")
         if wanted is not None:
             return await self._open_wanted(wanted, request)

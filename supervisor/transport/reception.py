@@ -11,11 +11,13 @@ from supervisor.transport.admission import Admission
 from supervisor.transport.bridge import Upgrade, serve_http
 from supervisor.transport.conversation import Door
 from supervisor.transport.draining import Draining
-from supervisor.transport.forwarded import Caller, TrustedProxies
-from supervisor.transport.head import Head, HttpLimits
+from supervisor.transport.forwarded import Caller, Peer, TrustedProxies
+from supervisor.transport.head import Head, HttpLimits, Refusal
 from supervisor.transport.listener import find_peer
 from supervisor.transport.requests import read_request
 from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
+
+_RESTARTING = Refusal(status=503, text="The server is going down or restarts. Try again soon.")
 
 
 @final
@@ -69,7 +71,7 @@ class Reception:
             upgrade = await serve_http(
                 stream,
                 self._web_app,
-                check=lambda head: self._admission.check(head, peer, identify(head)),
+                check=lambda head: self._check(head, peer, identify(head)),
                 identify=identify,
                 on_error=self._on_error,
                 draining=self._draining,
@@ -80,11 +82,17 @@ class Reception:
                 with trio.CancelScope(shield=True):
                     await trio.aclose_forcefully(stream)
 
+    def _check(self, head: Head, peer: Peer, caller: Caller) -> Refusal | None:
+        refusal = self._admission.check(head, peer, caller)
+        if refusal is None and head.asks_for_websocket and self._draining.begun:
+            return _RESTARTING
+        return refusal
+
     def _open_websocket(self, upgrade: Upgrade, caller: Caller) -> bool:
         """Hand a connection over to its application; False if that has ended meanwhile."""
         door = self._doors[upgrade.head.target.partition(b"?")[0]]
         nursery = door.application.connection_nursery
-        if nursery is None or self._draining.begun:
+        if nursery is None:
             return False
         request = read_request(upgrade.head.target, upgrade.head.headers, remote_address=caller.address)
         connection = WebSocketConnection(upgrade.stream, request, door, self._websocket)

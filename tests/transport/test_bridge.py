@@ -320,9 +320,19 @@ async def test_draining_ends_a_connection_between_pipelined_requests(serve, auto
     assert await served.client.rest() == b""
 
 
-async def test_a_connection_that_comes_while_draining_is_closed(serve, autojump_clock):
+async def test_a_connection_that_comes_while_draining_is_answered_once(serve, autojump_clock):
     served = serve(hello)
     served.draining.begin()
+    assert (await served.client.ask(GET)).headers["connection"] == "close"
+    await served.ended.wait()
+    assert trio.current_time() == 0
+
+
+async def test_a_connection_that_comes_while_draining_and_never_asks_is_closed(serve, autojump_clock):
+    served = serve(hello)
+    served.draining.begin()
+    await trio.testing.wait_all_tasks_blocked()
+    served.draining.close()
     await served.ended.wait()
     assert trio.current_time() == 0
 
