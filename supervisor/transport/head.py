@@ -189,6 +189,8 @@ def encode_refusal(refusal: Refusal, *, now: float, with_body: bool = True) -> b
     text = f"{refusal.text}\n".encode()
     head = (
         b"HTTP/1.1 %d %s\r\ndate: %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
-        b"connection: close\r\n\r\n"
+        b"cache-control: no-store\r\ncontent-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
+        b"cross-origin-resource-policy: same-origin\r\nreferrer-policy: no-referrer\r\n"
+        b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
     ) % (refusal.status, REASONS.get(refusal.status, b""), http_date(now), len(text))
     return head + text if with_body else head

@@ -15,6 +15,7 @@ import jinja2.runtime
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
+from supervisor.transport.safe_headers import content_policy
 from supervisor.transport.tracebacks import explain
 
 MAX_DATA = 256 * 1024
@@ -112,8 +113,8 @@ class Pages:
     ) -> None:
         self._prefix = prefix
         self._new_nonce = new_nonce
-        # Sources in the policy's own words; see `origin.frame_source`.
-        self._embedders = embedders
+        self.embedders = embedders
+        """Whose pages may show ours in a frame, in the policy's own words; see `origin.frame_source`."""
         # Where an error page leads if it knows nothing better: the list, or the one application there is.
         only = f"{prefix}/{names[0]}" if len(names) == 1 else None
         self._home = WayOut("All applications", f"{prefix}/") if only is None else WayOut(f"Open {names[0]}", only)
@@ -225,32 +226,15 @@ class Pages:
         # An author's text may hold lone surrogates, which UTF-8 can't carry.
         body = text.encode("utf-8", "replace")
         return HTMLResponse(
-            body, status_code=status, headers={**page_headers(nonce, self._embedders), **(headers or {})}
+            body, status_code=status, headers={**page_headers(nonce, self.embedders), **(headers or {})}
         )
 
 
 def page_headers(nonce: str, embedders: Sequence[str] = ()) -> dict[str, str]:
-    """What every page carries: it is never cached, never indexed, leaks no address, and runs only what it names.
-
-    Content Security Policy level 3: scripts and styles from this server, or with the nonce; `connect-src 'self'`
-    covers the websocket of the page's own origin. Only our own pages and those of `embedders` may show it in a frame.
-    """
-    policy = [
-        "default-src 'self'",
-        f"script-src 'self' 'nonce-{nonce}'",
-        f"style-src 'self' 'nonce-{nonce}'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        " ".join(["frame-ancestors 'self'", *embedders]),
-    ]
+    """What every page carries: it is never cached, never indexed, and runs only what it names. See `safe_headers`."""
     return {
         "Cache-Control": "no-store",
-        "Content-Security-Policy": "; ".join(policy),
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": content_policy(embedders, nonce),
         "X-Robots-Tag": "noindex",
     }
 

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request as WebRequest
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, Router
@@ -15,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from supervisor.transport.events import Events
 from supervisor.transport.live_page import LivePage
 from supervisor.transport.pages import Listed
+from supervisor.transport.safe_headers import SafeHeaders
 from supervisor.transport.site import Endpoint, Site, not_allowed, report_refusal
 
 _BROWSER_CLIENT = Path(__file__).parent.parent / "browser"
@@ -54,7 +56,11 @@ def make_web_app(site: Site) -> Starlette:
             return not_allowed(site)
         return site.pages.error(error.status_code, error.detail, f"{error.detail}.", headers=error.headers)
 
-    app = Starlette(routes=routes, exception_handlers={HTTPException: not_found})
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(SafeHeaders, embedders=site.pages.embedders)],
+        exception_handlers={HTTPException: not_found},
+    )
     app.router.redirect_slashes = False
     return app
 
@@ -71,7 +77,6 @@ class _StaticFiles(StaticFiles):
         """See `StaticFiles.file_response`."""
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
-        response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
 

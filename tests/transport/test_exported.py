@@ -1,5 +1,7 @@
 """The page of an exported document: whole in one file, and safe with whatever the document says."""
 
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
 
@@ -53,6 +55,17 @@ def test_the_page_asks_no_network_and_runs_no_script():
     assert [attrs["href"] for tag, attrs in reader.tags if tag == "link"] == ["data:,"]
     assert not re.search(r"url\(|@import|https?:", page)
     assert "default-src 'none'" in page
+    assert "unsafe" not in page
+
+
+def test_the_policy_allows_just_the_style_that_is_there():
+    page = render({})
+    [style] = re.findall("<style>(.*?)</style>", page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    [policy] = [
+        attrs["content"] for _, attrs in read(page).tags if attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert f"style-src 'sha256-{digest}';" in policy
 
 
 def test_the_page_says_what_it_is_and_when_it_was_made():

@@ -134,7 +134,10 @@ def test_a_refusal_is_a_whole_answer_that_closes():
     data = encode_refusal(Refusal(status=400, text="No."), now=0.0)
     assert data == (
         b"HTTP/1.1 400 Bad Request\r\ndate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
-        b"content-type: text/plain; charset=utf-8\r\ncontent-length: 4\r\nconnection: close\r\n\r\nNo.\n"
+        b"content-type: text/plain; charset=utf-8\r\ncontent-length: 4\r\n"
+        b"cache-control: no-store\r\ncontent-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
+        b"cross-origin-resource-policy: same-origin\r\nreferrer-policy: no-referrer\r\n"
+        b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\nNo.\n"
     )
     assert encode_refusal(Refusal(status=400, text="No."), now=0.0, with_body=False) == data[:-4]
     assert encode_refusal(Refusal(status=499, text="No."), now=0.0).startswith(b"HTTP/1.1 499 \r\n")
