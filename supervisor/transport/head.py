@@ -154,6 +154,8 @@ def refuse_head(head: Head, limits: HttpLimits) -> Refusal | None:
     for name, value in head.headers:
         if _ASCII_HEADERS.fullmatch(name) and not _ASCII_VALUE.fullmatch(value):
             return Refusal(status=400, text=f"The header {name.decode('ascii')} must be ASCII.")
+    if head.http_version == "1.1" and head.get(b"host") is None:  # h11 asks for one in 1.1, and not in 1.2
+        return _MALFORMED
     declared = head.get(b"content-length")
     if head.get(b"transfer-encoding") is not None and (declared is not None or head.http_version == "1.0"):
         return _TWO_LENGTHS

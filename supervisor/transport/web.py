@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any, final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request as WebRequest
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route, Router
@@ -22,7 +22,7 @@ from supervisor.transport.site import Endpoint, Site, not_allowed, report_refusa
 _BROWSER_CLIENT = Path(__file__).parent.parent / "browser"
 
 
-def make_web_app(site: Site) -> Starlette:
+def make_web_app(site: Site) -> SafeHeaders:
     """The ASGI app of a site, for `bridge.serve_http`."""
     routes = [
         Route("/", _IndexPage(site)),
@@ -58,11 +58,10 @@ def make_web_app(site: Site) -> Starlette:
 
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(SafeHeaders, embedders=site.pages.embedders)],
         exception_handlers={HTTPException: not_found},
     )
     app.router.redirect_slashes = False
-    return app
+    return SafeHeaders(app, site.pages.embedders)
 
 
 @final
@@ -72,6 +71,15 @@ class _StaticFiles(StaticFiles):
     def __init__(self, directory: Path) -> None:
         super().__init__(directory=directory, check_dir=False)
         self.config_checked = True  # there may be no such directory yet; then there are no such files
+
+    async def get_response(self, path: str, scope: Any) -> Response:
+        """See `StaticFiles.get_response`. Links that lead in a circle are no failure of ours: they lead to no file."""
+        try:
+            return await super().get_response(path, scope)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise HTTPException(404) from error
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         """See `StaticFiles.file_response`."""

@@ -20,6 +20,10 @@ def head(*headers, method="GET", target=b"/a?b", http_version="1.1"):
     return Head(method=method, target=target, headers=list(headers), http_version=http_version)
 
 
+def hosted(*headers, **options):
+    return head((b"host", b"x"), *headers, **options)
+
+
 def test_headers_are_found_by_name_and_split_into_tokens():
     it = head((b"connection", b"Keep-Alive, Upgrade"), (b"connection", b"x"))
     assert it.get(b"connection") == b"Keep-Alive, Upgrade"
@@ -50,11 +54,11 @@ def test_a_websocket_handshake_is_recognised():
 @pytest.mark.parametrize(
     "other",
     [
-        head(*WEBSOCKET, method="POST"),
-        head(*WEBSOCKET, http_version="1.0"),
-        head(WEBSOCKET[0]),
-        head(WEBSOCKET[1]),
-        head((b"connection", b"upgrade"), (b"upgrade", b"h2c")),
+        hosted(*WEBSOCKET, method="POST"),
+        hosted(*WEBSOCKET, http_version="1.0"),
+        hosted(WEBSOCKET[0]),
+        hosted(WEBSOCKET[1]),
+        hosted((b"connection", b"upgrade"), (b"upgrade", b"h2c")),
     ],
 )
 def test_other_requests_are_no_websocket_handshakes(other):
@@ -111,7 +115,7 @@ def test_raw_heads_are_judged_by_size_and_line_ends(received, status):
         (head((b"sec-websocket-extensions", b"a\x01b")), 400),
         (head((b"content-length", b"1"), (b"transfer-encoding", b"chunked")), 400),
         (head((b"transfer-encoding", b"chunked"), http_version="1.0"), 400),
-        (head((b"content-length", b"11")), 413),
+        (hosted((b"content-length", b"11")), 413),
         (head(*WEBSOCKET, (b"content-length", b"1")), 400),
     ],
 )
@@ -119,6 +123,13 @@ def test_heads_that_must_not_pass_are_refused(bad, status):
     refusal = refuse_head(bad, LIMITS)
     assert refusal is not None
     assert refusal.status == status
+
+
+def test_1_1_and_above_need_a_host():
+    """h11 asks for one in 1.1 exactly."""
+    request = h11.Request(method="GET", target="/", headers=[], http_version="1.2")
+    assert refuse_head(read_head(request), LIMITS).status == 400
+    assert refuse_head(head(http_version="1.0"), LIMITS) is None
 
 
 def test_other_headers_may_have_any_bytes():

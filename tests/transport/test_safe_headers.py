@@ -126,7 +126,7 @@ async def test_every_address_sends_them(serve, target, status, options):
 async def test_every_route_sends_them(serve):
     """Those above are known; this finds what is new. Of a websocket the head is the library's."""
     server, ask = await serve()
-    routes = server._reception._web_app.routes
+    routes = server._reception._web_app._app.routes
     assert len(routes) > 10
     for route in routes:
         check(await ask(f"{route.path}/none" if isinstance(route, Mount) else route.path))
@@ -168,6 +168,14 @@ async def test_a_refusal_without_a_page_may_do_nothing_at_all(serve, headers, st
     assert answer.headers["cache-control"] == "no-store"
     for name in ("Cross-Origin-Resource-Policy", "Referrer-Policy", "X-Content-Type-Options"):
         assert answer.headers[name.lower()] == SAFE_HEADERS[name]
+
+
+async def test_a_failure_where_nothing_is_ours_sends_them(serve, monkeypatch):
+    monkeypatch.setattr("supervisor.transport.web._StaticFiles.get_response", lambda *_: 1 / 0)
+    _, ask = await serve()
+    answer = await ask("/own/static/a.txt")
+    assert answer.status == 500
+    check(answer)
 
 
 @pytest.mark.parametrize(("scheme", "sent"), [("http", None), ("https", "same-origin-allow-popups")])
