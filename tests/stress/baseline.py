@@ -17,16 +17,20 @@ def check(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     wrong: list[str] = []
     if after["tasks"] > before["tasks"]:
         wrong.append(f"{after['tasks'] - before['tasks']} tasks more: {_more(before, after, 'task_names')}")
-    for name in ("sockets", "descriptors", "garbage"):
-        if after[name] > before[name]:
-            wrong.append(f"{after[name] - before[name]} {name} more than {before[name]}")
+    wrong += [
+        f"{after[name] - before[name]} {name} more than {before[name]}"
+        for name in ("sockets", "descriptors", "garbage")
+        if after[name] > before[name]
+    ]
     if after["threads"] > before["threads"] + IDLE_THREADS:
         wrong.append(f"{after['threads']} threads, and {before['threads']} before")
     if more := _more(before, after, "objects"):
         wrong.append(f"objects that nothing should hold: {more}")
-    for name in ("sessions", "connections", "producers"):
-        if after[name] > before[name]:
-            wrong.append(f"{after[name]} {name} of the work app, and {before[name]} before")
+    wrong += [
+        f"{after[name]} {name} of the work app, and {before[name]} before"
+        for name in ("sessions", "connections", "producers")
+        if after[name] > before[name]
+    ]
     if after["alive"]:
         wrong.append(f"background tasks go on: {after['alive']}")
     return wrong

@@ -86,6 +86,7 @@ class Client:
         # Around what waits for the server's next frame.
         self._reading_scope = trio.CancelScope()
         self._over = trio.Event()
+        self._flushing = trio.Lock()
 
     # What a scenario does with it.
 
@@ -218,7 +219,9 @@ class Client:
 
     async def _converse(self) -> tuple[int, str]:
         try:
-            socket = self.socket = await Socket.open(self._port, self._entry.websocket, receive_buffer=self._receive_buffer)
+            socket = self.socket = await Socket.open(
+                self._port, self._entry.websocket, receive_buffer=self._receive_buffer
+            )
         except SocketEnded as ended:
             return ended.code, ended.reason
         try:
@@ -226,29 +229,32 @@ class Client:
                 return NO_FRAME, ""
             await socket.send(self.protocol.opened())
             self._record(history.Connected())
-            while True:
+            while self.socket is socket:  # else it was deserted
                 with trio.CancelScope() as self._reading_scope:
                     await self.reading.wait()
                     frame = await socket.receive()
                 if self._reading_scope.cancelled_caught:
-                    return NO_FRAME, ""
+                    break
                 told = self.protocol.receive(frame)
                 if self._records:
                     self._record_frame(frame)
                 self._settle(told)
                 await self.flush()
                 self._notify()
+            return NO_FRAME, ""
         except SocketEnded as ended:
             return ended.code, ended.reason
         finally:
-            if self.socket is not None:
-                self.socket.abort()
-            self.socket = None
+            if self.socket is socket:
+                socket.abort()
+                self.socket = None
 
     async def flush(self) -> None:
         """Write what waits to be written."""
-        socket = self.socket
-        if socket is not None:
+        async with self._flushing:  # frames have numbers: nobody's may come between two of another's
+            socket = self.socket
+            if socket is None:
+                return
             try:
                 for frame in self.protocol.outgoing():
                     await socket.send(frame)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import random
-import re
 import resource
 import sys
 import tempfile
@@ -75,7 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     asked_for = options.only is not None
     chosen = [
-        known[name] for name in names if name not in skipped and (options.long or asked_for or not known[name].long_only)
+        known[name]
+        for name in names
+        if name not in skipped and (options.long or asked_for or not known[name].long_only)
     ]
     _raise_limit()
     seed = random.randrange(2**31) if options.seed is None else options.seed
@@ -126,12 +127,10 @@ def missing(needs: str) -> str:
     """Why a scenario can't be played by this version of the server; empty if it can."""
     if not needs:
         return ""
-    name, keyword = (re.fullmatch(r"([\w.]+)(?:\((\w+)\))?", needs) or [None, needs, None])[1:3]
-    found = supervisor
-    for part in str(name).split("."):
-        found = getattr(found, part, None)
-        if found is None:
-            return f"supervisor has no {name}"
+    name, _, keyword = needs.removesuffix(")").partition("(")
+    found = getattr(supervisor, name, None)
+    if found is None:
+        return f"supervisor has no {name}"
     if keyword and keyword not in inspect.signature(found).parameters:
         return f"supervisor.{name} takes no {keyword}"
     return ""
@@ -187,7 +186,7 @@ async def _play_on(scenario: Scenario, server: Server, options: Options) -> str:
                         await stage.finish()
             except Exception as error:
                 failures.append(error)
-                if server.is_running or server.log_path.exists():
+                if server.has_started:
                     stage.read_log()
                     failures += [AssertionError(text) for text in stage.account.violations()[:3]]
             finally:

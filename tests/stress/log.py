@@ -1,4 +1,4 @@
-"""A server's log, line by line, and the account of it: each warning, error and traceback is expected, or is a failure."""
+"""A server's log, line by line, and the account of it: what is worse than `info` is expected, or a failure."""
 
 from __future__ import annotations
 

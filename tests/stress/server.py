@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import resource
@@ -11,7 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import trio
+
+from supervisor.cli.main import commands
 
 from .log import Account, LogFile
 
@@ -23,10 +27,26 @@ START = 30.0
 STOP = 25.0
 """Seconds that an end may take: more than `--shutdown-timeout`."""
 
-OPTIONS = (
+_BASE = (
     *("--session-ids", "any", "--linger", "3", "--hook-timeout", "0.5", "--max-sessions", "5000"),
     *("--max-creating", "200", "--shutdown-timeout", "8", "--log-json"),
 )
+_ROOM = {
+    "--max-sessions-per-address": "5000",
+    "--max-connections-per-session": "5000",
+    "--max-connections": "15000",
+    "--max-message-rate": "100000",
+}
+"""For limits that one busy client of this machine would reach; each as far as the server has it."""
+
+
+def _known_options() -> set[str]:
+    serve = commands.get_command(click.Context(commands), "serve")
+    assert serve is not None
+    return {name for parameter in serve.params for name in parameter.opts}
+
+
+OPTIONS = (*_BASE, *(part for name, value in _ROOM.items() if name in _known_options() for part in (name, value)))
 """What servers are started with: short deadlines of the app's own code, so that what hangs is seen soon."""
 
 
@@ -59,8 +79,9 @@ class Server:
         self._program = [str(FOLDER / "app" / "quick.py")] if quick else ["-m", "supervisor", "serve"]
         self._apps = apps
         self._environment = environment or {}
-        number = len(list(folder.glob("server-*.log")))
+        number = next(number for number in itertools.count() if not (folder / f"server-{number}.log").exists())
         self.log_path = folder / f"server-{number}.log"
+        self.log_path.touch()
         self._out_path = folder / f"server-{number}.out"
         self._log: LogFile | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,7 +91,7 @@ class Server:
         path = os.pathsep.join([str(FOLDER / "app"), str(ROOT), os.environ.get("PYTHONPATH", "")])
         command = [sys.executable, *self._program, *map(str, self._apps), "--port", str(self.port), *self._options]
         with self.log_path.open("wb") as log, self._out_path.open("wb") as out:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 (it returns at once)
                 command,
                 stdout=out,
                 stderr=log,
@@ -96,6 +117,10 @@ class Server:
         return self._process.pid
 
     @property
+    def has_started(self) -> bool:
+        return self._log is not None
+
+    @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -114,7 +139,6 @@ class Server:
         with trio.fail_after(wait):
             while self._process.poll() is None:
                 await trio.sleep(0.02)
-        self.read_log()
         self.printed = self._out_path.read_text()
         return self._process.returncode
 

@@ -143,6 +143,7 @@ class Stage:
 
         Nothing else may change the document meanwhile.
         """
+        self.require_none(f"{each.name} has ended: {each.codes}, {each.ended}" for each in clients if each.ended)
         final: dict[str, Any] | None = None
         with trio.move_on_after(REST) as scope:
             while True:
@@ -188,7 +189,9 @@ class Stage:
         before = self.server.processor_time()
         await trio.sleep(0.5)
         used = self.server.processor_time() - before
-        self.require(used < 0.35, f"the server used {used:.2f} s of processor in half a second in which nothing happens")
+        self.require(
+            used < 0.35, f"the server used {used:.2f} s of processor in half a second in which nothing happens"
+        )
 
     def forget_clients(self) -> None:
         """Let go of clients that are over, with their histories."""
@@ -204,7 +207,7 @@ class Stage:
         self._before = await self._wait_rest(lambda report: report["sessions"] == 0)
 
     async def finish(self) -> None:
-        """End clients and sessions, and hold the server against what it was before; its log against what was expected."""
+        """End all; hold the server against what it was before, and its log against what was expected."""
         for client in self._clients:
             client.leave()
         if not self.server.is_running:

@@ -33,3 +33,30 @@ class Work:
 
     label: str
     kind: str
+
+
+@attrs.frozen
+class Refused:
+    """A price, whose type is refused when a mailbox is full."""
+
+    symbol: str
+    number: int
+
+
+@attrs.frozen
+class Oldest:
+    """A price, whose type gives up its oldest one when a mailbox is full."""
+
+    symbol: str
+    number: int
+
+
+@attrs.frozen
+class Latest:
+    """A price, of which the latest of each symbol waits."""
+
+    symbol: str
+    number: int
+
+
+PRICES = {each.__name__: each for each in (Refused, Oldest, Latest)}

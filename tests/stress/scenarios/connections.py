@@ -30,7 +30,9 @@ async def connect_churn(stage: Stage) -> None:
             nursery.start_soon(work, number)
     final = await stage.check([witness], session)
     wanted = {f"{number}-{turn}" for number in range(workers) for turn in range(rounds)}
-    stage.require(set(final.log) == wanted and len(final.log) == len(wanted), "not every client's message is there once")
+    stage.require(
+        set(final.log) == wanted and len(final.log) == len(wanted), "not every client's message is there once"
+    )
     hooks = (await stage.order("Hooks"))[session]
     stage.require(hooks["opened"] == workers * rounds + 1, f"opened hooks ran {hooks['opened']} times")
     stage.note(f"{workers * rounds} connections")
@@ -179,7 +181,7 @@ async def half_heads(stage: Stage) -> None:
 
 @scenario()
 async def presence_churn(stage: Stage) -> None:
-    """Clients come, present themselves and go, while some watch: in the end all who watch see the same who are there."""
+    """Clients come, present themselves and go, while some watch: in the end all watchers see the same who are there."""
     session = stage.new_session()
     watchers = await stage.clients(3, session)
     for each in watchers:

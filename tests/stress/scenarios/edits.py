@@ -21,7 +21,10 @@ class Editor:
         self.client = client
         self.put: dict[int, str] = {}
         """What was put in, by its ticket."""
-        self.taken: set[str] = set()
+        self.taken: list[str] = []
+        """What was taken away, or replaced, as this client saw it."""
+        self.replaced: dict[str, str] = {}
+        """By what was put in its place: what stood there."""
         self.ends: dict[int, object] = {}
         self._rng = stage.rng
         self._count = 0
@@ -38,11 +41,12 @@ class Editor:
                 self.put[await self.client.edit("insert", f"/todo/{place}", value)] = value
             elif choice < 0.85:
                 place = self._rng.randrange(len(todo))
-                self.taken.add(todo[place])
+                self.taken.append(todo[place])
                 await self.client.edit("remove", f"/todo/{place}")
             else:
                 place = self._rng.randrange(len(todo))
-                self.taken.add(todo[place])
+                self.taken.append(todo[place])
+                self.replaced[value] = todo[place]
                 self.put[await self.client.edit("set", f"/todo/{place}", value)] = value
         except (SendConflict, SendUnsent):
             pass  # it was not made; a set or a removal that wasn't makes the check below no stricter
@@ -56,13 +60,19 @@ class Editor:
 def check_values(editors: list[Editor], todo: list[str]) -> list[str]:
     """Whether each value is there once that was put in and that nobody took away, and none that was refused."""
     there, wrong = Counter(todo), []
-    taken = set().union(*(each.taken for each in editors))
+    taken = Counter(value for each in editors for value in each.taken)
+    replaced = {new: old for each in editors for new, old in each.replaced.items()}
+
+    def may_be_gone(value: str) -> bool:
+        """Whether somebody took it; or what stood there before, since who comes second finds it in that place."""
+        return taken[value] > 0 or (value in replaced and (taken[replaced[value]] > 1 or may_be_gone(replaced[value])))
+
     for editor in editors:
         for ticket, value in editor.put.items():
             done = isinstance(editor.ends[ticket], events.Arrived)
             if there[value] > 1:
                 wrong.append(f"{value} is there {there[value]} times")
-            elif done and value not in taken and not there[value]:
+            elif done and not there[value] and not may_be_gone(value):
                 wrong.append(f"{value} was acknowledged, and nobody took it away, and it is not there")
             elif not done and there[value]:
                 wrong.append(f"{value} was refused, and is there: {editor.ends[ticket]}")

@@ -1,4 +1,4 @@
-"""Sessions that end at bad moments: while they are made, by their own handlers, under broadcasts, with asks in flight."""
+"""Sessions that end at bad moments: being made, by their own handlers, under broadcasts, with asks in flight."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..stage import Stage
 
 @scenario()
 async def destroy_during_broadcast(stage: Stage) -> None:
-    """Sessions are destroyed while broadcasts run: those that stay have all ticks, and each report has everybody once."""
+    """Sessions are destroyed while broadcasts run: those that stay have all ticks, and none lags."""
     count, ticks = stage.scale(20, 200), stage.scale(150, 2000)
     names = [stage.new_session() for _ in range(count)]
     clients = {name: await stage.client(name) for name in names}
@@ -53,7 +53,9 @@ async def destroy_during_create(stage: Stage) -> None:
             status = refused.status
         answers[status] = answers.get(status, 0) + 1
 
-    stage.refused = "created~late~"  # its visitors are refused when somebody else destroys it; the hook had run to its end
+    stage.refused = (
+        "created~late~"  # its visitors are refused when somebody else destroys it; the hook had run to its end
+    )
     rounds = stage.scale(3, 40)
     for _ in range(rounds):
         name = stage.new_session("built~late~")
@@ -125,7 +127,7 @@ async def asks_in_flight_at_destroy(stage: Stage) -> None:
 
 @scenario()
 async def hung_handler(stage: Stage) -> None:
-    """A handler that never returns holds up its own session alone; to destroy that cancels it, whatever it raises then."""
+    """A handler that never returns holds up its own session alone; its end cancels it, whatever it raises then."""
     for how in ("", "ValueError", "SystemExit"):
         session, other = stage.new_session(), stage.new_session()
         client, neighbour = await stage.client(session), await stage.client(other)
@@ -145,7 +147,7 @@ async def hung_handler(stage: Stage) -> None:
 
 @scenario()
 async def linger(stage: Stage) -> None:
-    """A session outlives its last client by its linger and no longer, and who comes back in time finds all as it was."""
+    """A session outlives its last client by its linger and no longer; who is back in time finds all as it was."""
     session = stage.new_session()
     client = await stage.client(session)
     await client.ask("Add", label="kept", who="client")

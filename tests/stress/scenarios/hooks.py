@@ -57,7 +57,7 @@ async def _created(stage: Stage, kind: str) -> None:
 
 @scenario()
 async def building_fails(stage: Stage) -> None:
-    """A `modify_document` that fails costs its visitor a 500; the session's destroyed hook runs, and the name is free."""
+    """A `modify_document` that fails costs its visitor a 500; the session's destroyed hook runs."""
     kinds = ("raise", "exit", "group")
     stage.expect_exactly(r"modify_document", len(kinds))
     for kind in kinds:
@@ -169,34 +169,43 @@ def _app(folder: Path, name: str, hooks: str) -> Path:
 @scenario(own_server=True)
 async def load_hooks(stage: Stage) -> None:
     """An app whose load hook fails isn't served, and the process says so with exit code 1."""
-    for number, (what, hooks) in enumerate(LOAD.items()):
-        app = _app(stage.folder, f"load{number}", hooks)
-        server = Server(stage.folder, options=OPTIONS, apps=[app])
-        try:
-            await server.start()
-            code = await server.wait_ended()
-        finally:
-            server.kill()
-        stage.require(code == 1, f"a load hook that {what} led to exit code {code}")
-        text = server.log_path.read_text()
-        stage.require(text.strip(), f"a load hook that {what} left no word in the log")
+    async with trio.open_nursery() as nursery:
+        for number, what in enumerate(LOAD):
+            nursery.start_soon(_load, stage, number, what)
+
+
+async def _load(stage: Stage, number: int, what: str) -> None:
+    server = Server(stage.folder, options=OPTIONS, apps=[_app(stage.folder, f"load{number}", LOAD[what])])
+    try:
+        await server.start()
+        code = await server.wait_ended()
+    finally:
+        server.kill()
+    stage.require(code == 1, f"a load hook that {what} led to exit code {code}")
+    stage.require(server.log_path.read_text().strip(), f"a load hook that {what} left no word in the log")
 
 
 @scenario(own_server=True)
 async def unload_hooks(stage: Stage) -> None:
-    """An app whose unload hook fails or hangs ends all the same, in time, with exit code 0 and the failure in the log."""
-    for number, (what, hooks) in enumerate(UNLOAD.items()):
-        app = _app(stage.folder, f"unload{number}", hooks)
-        server = Server(stage.folder, options=OPTIONS, apps=[app])
-        try:
-            await server.start()
-            await open_page(server.port, app.name)
-            began = trio.current_time()
-            code = await server.stop()
-        finally:
-            server.kill()
-        stage.require(code == 0, f"an unload hook that {what} led to exit code {code}")
-        stage.require(trio.current_time() - began < 6, f"an unload hook that {what} held the end up")
-        incidents = [line for line in server.account.lines if line.level == "error"]
-        stage.require(len(incidents) == 1, f"an unload hook that {what} is in the log {len(incidents)} times")
-        stage.require("on_application_unload" in incidents[0].text, f"the log has {incidents[0].text!r}")
+    """An app whose unload hook fails or hangs ends in time, with exit code 0 and the failure in the log."""
+    async with trio.open_nursery() as nursery:
+        for number, what in enumerate(UNLOAD):
+            nursery.start_soon(_unload, stage, number, what)
+
+
+async def _unload(stage: Stage, number: int, what: str) -> None:
+    app = _app(stage.folder, f"unload{number}", UNLOAD[what])
+    server = Server(stage.folder, options=OPTIONS, apps=[app])
+    try:
+        await server.start()
+        await open_page(server.port, app.name)
+        began = trio.current_time()
+        code = await server.stop()
+    finally:
+        server.kill()
+    stage.require(code == 0, f"an unload hook that {what} led to exit code {code}")
+    stage.require(trio.current_time() - began < 6, f"an unload hook that {what} held the end up")
+    server.read_log()
+    incidents = [line for line in server.account.lines if line.level == "error"]
+    stage.require(len(incidents) == 1, f"an unload hook that {what} is in the log {len(incidents)} times")
+    stage.require("on_application_unload" in incidents[0].text, f"the log has {incidents[0].text!r}")

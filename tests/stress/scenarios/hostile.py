@@ -63,7 +63,7 @@ def frame(first: int, payload: bytes, *, mask: bool = True, size: int | None = N
 
 FIN = 0x80
 BROKEN = {1002, 1007, 1006}
-"""What breaks the rules of websockets may be cut off: RFC 6455, 7.1.7 says only that a close frame should come first."""
+"""What breaks the rules of websockets may be cut off: RFC 6455, 7.1.7 only says that a close frame should come."""
 
 
 @scenario()

@@ -144,7 +144,7 @@ async def soak(stage: Stage) -> None:
 
 @scenario()
 async def many_sessions(stage: Stage) -> None:
-    """Many sessions at once, each with its client: all have every tick of a producer, and all memory of them is freed."""
+    """Many sessions at once, each with its client: all have every tick, and nothing of them is left."""
     names = [stage.new_session() for _ in range(stage.scale(80, 1500))]
     clients = [await stage.client(name) for name in names]
     ticks = stage.scale(10, 100)

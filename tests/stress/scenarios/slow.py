@@ -28,7 +28,7 @@ async def latencies(client: Client, count: int, label: str) -> list[float]:
 
 @scenario()
 async def slow_client(stage: Stage) -> None:
-    """A client stops reading under a flood: its neighbours' order and latency stay, and it gets a snapshot in the end."""
+    """A client stops reading under a flood: its neighbours' order and latency stay, and it gets a snapshot."""
     session = stage.new_session()
     neighbours = await stage.clients(3, session)
     alone = await latencies(neighbours[0], 60, "alone")

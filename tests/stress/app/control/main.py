@@ -133,7 +133,7 @@ async def produce(rate):
 
 @attrs.frozen
 class Flood:
-    """Send a session more than its mailbox holds, without waiting; how many it took, and how many it had no room for."""
+    """Send a session many messages without waiting; how many it took, and for how many it had no room."""
 
     session: str
     count: int
@@ -277,3 +277,25 @@ async def on_destroy_all(doc, message):
     for context in contexts:
         await context.wait_destroyed()
     return len(contexts)
+
+
+@attrs.frozen
+class Prices:
+    """Send a session prices of a kind without waiting, of several symbols in turn; how many it took."""
+
+    session: str
+    kind: str
+    count: int
+    symbols: int
+
+
+@receives(Prices, from_client=True)
+def on_prices(doc, message):
+    fates, context = Counter(), find(message.session)
+    for number in range(message.count):
+        try:
+            context.tell_nowait(ledger.PRICES[message.kind](f"S{number % message.symbols}", number))
+            fates["taken"] += 1
+        except MailboxFull:
+            fates["full"] += 1
+    return dict(fates)
