@@ -21,6 +21,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, final
 
@@ -69,11 +70,26 @@ def catch_unawaited() -> Iterator[list[str]]:
             del _nets[task]
 
 
-def unawaited(names: list[str]) -> Unawaited:
+# What a worker thread drops: there no task is the current one.
+_names_in_thread: ContextVar[list[str] | None] = ContextVar("supervisor unawaited", default=None)
+
+
+@contextmanager
+def catch_in_thread() -> Iterator[list[str]]:
+    """As `catch_unawaited()`, for a thread that works for a task: the names of what it drops in this block."""
+    names: list[str] = []
+    token = _names_in_thread.set(names)
+    try:
+        yield names
+    finally:
+        _names_in_thread.reset(token)
+
+
+def unawaited(names: list[str], *, way_out: str = "put await before the call") -> Unawaited:
     """The error that names these coroutines; empties the list."""
     named = ", ".join(names)
     names.clear()
-    return Unawaited(f"never awaited, so it was not done: {named}; put await before the call")
+    return Unawaited(f"never awaited, so it was not done: {named}; {way_out}")
 
 
 @contextmanager
@@ -161,7 +177,7 @@ def _names_of_current_task() -> list[str] | None:
     try:
         task = trio.lowlevel.current_task()
     except RuntimeError:  # another thread, or trio's own code between two tasks
-        return None
+        return _names_in_thread.get()
     for ancestor, depth in ancestry(task):
         for net in reversed(_nets.get(ancestor, ())):
             if depth >= net.depth:

@@ -21,7 +21,9 @@ from supervisor.actor.base import Runtime
 from supervisor.actor.callbacks import Callbacks
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure, text_of, unwrap
 from supervisor.actor.stopping import Children, Stopping
+from supervisor.actor.thread_door import ThreadDoor
 from supervisor.actor.waiting import WaitStatistics
+from supervisor.actor.workers import Workers, WorkOwner, current_work
 from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
 from supervisor.application.callback_actor import CallbackActor
 from supervisor.application.context import ApplicationContext
@@ -33,7 +35,6 @@ from supervisor.application.options import ApplicationOptions
 from supervisor.application.producers import Producer
 from supervisor.application.registry import SessionRegistry
 from supervisor.application.statistics import ApplicationStatistics
-from supervisor.application.threads import ThreadDoor
 from supervisor.application.visitors import choose_session_id, name_connection
 from supervisor.errors import ActorGone, ApplicationError
 from supervisor.instruments import Incident
@@ -74,6 +75,7 @@ class ApplicationActor:
         self.runtime = runtime
         self.options = options or ApplicationOptions()
         self.context = ApplicationContext(self)
+        self.workers = Workers(self.options.max_threads, busy=runtime.busy)
         self.connection_nursery: trio.Nursery | None = None
         """Where the tasks of this application's connections belong; None before it is loaded and after its end."""
         self.was_run = False
@@ -92,7 +94,15 @@ class ApplicationActor:
             make_epoch=make_epoch,
             show_id=show_id,
             on_session=on_session,
+            workers=self.workers,
             hooks_only=hooks_only,
+        )
+        self._work_owner = WorkOwner(
+            name=f"application {self.application}",
+            report=self.report,
+            gone=lambda: ActorGone(f"application {self.application!r} has ended, or its thread's work was cancelled"),
+            has_ended=lambda: self.has_unloaded,
+            latest=lambda: self.stopping.at,
         )
         self._hooks_only = hooks_only
         self._callback_actor = CallbackActor(self.application, runtime, self.report)
@@ -357,9 +367,16 @@ class ApplicationActor:
 
     def call_from_thread(self, func: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> Any:
         """See `ApplicationContext.call_from_thread`."""
+        work = current_work()
+        if work is not None and work.door is not None:
+            return work.door.call(func, args, timeout)
         if self._door is None:
             raise ActorGone(f"application {self.application!r} has not loaded yet, or could not")
         return self._door.call(func, args, timeout)
+
+    async def run_in_thread(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Call a function in a worker thread; see `Workers.run`."""
+        return await self.workers.run(func, args, self._work_owner)
 
     # Reports.
 

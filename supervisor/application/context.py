@@ -8,6 +8,7 @@ from typing import Any, Protocol, final, overload
 
 from supervisor.actor.callbacks import CallbackHandle, Callbacks
 from supervisor.actor.guard import check_thread
+from supervisor.actor.in_thread import threaded
 from supervisor.actor.stopping import Stopping
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.application.broadcast import TIMEOUT, BroadcastReport, UpdateReport
@@ -45,6 +46,9 @@ class Host(Protocol):
 
     def look_at_stopping(self) -> Stopping:
         """See `ApplicationContext.stopping`."""
+
+    async def run_in_thread(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Call a function in a worker thread."""
 
     async def broadcast(self, message: object, timeout: float) -> BroadcastReport:
         """See `ApplicationContext.broadcast`."""
@@ -158,46 +162,52 @@ class ApplicationContext:
         """Wait until the application is asked to stop. See `stopping`. Safe to cancel."""
         await self._host.look_at_stopping().wait()
 
-    def add_callback(self, func: Callable[..., Any], *args: Any) -> Producer:
+    def add_callback(self, func: Callable[..., Any], *args: Any, thread: bool = False) -> Producer:
         """Run `func(*args)` in a task of its own, for as long as it likes: a producer.
 
         It starts when all load hooks are done (at once, if they are), and is cancelled when the application ends. If
         it raises, that is reported and it is called again after 0.5 s, then 1 s, doubling up to 60 s; from 0.5 s again
         once it has run for 60 s. When it returns it is done. So it is what OTP calls a transient child, with a backoff
-        as Pekko's supervisors have it.
+        as Pekko's supervisors have it. With `thread`, or marked `@in_thread`, a plain function runs in a worker thread:
+        it reaches the server by `call_from_thread()`, which raises `ActorGone` once the producer was removed.
         """
         check_thread()
-        return self._host.add_producer(func, args)
+        return self._host.add_producer(threaded(func, self._host.run_in_thread, thread=thread), args)
 
-    def add_periodic_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
+    def add_periodic_callback(
+        self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
+    ) -> CallbackHandle:
         """Call `func(*args)` every `seconds` seconds, in the application's callback task: one callback at a time.
 
         Calls never overlap and missed ticks are skipped. Times count from the end of the load hooks. What the function
-        raises is reported, and it is called again the next time. It holds no document.
+        raises is reported, and it is called again the next time. It holds no document. With `thread`, or marked
+        `@in_thread`, a plain function runs in a worker thread.
 
         Raises:
             ValueError: `seconds` isn't a finite number above 0.
         """
         check_thread()
-        return self._host.callbacks.add_periodic(func, args, seconds)
+        return self._host.callbacks.add_periodic(threaded(func, self._host.run_in_thread, thread=thread), args, seconds)
 
-    def add_timeout_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
+    def add_timeout_callback(
+        self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
+    ) -> CallbackHandle:
         """Call `func(*args)` once after `seconds` seconds. See `add_periodic_callback()`.
 
         Raises:
             ValueError: `seconds` isn't a finite number from 0 on.
         """
         check_thread()
-        return self._host.callbacks.add_timeout(func, args, seconds)
+        return self._host.callbacks.add_timeout(threaded(func, self._host.run_in_thread, thread=thread), args, seconds)
 
-    def add_next_tick_callback(self, func: Callable[..., Any], *args: Any) -> CallbackHandle:
+    def add_next_tick_callback(self, func: Callable[..., Any], *args: Any, thread: bool = False) -> CallbackHandle:
         """Call `func(*args)` once, soon, after those that wait already. See `add_periodic_callback()`.
 
         Raises:
             MailboxFull: 1,000 next ticks wait already; it was not added.
         """
         check_thread()
-        return self._host.callbacks.add_next_tick(func, args)
+        return self._host.callbacks.add_next_tick(threaded(func, self._host.run_in_thread, thread=thread), args)
 
     def remove_callback(self, handle: CallbackHandle | Producer) -> None:
         """Remove what an adder returned: it never fires again. A producer is cancelled.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, final
 
+from supervisor.actor.in_thread import threaded_by_host
 from supervisor.application.hooks import check_signature, find_hooks
 from supervisor.application.source import Source
 from supervisor.errors import ApplicationError
@@ -91,7 +92,7 @@ class FunctionHandler(Handler):
     def __init__(self, modify_document: Callable[[Any], Any], *, receivers: Iterable[Callable[..., Any]] = ()) -> None:
         name = getattr(modify_document, "__qualname__", repr(modify_document))
         check_signature(modify_document, "doc", where=getattr(modify_document, "__module__", "?"), name=name)
-        self._modify_document = modify_document
+        self._modify_document = threaded_by_host(modify_document)
         self.description = first_line(modify_document)
         self.receivers = list(receivers)
 
@@ -134,7 +135,7 @@ class NamespaceHandler(Handler):
                 if not callable(found):
                     raise ApplicationError(f"{where}: modify_document is no function; write `def modify_document(doc)`")
                 check_signature(found, "doc", where=where, name=getattr(found, "__name__", "modify_document"))
-                self._modify_document = found
+                self._modify_document = threaded_by_host(found)
 
     @property
     def is_empty(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from supervisor.actor.in_thread import is_marked, threaded_by_host
 from supervisor.actor.unawaited import catch_unawaited, unawaited
 from supervisor.errors import ApplicationError, SessionRefused
 
@@ -25,6 +26,8 @@ ARGUMENTS = {
 """What each hook is called with."""
 HOOKS = tuple(ARGUMENTS)
 """The hooks' names; the first four are those of the seed."""
+PLAIN = ("name_connection", "choose_session_id")
+"""The hooks that are called with a request alone, before there is anything that a thread could work for."""
 ALIASES = {"on_server_loaded": "on_application_load", "on_server_unloaded": "on_application_unload"}
 """Bokeh's other names for them."""
 
@@ -52,7 +55,7 @@ def find_hooks(namespace: Mapping[str, object], where: str) -> tuple[dict[str, H
         if not is_hook(name):
             continue
         hook = ALIASES.get(name, name)
-        if hook in hooks and hooks[hook] is not value:
+        if hook in hooks and inspect.unwrap(hooks[hook]) is not inspect.unwrap(value):  # type: ignore[arg-type]
             raise ApplicationError(f"{where} has {hook} under two names; keep one of them")
         if not callable(value):
             raise ApplicationError(
@@ -61,7 +64,11 @@ def find_hooks(namespace: Mapping[str, object], where: str) -> tuple[dict[str, H
         check_signature(value, *ARGUMENTS[hook], where=where, name=name)
         if name == "name_connection" and inspect.iscoroutinefunction(value):
             raise ApplicationError(f"{where}: name_connection must be a plain function; write `def`, not `async def`")
-        hooks[hook] = value
+        if is_marked(value) and hook in PLAIN:
+            raise ApplicationError(
+                f"{where}: {name} can't run in a thread, since it comes before any session; take @in_thread away"
+            )
+        hooks[hook] = threaded_by_host(value)
     return hooks, _near_misses(namespace, where)
 
 
@@ -125,6 +132,7 @@ async def call_author(
         trio.TooSlowError: it took longer than that and was cancelled.
         Unawaited: it made a coroutine and dropped it.
     """
+    func = threaded_by_host(func)
     scope = scope or trio.CancelScope()
     began = trio.current_time()
     scope.deadline = min(scope.deadline, began + timeout)

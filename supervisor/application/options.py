@@ -40,6 +40,8 @@ class ApplicationOptions:
     """Pause between two such batches; shorter if there are too many of them for half of the time."""
     mailbox_capacity: int = CAPACITY
     """Messages that a session's mailbox holds."""
+    max_threads: int = 40
+    """Functions that run in worker threads at once; what comes after them waits for its turn."""
 
     @property
     def max_unattached(self) -> int:

@@ -8,11 +8,11 @@ from typing import Any
 
 from supervisor.actor.base import Actor
 from supervisor.actor.stalls import Describe, StackReader, Work
+from supervisor.actor.thread_door import ThreadDoor
 from supervisor.application.context import ApplicationContext
 from supervisor.application.hooks import call_author
 from supervisor.application.producers import Producer
 from supervisor.application.source import is_own
-from supervisor.application.threads import ThreadDoor
 from supervisor.session.actor import SessionActor
 from supervisor.session.context import Document, SessionContext
 

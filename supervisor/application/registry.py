@@ -17,6 +17,7 @@ from supervisor.actor.base import Runtime
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure
 from supervisor.actor.stopping import Children, Stopping
 from supervisor.actor.waiting import WaitStatistics
+from supervisor.actor.workers import Workers
 from supervisor.application.batches import in_batches, pause_between
 from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused
 from supervisor.application.deadline import HOOKS_ONLY, UNLOAD_RESERVE, call_last_hook
@@ -46,6 +47,7 @@ class SessionRegistry:
         make_epoch: Callable[[], str],
         show_id: Callable[[str], str],
         on_session: Callable[[SessionActor], None],
+        workers: Workers,
         hooks_only: bool = False,
     ) -> None:
         self.application = definition.name
@@ -67,6 +69,7 @@ class SessionRegistry:
         self._on_session = on_session
         # Whether sessions run their hooks and nothing else; see `ApplicationActor`.
         self._hooks_only = hooks_only
+        self._workers = workers
         # Where sessions' tasks belong while new ones may be created, else None.
         self._nursery: trio.Nursery | None = None
         # Every session whose task has not ended, by id; at most one of each id that has not begun to end.
@@ -184,6 +187,7 @@ class SessionRegistry:
             first_attach=max(self._options.linger, self._options.first_attach),
             max_age=self._options.max_age,
             capacity=self._options.mailbox_capacity,
+            workers=self._workers,
         )
         self._on_session(session)
         if self._hooks_only:

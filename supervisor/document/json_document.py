@@ -32,7 +32,7 @@ class JsonDocument:
     """A `StoredDocument` of nested dicts and lists; see there for what the methods guarantee.
 
     Mutate `root` and what is in it as plain Python. A mutation that JSON cannot carry raises `InvalidValue`
-    and changes nothing. Not for use by several threads.
+    and changes nothing. Not for use by several threads at once.
 
     Args:
         guard: Called before each mutation of a container of this document, which it refuses by raising.
@@ -40,7 +40,7 @@ class JsonDocument:
             them calls nothing.
     """
 
-    __slots__ = ("_journal", "_revision")
+    __slots__ = ("_frozen", "_journal", "_revision")
 
     def __init__(self, *, guard: Callable[[], None] = nothing) -> None:
         self._journal = Journal(guard=guard, dict_type=ObservedDict, list_type=ObservedList)
@@ -48,6 +48,8 @@ class JsonDocument:
         # The root was made fresh, that is, as if told: from the next transaction on, changes are recorded.
         self._journal.keep()
         self._revision = 0
+        # What `snapshot()` gives while another thread may be at work on the data; None else.
+        self._frozen: bytes | None = None
 
     def __repr__(self) -> str:
         changed = ", changed" if self.changed else ""
@@ -115,6 +117,8 @@ class JsonDocument:
 
     def snapshot(self) -> bytes:
         """The last committed state as JSON; a transaction that is open stays open, with all its changes."""
+        if self._frozen is not None:
+            return self._frozen
         journal = self._journal
         if not journal.entries:
             return _encode(journal.root)
@@ -123,3 +127,11 @@ class JsonDocument:
             return _encode(journal.root)
         finally:
             journal.swap_all()
+
+    def freeze(self) -> None:
+        """From now on, a snapshot is of the state that is committed now, and touches no data; until `thaw()`."""
+        self._frozen = self.snapshot()
+
+    def thaw(self) -> None:
+        """End what `freeze()` began."""
+        self._frozen = None

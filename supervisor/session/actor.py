@@ -20,7 +20,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, final
 
 import trio
-from trio.lowlevel import current_task
+from trio.lowlevel import current_task, in_trio_run
 
 from supervisor.actor.base import Actor, Runtime
 from supervisor.actor.callbacks import Callbacks
@@ -32,6 +32,7 @@ from supervisor.actor.policy import MailboxPolicy
 from supervisor.actor.ref import ActorRef, put_under, wait_for_room
 from supervisor.actor.stopping import Children, Stopping
 from supervisor.actor.timers import Alarm
+from supervisor.actor.workers import Workers
 from supervisor.document.json_document import JsonDocument
 from supervisor.errors import DocumentNotHeld, SessionGone
 from supervisor.instruments import Incident
@@ -46,6 +47,7 @@ from supervisor.session.lifecycle import Effect, Event, Lifecycle, State
 from supervisor.session.opening import Departure, let_in
 from supervisor.session.receivers import Receivers
 from supervisor.session.request import Request
+from supervisor.session.threads import ThreadLoans
 
 GRACE = 5.0
 """Seconds, from when the end has begun, in which borrows get their turn and connections close politely, before they are
@@ -72,6 +74,7 @@ class SessionActor(Actor):
         first_attach: float,
         max_age: float | None = None,
         capacity: int = CAPACITY,
+        workers: Workers | None = None,
     ) -> None:
         super().__init__(f"session {shown_id}", runtime, capacity=capacity)
         self.id = id
@@ -103,6 +106,8 @@ class SessionActor(Actor):
         # Why, if nobody has ended it: what is above it ends.
         self._ending_from_above = RESTARTING
         self._household = household
+        # Lends the document to functions that run in threads.
+        self._threads = ThreadLoans(self, workers or Workers())
         self._receivers = receivers.by_type
         self.policies = receivers.policies
         self._linger = linger
@@ -277,14 +282,13 @@ class SessionActor(Actor):
     def check_held(self) -> None:
         """Raise `DocumentNotHeld` unless the current task holds the document."""
         holder = self.holder
-        if holder is not None:
-            try:
-                task = current_task()
-            except RuntimeError:  # not trio's thread
-                pass
-            else:
-                if task is holder.task or holder.covers(task):
-                    return
+        try:
+            task = current_task()
+        except RuntimeError:  # not trio's thread
+            self._threads.check()
+            return
+        if holder is not None and (task is holder.task or holder.covers(task)):
+            return
         raise DocumentNotHeld(
             f"this task doesn't hold the document of {self}: "
             + (
@@ -305,6 +309,23 @@ class SessionActor(Actor):
     def undo(self) -> None:
         """See `Actor.undo`."""
         self.stored.roll_back()
+
+    def commit(self) -> None:
+        """See `Document.commit`."""
+        if in_trio_run():
+            self.check_held()
+            self.keep()
+        else:
+            self._threads.commit()
+
+    async def run_in_thread(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Call a function in a worker thread, which is lent the document; see `Workers.run`."""
+        return await self._threads.run(func, args)
+
+    @property
+    def ends_by(self) -> float:
+        """When it must have ended, by `trio.current_time()`; infinity unless all of the application ends."""
+        return self._household.stopping.at
 
     def _tell_editable(self) -> None:
         self.audience.editable(self.edit_rules.patterns)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, final
 
 from supervisor.actor.callbacks import CallbackHandle, Callbacks
 from supervisor.actor.guard import check_thread
+from supervisor.actor.in_thread import threaded
 from supervisor.actor.mailbox import MailboxStatistics
 from supervisor.actor.ref import TIMEOUT, ActorRef
 from supervisor.document.json_document import JsonDocument
@@ -50,8 +51,11 @@ class Host(Protocol):
     def check_held(self) -> None:
         """Raise `DocumentNotHeld` unless the current task holds the document."""
 
-    def keep(self) -> None:
-        """Keep and send what has changed."""
+    def commit(self) -> None:
+        """See `Document.commit`."""
+
+    async def run_in_thread(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Call a function in a worker thread, which is lent the document."""
 
     def borrow(self, timeout: float) -> AbstractAsyncContextManager[Document]:
         """See `SessionContext.locked_document`."""
@@ -278,29 +282,32 @@ class Document:
     def commit(self) -> None:
         """Keep and send what has changed since the transaction began, or since the last commit.
 
-        For long `async` handlers that show their progress. What is committed stays, also if the handler raises later.
+        For long `async` handlers, and those in threads, that show their progress. What is committed stays, also if the
+        handler raises later.
 
         Raises:
             DocumentNotHeld: the current task doesn't hold the document.
         """
-        self._host.check_held()
-        self._host.keep()
+        self._host.commit()
 
-    def add_next_tick_callback(self, func: Callable[..., Any], *args: Any) -> CallbackHandle:
+    def add_next_tick_callback(self, func: Callable[..., Any], *args: Any, thread: bool = False) -> CallbackHandle:
         """Call `func(*args)` once, after what is queued at the session now; any task may call this.
 
         The function may be plain or `async`; it holds the document and is a transaction, like a handler: if it raises,
-        that is reported, and its changes are rolled back. After the session's end nothing is called.
+        that is reported, and its changes are rolled back. After the session's end nothing is called. With `thread`, or
+        marked `@in_thread`, a plain function runs in a worker thread; so it does with every adder.
 
         Raises:
             MailboxFull: 1,000 next ticks wait already; it was not added.
         """
         check_thread()
-        return self._host.callbacks.add_next_tick(func, args)
+        return self._host.callbacks.add_next_tick(threaded(func, self._host.run_in_thread, thread=thread), args)
 
     add_callback = add_next_tick_callback
 
-    def add_periodic_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
+    def add_periodic_callback(
+        self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
+    ) -> CallbackHandle:
         """Call `func(*args)` every `seconds` seconds, first after that long.
 
         Calls never overlap; ticks that were missed meanwhile are skipped. Else as `add_next_tick_callback()`, but that
@@ -310,18 +317,20 @@ class Document:
             ValueError: `seconds` isn't a finite number above 0.
         """
         check_thread()
-        return self._host.callbacks.add_periodic(func, args, seconds)
+        return self._host.callbacks.add_periodic(threaded(func, self._host.run_in_thread, thread=thread), args, seconds)
 
-    def add_timeout_callback(self, func: Callable[..., Any], *args: Any, seconds: float) -> CallbackHandle:
+    def add_timeout_callback(
+        self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
+    ) -> CallbackHandle:
         """Call `func(*args)` once, `seconds` seconds from now. Else as `add_next_tick_callback()`.
 
         Raises:
             ValueError: `seconds` isn't a finite number from 0 on.
         """
         check_thread()
-        return self._host.callbacks.add_timeout(func, args, seconds)
+        return self._host.callbacks.add_timeout(threaded(func, self._host.run_in_thread, thread=thread), args, seconds)
 
-    def on_change(self, path: str, func: Callable[[Document, Change], Any]) -> CallbackHandle:
+    def on_change(self, path: str, func: Callable[[Document, Change], Any], *, thread: bool = False) -> CallbackHandle:
         """Call `func(doc, change)` after each kept transaction that changed the place, something in it, or above it.
 
         `path` is a JSON Pointer (RFC 6901): "/notes", or "" for everything. An index names a place and not an item, so
@@ -334,9 +343,9 @@ class Document:
             ValueError: the path is no JSON Pointer.
         """
         check_thread()
-        return self._host.change_listeners.add(path, func, self)
+        return self._host.change_listeners.add(path, threaded(func, self._host.run_in_thread, thread=thread), self)
 
-    def allow_edits(self, pattern: str, func: Judge | None = None) -> None:
+    def allow_edits(self, pattern: str, func: Judge | None = None, *, thread: bool = False) -> None:
         """Let clients edit what `pattern` names, from now on; everything else stays read-only to them.
 
         The pattern is a JSON Pointer (RFC 6901) in which `*` stands for any one step. It allows to set the place that
@@ -354,7 +363,8 @@ class Document:
             ValueError: the pattern is no JSON Pointer.
         """
         check_thread()
-        self._host.edit_rules.allow(pattern, func)
+        judge = None if func is None else threaded(func, self._host.run_in_thread, thread=thread)
+        self._host.edit_rules.allow(pattern, judge)
 
     def forbid_edits(self, pattern: str) -> None:
         """Take back `allow_edits()` of this pattern: it takes effect at once, on edits too that wait for their turn.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, final
 
 import attrs
 
+from supervisor.actor.in_thread import check_plain, threaded_by_host
 from supervisor.actor.policy import MailboxPolicy, WhenFull, check_policy
 from supervisor.errors import ApplicationError
 
@@ -23,6 +25,8 @@ class Receiver:
     func: Callable[..., Any]
     from_client: bool
     """Whether a browser may send this type."""
+    thread: bool = False
+    """Whether it runs in a worker thread, which is lent the document."""
     when_full: WhenFull = "wait"
     """What becomes of a message of this type while the session's mailbox is full."""
     conflate: Callable[[Any], Hashable] | None = None
@@ -33,6 +37,7 @@ def receives(
     message_type: type,
     *,
     from_client: bool = False,
+    thread: bool = False,
     when_full: WhenFull = "wait",
     conflate: Callable[[Any], Hashable] | None = None,
 ) -> Callable[[F], F]:
@@ -47,6 +52,8 @@ def receives(
         message_type: the class of the messages, compared exactly: subclasses need a handler of their own.
         from_client: a browser may send this type too. Its fields are validated against the class's annotations before
             the handler sees it: an attrs class, a dataclass or a msgspec Struct. What the fields *say* is untrusted.
+        thread: the function is plain, and blocks: it runs in a worker thread, to which the document is lent. See
+            `in_thread()`.
         when_full: what becomes of a message of this type while the session's mailbox has no room. `"wait"`: its sender
             waits, as long as it allows. `"refuse"`: its sender is told at once, by `MailboxFull`; `broadcast()` reports
             the session as lagged; a browser's promise is rejected. `"drop_oldest"`: it gets the place of the oldest
@@ -59,7 +66,8 @@ def receives(
             broadcast calls it once.
 
     Raises:
-        TypeError: `message_type` is no class, or `conflate` no function.
+        TypeError: `message_type` is no class, or `conflate` no function; or `thread` is asked for, and the function is
+            `async`.
         ValueError: `when_full` is none of the three.
     """
     if not isinstance(message_type, type):
@@ -67,7 +75,9 @@ def receives(
     check_policy(when_full, conflate)
 
     def mark(func: F) -> F:
-        receiver = Receiver(message_type, func, from_client, when_full=when_full, conflate=conflate)
+        if thread:
+            check_plain(func)
+        receiver = Receiver(message_type, func, from_client, thread=thread, when_full=when_full, conflate=conflate)
         marks = [*getattr(func, _MARK, ()), receiver]
         setattr(func, _MARK, marks)
         return func
@@ -119,7 +129,7 @@ class Receivers:
             raise ApplicationError(
                 f"two functions receive {name}: {_where(other)} and {_where(receiver.func)}; keep one of them"
             )
-        self.by_type[receiver.type] = receiver.func
+        self.by_type[receiver.type] = threaded_by_host(receiver.func, thread=receiver.thread)
         if receiver.when_full != "wait" or receiver.conflate is not None:
             self.policies[receiver.type] = MailboxPolicy(when_full=receiver.when_full, conflate=receiver.conflate)
         if receiver.from_client:
@@ -129,6 +139,6 @@ class Receivers:
 
 
 def _where(func: Callable[..., Any]) -> str:
-    code = getattr(func, "__code__", None)
+    code = getattr(inspect.unwrap(func), "__code__", None)
     name = getattr(func, "__qualname__", repr(func))
     return name if code is None else f"{name} (line {code.co_firstlineno} of {code.co_filename})"

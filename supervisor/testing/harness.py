@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from os import PathLike, fspath
@@ -14,8 +15,10 @@ from urllib.parse import urlencode
 
 import attrs
 import trio
+import trio.testing
 
 from supervisor.actor.guard import unwrap
+from supervisor.actor.thread_door import BusyThreads
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.broadcast import TIMEOUT, BroadcastReport
 from supervisor.application.context import ApplicationContext, Sessions
@@ -214,6 +217,7 @@ async def supervise(app: App, *, options: ServerOptions | None = None) -> AsyncI
     server = Server(
         _application(app), options=options, listeners=[listener], instruments=seen, wall_clock=trio.current_time
     )
+    _wait_for_threads(server.runtime.busy)
     try:
         async with server, trio.open_nursery() as clients:
             (actor,) = server.applications.values()
@@ -230,6 +234,22 @@ async def supervise(app: App, *, options: ServerOptions | None = None) -> AsyncI
     if seen.incidents:
         errors = [_with_note(incident) for incident in seen.incidents]
         raise BaseExceptionGroup("the app failed while the test ran", errors)
+
+
+def _wait_for_threads(busy: BusyThreads) -> None:
+    """Keep a clock that jumps from jumping while a thread works: it only sees that all tasks wait."""
+    clock = trio.lowlevel.current_clock()
+    if not isinstance(clock, trio.testing.MockClock):
+        return
+    threshold = clock.autojump_threshold
+
+    def stop_or_go(count: int) -> None:
+        nonlocal threshold
+        if clock.autojump_threshold != math.inf:
+            threshold = clock.autojump_threshold
+        clock.autojump_threshold = math.inf if count else threshold
+
+    busy.on_change = stop_or_go
 
 
 def _with_note(incident: Incident) -> BaseException:

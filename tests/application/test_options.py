@@ -19,6 +19,7 @@ def test_the_defaults_are_those_of_the_issue():
         "drain_batch": 100,
         "drain_interval": 0.25,
         "mailbox_capacity": 1000,
+        "max_threads": 40,
     }
 
 

@@ -50,6 +50,7 @@ PUBLIC = {
         "Unawaited",
         "UpdateReport",
         "WebSocketOptions",
+        "in_thread",
         "load_application",
         "receives",
     },

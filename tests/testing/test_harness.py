@@ -1,5 +1,7 @@
 """`supervise`: a whole server in a test, and what the test learns of failures."""
 
+import time
+
 import attrs
 import pytest
 import trio
@@ -204,3 +206,53 @@ async def test_a_sessions_clients_connect_with_the_headers_and_cookies_of_its_pa
         [connection] = session.context.connections
         assert connection.request.headers["x-remote-user"] == "ada"
         assert connection.request.cookies == {"team": "red"}
+
+
+# Threads, on virtual time.
+
+
+class Sleep:
+    pass
+
+
+class Nap:
+    pass
+
+
+async def test_the_clock_stands_still_while_a_thread_works(supervise):
+    """It sees only that all tasks wait: left alone, it would jump to the deadline of whoever asked."""
+
+    @receives(Sleep, thread=True)
+    def on_sleep(doc, message):
+        time.sleep(0.05)
+        return "slept"
+
+    async with supervise(NamespaceHandler({"on_sleep": on_sleep}, where="app")) as app:
+        session = await app.new_session()
+        began = trio.current_time()
+        assert await session.context.ask(Sleep(), timeout=0.01) == "slept"
+        assert trio.current_time() == began
+        await trio.sleep(80_000)  # and afterwards it jumps as before
+
+
+async def test_the_clock_jumps_while_a_thread_waits_for_the_server(supervise):
+    @receives(Nap, thread=True)
+    def on_nap(doc, message):
+        doc.session_context.application.call_from_thread(trio.sleep, 1_000)
+
+    async with supervise(NamespaceHandler({"on_nap": on_nap}, where="app")) as app:
+        session = await app.new_session()
+        await session.connect()
+        began = trio.current_time()
+        await session.context.ask(Nap(), timeout=2_000)
+        assert trio.current_time() == began + 1_000
+
+
+async def test_threads_work_on_a_clock_that_does_not_jump_by_itself():
+    @receives(Sleep, thread=True)
+    def on_sleep(doc, message):
+        return "slept"
+
+    async with supervise(NamespaceHandler({"on_sleep": on_sleep}, where="app")) as app:
+        session = await app.new_session()
+        assert await session.context.ask(Sleep()) == "slept"

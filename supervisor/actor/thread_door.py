@@ -14,6 +14,23 @@ from supervisor.errors import ActorGone, HandlerFailed
 
 
 @final
+class BusyThreads:
+    """How many threads work for the server, and wait for nothing of it: what a clock that jumps must know of."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """How many there are."""
+        self.on_change: Callable[[int], None] | None = None
+        """Called in the server's thread with each new number."""
+
+    def add(self, number: int) -> None:
+        """So many more, or fewer."""
+        self.count += number
+        if self.on_change is not None:
+            self.on_change(self.count)
+
+
+@final
 class _Call:
     """One call of another thread."""
 
@@ -29,12 +46,20 @@ class _Call:
 
 @final
 class ThreadDoor:
-    """Runs other threads' calls as tasks of one nursery."""
+    """Runs other threads' calls as tasks of one nursery.
 
-    def __init__(self, nursery: trio.Nursery, owner: str, report: Report) -> None:
+    Args:
+        nursery: where they run.
+        owner: whose nursery it is, in words.
+        report: told of what a call raises whose thread has left.
+        busy: counts the threads that call, if they work for the server; while they wait for a call they are idle.
+    """
+
+    def __init__(self, nursery: trio.Nursery, owner: str, report: Report, *, busy: BusyThreads | None = None) -> None:
         self._nursery = nursery
         self._owner = owner
         self._report = report
+        self._busy = busy
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
         self._open = True
@@ -62,9 +87,22 @@ class ThreadDoor:
 
     def _start(self, call: _Call) -> None:
         if self._open:
-            self._nursery.start_soon(self._run, call, name=call.func)
+            self._nursery.start_soon(self._serve, call, name=call.func)
         else:
             call.future.set_exception(self._gone())
+
+    async def _serve(self, call: _Call) -> None:
+        if self._busy is None:
+            await self._run(call)
+            return
+        self._busy.add(-1)
+        call.future.add_done_callback(self._goes_on)
+        await self._run(call)
+
+    def _goes_on(self, _: object) -> None:
+        """The thread has its answer; just before it can go on."""
+        assert self._busy is not None
+        self._busy.add(1)
 
     async def _run(self, call: _Call) -> None:
         result: Any = None

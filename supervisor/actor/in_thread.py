@@ -1,0 +1,89 @@
+"""The mark of functions that run in a worker thread, and what is called in their place. Pure."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+Run = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
+"""Run(func, args): begins to call the function in a thread; what it returns must be awaited."""
+_MARK = "__supervisor_in_thread__"
+
+
+def in_thread(func: F) -> F:
+    """Mark a plain function that blocks: it runs in a worker thread, and the server goes on meanwhile.
+
+    For functions that are found by their names: hooks and `modify_document`. What is handed over says `thread=True`:
+    `@receives(Query, thread=True)`, `doc.add_periodic_callback(func, seconds=5, thread=True)`.
+
+    The session's document is lent to the thread: it is as good as held there, order and transaction are as before, and
+    the session handles nothing else. What else a plain call of the server's changes is refused there; the way to it is
+    `app_context.call_from_thread(func, *args)`.
+
+    Raises:
+        TypeError: the function is `async`, or has a yield in it.
+    """
+    check_plain(func)
+    setattr(func, _MARK, True)
+    return func
+
+
+def is_marked(func: object) -> bool:
+    """Whether it is marked with `@in_thread`."""
+    return getattr(func, _MARK, False) is True  # some objects answer to every name
+
+
+def check_plain(func: Callable[..., Any]) -> None:
+    """Refuse what a thread can't run.
+
+    Raises:
+        TypeError: it is `async`, or has a yield in it.
+    """
+    called = func if inspect.isroutine(func) else getattr(func, "__call__", func)  # noqa: B004 (for what it is)
+    for each in (func, called):
+        kind = (
+            "async"
+            if inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each)
+            else "with a yield in it"
+            if inspect.isgeneratorfunction(each)
+            else None
+        )
+        if kind is not None:
+            name = getattr(func, "__qualname__", repr(func))
+            raise TypeError(
+                f"a worker thread calls plain functions, and {name} is {kind}; write `def` and no await in it, or take "
+                "the thread away: an async function that awaits holds nobody up"
+            )
+
+
+def threaded(func: Callable[..., Any], run: Run, *, thread: bool = False) -> Callable[..., Any]:
+    """What is called in place of `func`: itself, unless it is for a thread, by its mark or by `thread`.
+
+    Raises:
+        TypeError: it is for a thread, and can't be called in one.
+    """
+    if not callable(func) or not (thread or is_marked(func)):
+        return func
+    check_plain(func)
+
+    @functools.wraps(func)
+    def begin(*args: Any) -> Any:
+        return run(func, args)
+
+    return begin
+
+
+def threaded_by_host(func: Callable[..., Any], *, thread: bool = False) -> Callable[..., Any]:
+    """The same for what is called with a context or a document first: whose it is, is run in a thread of that."""
+    if not (thread or is_marked(func)):
+        return func
+    check_plain(func)
+
+    @functools.wraps(func)
+    def begin(face: Any, *args: Any) -> Any:
+        return face._host.run_in_thread(func, (face, *args))
+
+    return begin

@@ -1,0 +1,178 @@
+"""Worker threads: how they are limited, cancelled and left behind. What they do for sessions: test_threads.py there."""
+
+import contextvars
+import threading
+
+import pytest
+import trio
+import trio.testing
+
+from supervisor.actor.thread_door import BusyThreads
+from supervisor.actor.workers import GRACE, Workers, WorkOwner, current_work
+from supervisor.errors import ActorGone
+
+PATIENCE = 60.0
+
+
+class Owner:
+    """Somebody for whom threads work."""
+
+    def __init__(self):
+        self.reports = []
+        self.ended = False
+        self.latest = float("inf")
+
+    def report(self, what, error):
+        self.reports.append((what, error))
+        return "incident"
+
+    @property
+    def as_owner(self):
+        return WorkOwner(
+            name="test",
+            report=self.report,
+            gone=lambda: ActorGone("over"),
+            has_ended=lambda: self.ended,
+            latest=lambda: self.latest,
+        )
+
+
+@pytest.fixture
+def owner():
+    return Owner()
+
+
+async def test_it_returns_and_raises_what_the_function_does(owner):
+    workers = Workers()
+    assert await workers.run(lambda number: number + 1, (2,), owner.as_owner) == 3
+    for error in (ValueError("mine"), SystemExit(3)):
+
+        def fail(error=error):
+            raise error
+
+        with pytest.raises(type(error)) as raised:
+            await workers.run(fail, (), owner.as_owner)
+        assert raised.value is error
+    assert (workers.at_work, repr(workers)) == (0, "<Workers 0 of 40 at work>")
+
+
+async def test_context_variables_are_those_of_who_asked(owner):
+    variable = contextvars.ContextVar("variable")
+    variable.set("asked")
+
+    def look():
+        found = variable.get()
+        variable.set("thread")
+        return found, current_work() is not None
+
+    assert await Workers().run(look, (), owner.as_owner) == ("asked", True)
+    assert variable.get() == "asked"
+    assert current_work() is None
+
+
+async def test_who_waits_for_a_thread_comes_in_turn(owner):
+    workers, order, gate = Workers(1), [], threading.Event()
+
+    async def run(name, func):
+        await workers.run(func, (), owner.as_owner)
+        order.append(name)
+
+    async with trio.open_nursery() as nursery:
+        for name in ("first", "second", "third"):
+            nursery.start_soon(run, name, gate.wait if name == "first" else int)
+            await trio.testing.wait_all_tasks_blocked()
+        gate.set()
+    assert order == ["first", "second", "third"]
+
+
+async def test_busy_threads_are_counted_but_for_those_that_wait_for_the_loop(owner):
+    busy, numbers = BusyThreads(), []
+    busy.on_change = numbers.append
+    workers = Workers(busy=busy)
+
+    def call():
+        current_work().door.call(lambda: numbers.append("called"), (), PATIENCE)
+
+    await workers.run(call, (), owner.as_owner)
+    assert numbers == [1, 0, "called", 1, 0]
+
+
+@pytest.mark.parametrize("latest", [float("inf"), 2.0])
+async def test_an_abandoned_thread_is_counted_as_idle_and_given_the_time_that_there_is(owner, mock_clock, latest):
+    busy, gate, inside = BusyThreads(), threading.Event(), threading.Event()
+    workers = Workers(busy=busy)
+    owner.latest = trio.current_time() + latest
+
+    def hang():
+        inside.set()
+        gate.wait(PATIENCE)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(workers.run, hang, (), owner.as_owner)
+        while not inside.is_set():
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(min(GRACE, latest) - 0.1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert owner.reports == []
+        mock_clock.jump(0.2)
+    ((what, error),) = owner.reports
+    assert what.endswith("hang")
+    assert "has not come back since its work was cancelled" in str(error)
+    assert "in hang" in error.__notes__[0]
+    assert (busy.count, workers.at_work) == (0, 1)
+    gate.set()
+    while workers.at_work:
+        await trio.lowlevel.checkpoint()
+    assert busy.count == 0
+    assert len(owner.reports) == 1
+
+
+async def test_a_call_of_the_loop_that_was_asked_for_too_late_is_not_made(owner):
+    """1. The thread asks for a call; 2. its work is cancelled before the loop has made it."""
+    made, raised = [], []
+
+    def ask():
+        work = current_work()
+        try:
+            work.call_in_loop(lambda: made.append(True))
+        except ActorGone as error:
+            raised.append(error)
+            raise
+
+    def revoke_first():
+        work = current_work()
+        work.revoked = ActorGone("over")
+        ask()
+
+    with pytest.raises(ActorGone):
+        await Workers().run(revoke_first, (), owner.as_owner)
+    assert made == []
+    assert len(raised) == 1
+    await Workers().run(ask, (), owner.as_owner)
+    assert made == [True]
+
+
+def test_a_thread_that_outlives_the_loop_learns_that_it_is_over(owner):
+    gate, back, raised = threading.Event(), threading.Event(), []
+
+    def ask():
+        gate.wait(PATIENCE)
+        try:
+            current_work().call_in_loop(print)
+        except ActorGone as error:
+            raised.append(error)
+        back.set()
+
+    async def main():
+        owner.latest = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(Workers().run, ask, (), owner.as_owner)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
+    gate.set()
+    assert back.wait(PATIENCE)
+    assert len(raised) == 1
