@@ -177,13 +177,11 @@ class Workers:
         with owner.lend(work):
             cancelled = await self._wait_for(work)
             work.revoked = work.revoked or owner.gone()
-        if work.result is not None:
-            if isinstance(work.result, outcome.Error):
-                kept = work.result.error is not work.revoked
-            else:
-                kept = not (cancelled and (work.refused or owner.has_ended()))
-            if kept:
-                return work.result.unwrap()
+        result = work.result
+        if isinstance(result, outcome.Error) and result.error is not work.revoked:
+            raise result.error
+        if isinstance(result, outcome.Value) and not (cancelled and (work.refused or owner.has_ended())):
+            return result.value
         await trio.lowlevel.checkpoint_if_cancelled()
         raise work.revoked  # it was revoked, and this task was not cancelled: never so
 

@@ -107,11 +107,17 @@ async def test_an_abandoned_thread_is_counted_as_idle_and_given_the_time_that_th
         inside.set()
         gate.wait(PATIENCE)
 
+    scope = trio.CancelScope()
+
+    async def run():
+        with scope:
+            await workers.run(hang, (), owner.as_owner)
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(workers.run, hang, (), owner.as_owner)
+        nursery.start_soon(run)
         while not inside.is_set():
             await trio.lowlevel.checkpoint()
-        nursery.cancel_scope.cancel()
+        scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
         mock_clock.jump(min(GRACE, latest) - 0.1)
         await trio.testing.wait_all_tasks_blocked()
