@@ -8,6 +8,7 @@ ends with 0 when the time is over; what has failed is kept in a file of the pres
 """
 
 import argparse
+import functools
 import os
 import sys
 import tempfile
@@ -22,7 +23,7 @@ except ImportError:  # the targets can be called without it
 
     instrumented = contextlib.nullcontext
 else:
-    instrumented = atheris.instrument_imports
+    instrumented = functools.partial(atheris.instrument_imports, include=["supervisor", "h11", "wsproto"])
 
 with instrumented():
     import h11

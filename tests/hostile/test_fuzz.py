@@ -5,10 +5,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .arena import attack, frames, http, messages, token
-from .generators import FRAMES, REQUESTS, TEXTS, TOKENS, VALID_REQUESTS
+from .generators import FRAMES, KNOWN_TEXTS, REQUESTS, TEXTS, TOKENS, VALID_REQUESTS
 
 few = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-"""Examples of four attackers each: a server is started for every one. The long run goes on from here."""
+"""Examples of some attackers each: a server is started for every one. The long run goes on from here, by `fuzz`."""
 
 
 def several(strategy):
@@ -42,3 +42,9 @@ def test_no_token_but_ours_opens_anything(attacks):
 @pytest.mark.parametrize("request_", VALID_REQUESTS)
 def test_a_request_may_be_cut_anywhere(request_):
     attack(*[http([request_[:at], request_[at:]]) for at in range(0, len(request_), 7)])
+
+
+@pytest.mark.parametrize("attached", [True, False])
+def test_what_has_broken_decoders_before_breaks_none(attached):
+    """Without hypothesis, which allows deeper recursion than a server does."""
+    attack(*[messages([text], attached=attached) for text in KNOWN_TEXTS])
