@@ -9,7 +9,7 @@ import json
 import pytest
 import trio
 
-from .arena import HANDSHAKE, PATIENCE, attack, frames, text_frame
+from .arena import HANDSHAKE, PATIENCE, attack, frames, send, text_frame
 
 MANY = 300
 HEAD = b"GET /app HTTP/1.1\r\nHost: localhost\r\n"
@@ -91,7 +91,7 @@ def test_messages_that_never_end_are_too_big():
         page = await arena.page()
         stream = await arena.connect()
         first = text_frame(json.dumps({"type": "attach", "token": page["token"]}).encode())
-        await stream.send_all(HANDSHAKE + first)
+        await send(stream, [HANDSHAKE, first])
         with pytest.raises(trio.BrokenResourceError):
             await stream.send_all(text_frame(b"x" * 100, opcode=0x01))
             while True:
@@ -128,7 +128,8 @@ def test_half_open_clients_are_missed_after_two_pings():
     async def attacker(arena):
         page = await arena.page()
         stream = await arena.connect()
-        await stream.send_all(HANDSHAKE + text_frame(json.dumps({"type": "attach", "token": page["token"]}).encode()))
+        await send(stream, [HANDSHAKE, text_frame(json.dumps({"type": "attach", "token": page["token"]}).encode())])
+        assert len(arena.app.sessions) == 101
         await trio.sleep(60)
         assert len(arena.app.sessions) == 1  # all of theirs have gone, the witness's is there
         await stream.aclose()
