@@ -104,3 +104,24 @@ def test_health_and_url_answer_from_the_first_moment(serve, apps):
         for url in (server.url, server.url + "?x=1", server.url.removesuffix("/plain") + "/-/health"):
             with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
                 assert (answer.status, answer.url) == (200, url)
+
+
+def test_a_page_runs_nothing_that_it_does_not_name(serve, apps, open_page, console):
+    """And a browser says so, as the other tests of pages rely on."""
+    with serve(apps / "plain.py") as server:
+        page = open_page(server.url)
+        page.evaluate(
+            """() => {
+                const elements = '<button onclick="window.evil = 1">x</button><p style="--evil: 1">y</p>'
+                document.body.insertAdjacentHTML("beforeend", elements)
+                const script = document.createElement("script")
+                script.textContent = "window.evil = 2"
+                document.body.append(script)
+                document.body.querySelector("button[onclick]").click()
+            }"""
+        )
+        for what in ("inline event handler", "inline style", "inline script"):
+            console.wait_for(page, rf"(?i){what}.*Content Security Policy")
+        assert page.evaluate("window.evil") is None
+        assert page.evaluate("getComputedStyle(document.querySelector('p[style]')).getPropertyValue('--evil')") == ""
+    console.forgive("Content Security Policy")
