@@ -20,8 +20,13 @@ MISSING_PAUSE = 0.5
 
 
 def check_watchfiles() -> None:
-    """Raise `ApplicationError` unless the package is there."""
+    """Raise `ApplicationError` unless the package is there.
+
+    What it needs is loaded too, before a server's loop turns: it asks anyio for its exceptions, which would load all of
+    anyio's streams at its first use, and hold the loop for a tenth of a second.
+    """
     try:
+        import anyio._backends._trio  # noqa: F401
         import watchfiles  # noqa: F401
     except ImportError:
         raise ApplicationError(
