@@ -189,9 +189,13 @@ class Workers:
         """Let a thread do it, and wait; returns whether this task was cancelled meanwhile."""
         async with trio.open_nursery() as calls:
             work.door = ThreadDoor(calls, f"the work of {work.name}", work.owner.report, busy=self._busy)
-            self._busy.add(1)
             token = trio.lowlevel.current_trio_token()
-            trio.lowlevel.start_thread_soon(work.run, lambda result: self._deliver(work, result, token), work.name)
+            try:
+                trio.lowlevel.start_thread_soon(work.run, lambda result: self._deliver(work, result, token), work.name)
+            except BaseException:  # the system has no more threads
+                self._limiter.release_on_behalf_of(work)
+                raise
+            self._busy.add(1)
             try:
                 await work.back.wait()
             except trio.Cancelled:

@@ -398,6 +398,7 @@ class ApplicationActor:
             sessions=self._registry.statistics(),
             producers=len(self._producers),
             callbacks=self._callback_actor.statistics(),
+            threads=self.workers.at_work,
         )
 
     def __repr__(self) -> str:

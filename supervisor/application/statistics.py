@@ -34,3 +34,5 @@ class ApplicationStatistics:
     """Those that are not over."""
     callbacks: ActorStatistics
     """Of the actor that runs callbacks."""
+    threads: int
+    """Worker threads at work, those included that were abandoned and have not come back."""

@@ -57,6 +57,20 @@ async def test_the_thread_of_an_app_reaches_its_sessions():
         await client.until(lambda data: data["celsius"] == 21.5)
 
 
+async def test_long_work_holds_nobody_up_who_need_not_wait():
+    """In real time, since one of the two ways is a thread that the app starts by itself."""
+    async with open_app(EXAMPLES / "long_work.py") as app:
+        client = await (await app.new_session()).connect()
+        assert client.data == {"celsius": 21.5, "rounds": 0, "pages": []}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.send, "Measure")
+            await client.until(lambda data: data["rounds"] == 1)  # it is seen while the thread goes on
+        assert client.data["rounds"] == 3
+        await client.send("Render", pages=2)
+        assert client.data["pages"] == []  # the session goes on while pages are made
+        await client.until(lambda data: data["pages"] == ["page 1", "page 2"])
+
+
 async def test_the_clock_of_the_readme_ticks_in_each_session(autojump_clock):
     async with open_app(EXAMPLES / "clock.py") as app:
         early = await (await app.new_session()).connect()
