@@ -182,3 +182,16 @@ def test_a_thread_that_outlives_the_loop_learns_that_it_is_over(owner):
     gate.set()
     assert back.wait(PATIENCE)
     assert len(raised) == 1
+
+
+async def test_a_system_without_more_threads_fails_the_call_alone(owner, monkeypatch):
+    def refuse(*args):
+        raise RuntimeError("can't start new thread")
+
+    workers = Workers()
+    with monkeypatch.context() as patch:
+        patch.setattr(trio.lowlevel, "start_thread_soon", refuse)
+        with pytest.RaisesGroup(pytest.RaisesExc(RuntimeError, match="can't start new thread")):
+            await workers.run(print, (), owner.as_owner)
+    assert workers.at_work == 0
+    assert await workers.run(int, (), owner.as_owner) == 0

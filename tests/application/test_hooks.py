@@ -1,10 +1,13 @@
 import functools
+import threading
 
 import pytest
 import trio
 
+from supervisor.actor.in_thread import in_thread
 from supervisor.actor.unawaited import watch_unawaited
 from supervisor.application.creation import Failed
+from supervisor.application.handlers import Handler
 from supervisor.application.hooks import (
     ALIASES,
     ARGUMENTS,
@@ -233,3 +236,34 @@ async def test_who_keeps_the_cancellation_to_itself_is_late_all_the_same(autojum
 
     with pytest.raises(trio.TooSlowError, match="stubborn took longer than 3 s"):
         await call_author(stubborn, timeout=3)
+
+
+@pytest.mark.parametrize("name", ["name_connection", "choose_session_id"])
+def test_a_hook_that_comes_before_any_session_runs_in_no_thread(name):
+    @in_thread
+    def hook(request): ...
+
+    with pytest.raises(ApplicationError, match=f"app: {name} can't run in a thread, .* take @in_thread away"):
+        find_hooks({name: hook}, "app")
+
+
+def test_one_marked_hook_under_two_names_is_one_hook():
+    @in_thread
+    def on_load(app_context): ...
+
+    hooks, warnings = find_hooks({"on_application_load": on_load, "on_server_loaded": on_load}, "app")
+    assert list(hooks) == ["on_application_load"]
+    assert warnings == []
+
+
+async def test_a_method_of_a_handler_class_runs_in_a_thread_by_its_mark(run_app):
+    here, seen = threading.get_ident(), []
+
+    class Blocking(Handler):
+        @in_thread
+        def on_session_created(self, session_context):
+            seen.append(threading.get_ident() != here)
+
+    async with run_app(Blocking()) as app:
+        await app.open()
+    assert seen == [True]

@@ -338,6 +338,22 @@ def test_duplicate_receivers_are_named(write):
         load_application("app")
 
 
+@pytest.mark.parametrize("mark", ["@receives(Query, thread=True)", "@in_thread"])
+def test_an_async_function_that_is_to_run_in_a_thread_is_refused(write, mark):
+    app = write(
+        "app.py",
+        f"""\
+        from supervisor import in_thread, receives
+        class Query: ...
+        {mark}
+        async def on_query(doc, query): ...
+        def modify_document(doc): ...
+        """,
+    )
+    with pytest.raises(ApplicationError, match="a worker thread calls plain functions, and on_query is async; write"):
+        load_application(str(app))
+
+
 def test_a_hook_with_a_wrong_signature(write):
     path = write("app/lifecycle.py", "def on_session_created(): ...")
     with pytest.raises(ApplicationError) as raised:

@@ -8,6 +8,7 @@ import secrets
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import trio
@@ -356,6 +357,28 @@ def test_a_producer_that_fails_is_logged_and_goes_on(start, app, tmp_path):
     assert "Traceback (most recent call last):" in server.stderr
     assert re.search(r"\] .*produce.* failed application=app session=- incident=[0-9a-f]{8} ", server.stderr)
     assert re.search(r"^application=app session=- incident=[0-9a-f]{8} \| of many$", server.stderr, re.MULTILINE)
+
+
+def test_code_that_blocks_the_server_is_logged_while_it_does(start, tmp_path, fetch):
+    (tmp_path / "app.py").write_text(
+        "import pathlib, time\n"
+        "def modify_document(doc):\n"
+        "    while not pathlib.Path('go_on').exists():\n"
+        "        time.sleep(0.01)\n"
+    )
+    server = start("serve", "app.py", "--port", 0, "--stall-limit", 0.2, cwd=tmp_path)
+    (url,) = server.until_served()
+    with ThreadPoolExecutor() as pool:
+        page = pool.submit(fetch, url)
+        server.until_logged("what=modify_document where='modify_document, line ")
+        (tmp_path / "go_on").touch()
+        assert page.result().status == 200
+    server.until_logged("the loop turns again application=app session=")
+    assert server.stop() == 0
+    assert_structured(server.stderr)
+    assert re.search(
+        r"\[warning .*\] the loop is blocked application=app session=\S{8} seconds=0\.[2-9]", server.stderr
+    )
 
 
 # How it ends.

@@ -365,3 +365,26 @@ def test_a_failed_update_leaves_no_half_made_copies():
     assert document._journal.added
     assert document.commit() is None
     assert not document._journal.added
+
+
+def test_a_frozen_document_shows_what_was_committed_and_touches_no_data():
+    document = JsonDocument()
+    document.root["a"] = 1
+    document.commit()
+    document.freeze()
+    document.root["a"] = 2
+    assert document.snapshot() == b'{"a":1}'
+    document.commit()
+    assert document.snapshot() == b'{"a":1}'
+    document.thaw()
+    assert document.snapshot() == b'{"a":2}'
+
+
+def test_freezing_in_a_transaction_shows_the_state_before_it():
+    document = JsonDocument()
+    document.root["a"] = 1
+    document.freeze()
+    assert document.snapshot() == b"{}"
+    document.thaw()
+    document.commit()
+    assert document.snapshot() == b'{"a":1}'

@@ -110,3 +110,16 @@ def test_a_wrong_policy_is_refused_where_it_is_written():
         receives(Quote, when_full="drop")
     with pytest.raises(TypeError, match="conflate takes a function"):
         receives(Quote, conflate="symbol")
+
+
+def test_two_handlers_of_which_one_is_for_a_thread_are_named_by_their_own_lines():
+    @receives(Quote, thread=True)
+    def first(doc, message): ...
+
+    @receives(Quote)
+    def second(doc, message): ...
+
+    with pytest.raises(
+        ApplicationError, match=r"two functions receive Quote: .*first \(line \d+ of .*test_receivers.py"
+    ):
+        Receivers([first, second])
