@@ -176,6 +176,7 @@ async def test_who_attaches_meanwhile_gets_the_committed_state(run_app, gate):
         await session.tell(Do(lambda doc: (put(doc, "b", 2), gate.wait(), put(doc, "c", 3))))
         await gate.reached()
         assert stored.snapshot() == b'{"a":1}'
+        assert stored.snapshot() is stored.snapshot()  # encoded before: the data is the thread's alone
         gate.open.set()
         await session.ask(Look())
         assert stored.snapshot() == b'{"a":1,"b":2,"c":3}'
