@@ -26,6 +26,7 @@ import trio
 
 from supervisor.actor.guard import Report
 from supervisor.actor.stalls import StackReader
+from supervisor.actor.stopping import Stopping
 from supervisor.actor.thread_door import BusyThreads, ThreadDoor
 from supervisor.actor.unawaited import catch_in_thread, unawaited
 from supervisor.errors import ActorGone
@@ -51,8 +52,8 @@ class WorkOwner:
     """What a thread gets that touches anything of ours when its work is over, or was cancelled."""
     has_ended: Callable[[], bool]
     """Whether results are worth nothing any more."""
-    latest: Callable[[], float]
-    """When a thread is abandoned at the latest, by `trio.current_time()`."""
+    stopping: Stopping
+    """Its deadline is when a thread is abandoned at the latest."""
     lend: Callable[[Work], AbstractContextManager[None]] = lambda work: contextlib.nullcontext()
     """Entered while the thread works: lends it what it works on."""
 
@@ -209,8 +210,7 @@ class Workers:
     async def _give_up(self, work: Work) -> None:
         owner = work.owner
         work.revoked = owner.gone()
-        until = min(trio.current_time() + GRACE, owner.latest())
-        with trio.CancelScope(shield=True, deadline=until):
+        with owner.stopping.working(timeout=GRACE, shield=True):
             await work.back.wait()
         if work.back.is_set():
             return

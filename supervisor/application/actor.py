@@ -102,7 +102,7 @@ class ApplicationActor:
             report=self.report,
             gone=lambda: ActorGone(f"application {self.application!r} has ended, or its thread's work was cancelled"),
             has_ended=lambda: self.has_unloaded,
-            latest=lambda: self.stopping.at,
+            stopping=self.stopping,
         )
         self._hooks_only = hooks_only
         self._callback_actor = CallbackActor(self.application, runtime, self.report)

@@ -322,11 +322,6 @@ class SessionActor(Actor):
         """Call a function in a worker thread, which is lent the document; see `Workers.run`."""
         return await self._threads.run(func, args)
 
-    @property
-    def ends_by(self) -> float:
-        """When it must have ended, by `trio.current_time()`; infinity unless all of the application ends."""
-        return self._household.stopping.at
-
     def _tell_editable(self) -> None:
         self.audience.editable(self.edit_rules.patterns)
 

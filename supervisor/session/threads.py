@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, final
 
 from supervisor.actor.holding import Hold
+from supervisor.actor.stopping import Stopping
 from supervisor.actor.workers import Work, Workers, WorkOwner, current_work
 from supervisor.document.json_document import JsonDocument
 from supervisor.errors import DocumentNotHeld, SessionGone
@@ -24,16 +25,14 @@ class Lender(Protocol):
     stored: JsonDocument
     # Who holds the document in the loop; nobody while it is lent to a thread.
     holder: Hold | None
+    # How it ends, and by when.
+    stopping: Stopping
 
     def __str__(self) -> str: ...
 
     @property
     def has_ended(self) -> bool:
         """Whether the end has begun."""
-
-    @property
-    def ends_by(self) -> float:
-        """When a session that ends must have ended."""
 
     def keep(self) -> None:
         """Keep and send what has changed."""
@@ -54,7 +53,7 @@ class ThreadLoans:
             report=session.report,
             gone=self._gone,
             has_ended=lambda: session.has_ended,
-            latest=lambda: session.ends_by,
+            stopping=session.stopping,
             lend=self._lend,
         )
 

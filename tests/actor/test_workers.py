@@ -1,12 +1,14 @@
 """Worker threads: how they are limited, cancelled and left behind. What they do for sessions: test_threads.py there."""
 
 import contextvars
+import math
 import threading
 
 import pytest
 import trio
 import trio.testing
 
+from supervisor.actor.stopping import Stopping
 from supervisor.actor.thread_door import BusyThreads
 from supervisor.actor.workers import GRACE, Workers, WorkOwner, current_work
 from supervisor.errors import ActorGone
@@ -20,7 +22,7 @@ class Owner:
     def __init__(self):
         self.reports = []
         self.ended = False
-        self.latest = float("inf")
+        self.stopping = Stopping()
 
     def report(self, what, error):
         self.reports.append((what, error))
@@ -33,7 +35,7 @@ class Owner:
             report=self.report,
             gone=lambda: ActorGone("over"),
             has_ended=lambda: self.ended,
-            latest=lambda: self.latest,
+            stopping=self.stopping,
         )
 
 
@@ -97,11 +99,15 @@ async def test_busy_threads_are_counted_but_for_those_that_wait_for_the_loop(own
     assert numbers == [1, 0, "called", 1, 0]
 
 
-@pytest.mark.parametrize("latest", [float("inf"), 2.0])
-async def test_an_abandoned_thread_is_counted_as_idle_and_given_the_time_that_there_is(owner, mock_clock, latest):
+@pytest.mark.parametrize(("latest", "moves"), [(math.inf, False), (2.0, False), (2.0, True)])
+async def test_an_abandoned_thread_is_counted_as_idle_and_given_the_time_that_there_is(
+    owner, mock_clock, latest, moves
+):
     busy, gate, inside = BusyThreads(), threading.Event(), threading.Event()
     workers = Workers(busy=busy)
-    owner.latest = trio.current_time() + latest
+    until = trio.current_time() + latest
+    if not moves:
+        owner.stopping.soft(until)
 
     def hang():
         inside.set()
@@ -119,6 +125,7 @@ async def test_an_abandoned_thread_is_counted_as_idle_and_given_the_time_that_th
             await trio.lowlevel.checkpoint()
         scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
+        owner.stopping.soft(until)  # also if it is nearer only now
         mock_clock.jump(min(GRACE, latest) - 0.1)
         await trio.testing.wait_all_tasks_blocked()
         assert owner.reports == []
@@ -172,7 +179,7 @@ def test_a_thread_that_outlives_the_loop_learns_that_it_is_over(owner):
         back.set()
 
     async def main():
-        owner.latest = trio.current_time()
+        owner.stopping.soft(trio.current_time())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(Workers().run, ask, (), owner.as_owner)
             await trio.testing.wait_all_tasks_blocked()
