@@ -71,7 +71,7 @@ class _Node:
 class Merger:
     """The patches that one client has yet to be sent, as one patch. Give each to `add`, in order."""
 
-    __slots__ = ("_base", "_operations", "_root", "_size", "_total", "patches", "revision")
+    __slots__ = ("_base", "_operations", "_root", "_size", "_total", "is_open", "patches", "revision")
 
     def __init__(self) -> None:
         self._base = 0
@@ -79,6 +79,8 @@ class Merger:
         """What the last patch led to."""
         self.patches = 0
         """How many were merged."""
+        self.is_open = True
+        """Whether more are to be merged into it; for its owner, who may change it."""
         # By number, in order; those that were left out are gone.
         self._operations: dict[int, bytes] = {}
         self._total = 0

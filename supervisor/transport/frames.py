@@ -30,6 +30,11 @@ def text_frame(payload: bytes) -> bytes:
     return _HEAD_64(_TEXT, 127, size) + payload
 
 
+def payload_of(frame: bytes) -> bytes:
+    """The message in a frame that `text_frame` has made."""
+    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
+
+
 def ping_frame(payload: bytes = b"") -> bytes:
     """A ping, which the client answers with a pong of the same payload.
 

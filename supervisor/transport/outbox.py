@@ -155,6 +155,10 @@ class Outbox(trio.abc.Stream):
         self._put(frame, droppable=True)
         return True
 
+    def push_last(self, frame: bytes) -> None:
+        """As `push`, whatever the limit: for what was kept back when the connection ends."""
+        self._put(frame, droppable=True)
+
     def push_urgent(self, frame: bytes) -> None:
         """Write one whole frame, or queue it, whatever the limit; never waits. It is never dropped.
 

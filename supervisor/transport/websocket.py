@@ -35,12 +35,11 @@ from supervisor.transport.library_stream import LibraryStream
 from supervisor.transport.outbox import Outbox
 from supervisor.transport.replay import send_eof
 from supervisor.transport.wire import SessionWire
+from supervisor.transport.withheld import Withheld
 
 _PING = ping_frame()
 _VIOLATIONS = (1002, 1007)
 """RFC 6455, 7.4.1: a frame that can't be, and text that is no UTF-8. The library finds them."""
-PATIENCE = 2
-"""Pings that may fall due while a client's queue never empties; then it is closed with 1013, and may resume."""
 
 
 @final
@@ -51,8 +50,12 @@ class WebSocketOptions:
     max_message_size: int = 1024 * 1024
     """Of one message of a client, in characters, as trio-websocket counts; a larger one closes the connection with
     1009 (RFC 6455 §7.4.1). Pages say it, and our clients send no larger one."""
+    merge_backlog: int = 64 * 1024
+    """Queued for one client; past it patches are kept back, and merged, until it has read that."""
     max_backlog: int = 1024 * 1024
-    """Queued for one client; past it the backlog is dropped for one snapshot."""
+    """Kept back for one client, after merging; past it all that, and what is queued, is dropped for one snapshot."""
+    slow_timeout: float = 40.0
+    """In which a client must have read all that was queued; else it is closed with 1013, and may resume."""
     first_frame_timeout: float = 10.0
     """For the handshake, and then for the first frame (else 4408)."""
     ping_interval: float = 20.0
@@ -75,7 +78,8 @@ class WebSocketConnection:
         self._stream = stream
         self._door = door
         self._options = options
-        self._outbox = Outbox(stream, limit=options.max_backlog, on_drained=self._drained, on_ended=self._client_ended)
+        limit = min(options.merge_backlog, options.max_backlog)
+        self._outbox = Outbox(stream, limit=limit, on_drained=self._drained, on_ended=self._client_ended)
         self._conversation = Conversation(
             self, door, first_frame_timeout=options.first_frame_timeout, room_timeout=options.room_timeout
         )
@@ -88,9 +92,8 @@ class WebSocketConnection:
         self._socket: trio_websocket.WebSocketConnection | None = None
         # How the client broke RFC 6455, if it did: the code and the reason that it is closed with.
         self._violation: trio_websocket.CloseReason | None = None
-        # The backlog was dropped: nothing is shown until the queue is empty and a snapshot is sent; answers wait.
-        self._is_behind = False
-        self._held_answers: list[bytes] = []
+        # What is kept back until the client has read what is queued; None while it keeps up.
+        self._withheld: Withheld | None = None
         # Something that was to be told had no room: the conversation hears when there is room again.
         self._was_untold = False
         # Answers of which bytes may be queued still; at most as many as a client may have under way.
@@ -100,8 +103,8 @@ class WebSocketConnection:
         # The next ping; while we say goodbye, the end of our patience with a client that doesn't read.
         self._beat: Alarm | None = None
         self._pinged_at: float | None = None
-        # Beats in a row at which the queue was not empty, and had not been in between.
-        self._full_beats = 0
+        # The end of our patience with a client that doesn't read; set while a backlog was seen that has not drained.
+        self._patience: Alarm | None = None
 
     # What a session calls: see `Connection` and `wire.Viewer`.
 
@@ -119,18 +122,19 @@ class WebSocketConnection:
         """See `Viewer.show`."""
         # As `_is_open`, written out: an update of many sessions comes here for each connection.
         outbox = self._outbox
-        if not (outbox.close_was_sent or self._is_behind or self._socket is None or outbox.push(frame)):
-            self._fall_behind()
+        if not (outbox.close_was_sent or self._socket is None) and (
+            self._withheld is not None or not outbox.push(frame)
+        ):
+            self._keep_back().show(frame)
+            self._check_backlog()
 
     def answer(self, frame: bytes) -> None:
         """See `Viewer.answer`."""
         if not self._is_open:  # it is kept, for the client's return
             return
-        if self._is_behind:  # the answer must not overtake the snapshot that has what it caused
-            self._held_answers.append(frame)
-        elif not self._outbox.push(frame):
-            self._queued_answers.append(frame)
-            self._fall_behind()
+        if self._withheld is not None or not self._outbox.push(frame):  # it must not overtake what it follows
+            self._keep_back().answer(frame)
+            self._check_backlog()
         elif self._outbox.statistics().queued_frames:
             self._queued_answers.append(frame)
 
@@ -138,7 +142,7 @@ class WebSocketConnection:
         """See `Speaker.tell`. What is taken isn't part of the backlog: the document's snapshot doesn't stand for it."""
         if not self._is_open:
             return True
-        if self._outbox.statistics().queued_bytes > self._options.max_backlog:
+        if self._withheld is not None or self._outbox.statistics().queued_bytes > self._options.max_backlog:
             self._was_untold = True
             return False
         self._outbox.push_urgent(frame)
@@ -148,36 +152,73 @@ class WebSocketConnection:
         """See `Viewer.announce`. Unlike an answer it must not wait for the snapshot, and has no need to."""
         if self._is_open:
             self._outbox.push_urgent(frame)
+            if self._withheld is not None:
+                self._withheld.announced()
 
     @property
     def _is_open(self) -> bool:
         """Whether frames may be sent: RFC 6455, 5.5.1 allows none after a close frame."""
         return self._socket is not None and not self._outbox.close_was_sent
 
-    def _fall_behind(self) -> None:
-        """Drop what the client has not taken. Answers among it are sent again; one that came already is ignored."""
-        self._outbox.drop_backlog()
-        self._is_behind = True
-        self._held_answers, self._queued_answers = self._queued_answers, []
-        if not self._outbox.statistics().queued_frames:  # then nothing is left that could drain
-            self._drained()
+    def _keep_back(self) -> Withheld:
+        """What is to be sent is kept back from now on, since more than the first mark is queued."""
+        if self._withheld is None:
+            self._withheld = Withheld()
+            self._begin_patience()
+        return self._withheld
+
+    def _check_backlog(self) -> None:
+        """Past the second mark, drop what the client has not taken; a snapshot will stand for it.
+
+        Answers among it are sent again; one that came already is ignored.
+        """
+        withheld, outbox = self._withheld, self._outbox
+        if withheld is None or withheld.awaits_snapshot:
+            return
+        if withheld.size > self._options.max_backlog or withheld.is_too_long:
+            outbox.drop_backlog()
+            withheld.give_way(self._queued_answers)
+            self._queued_answers = []
+            if not outbox.statistics().queued_frames:  # then nothing is left that could drain
+                self._drained()
 
     def _drained(self) -> None:
-        """The client has read all: bring it up to date if something was dropped."""
-        self._full_beats = 0
+        """The client has read all: bring it up to date."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
         self._queued_answers.clear()
-        wire = self._conversation.wire
-        if self._is_behind and self._is_open and wire is not None:
-            self._is_behind = False
+        if self._withheld is not None and self._is_open and self._conversation.wire is not None:
+            self._send_withheld(self._withheld, self._conversation.wire)
+        if self._was_untold and self._withheld is None:
+            self._was_untold = False
+            self._conversation.drained()
+
+    def _send_withheld(self, withheld: Withheld, wire: SessionWire) -> None:
+        """Send what was kept back, or as much of it as there is room for; after a snapshot that was due, all of it."""
+        is_due = withheld.awaits_snapshot
+        if is_due:
             self._outbox.push_urgent(wire.snapshot_frame())
             if wire.editable_frame is not None:  # it may have been dropped
                 self._outbox.push_urgent(wire.editable_frame)
-            held, self._held_answers = self._held_answers, []
-            for frame in held:
-                self._outbox.push_urgent(frame)
-        if self._was_untold:
-            self._was_untold = False
-            self._conversation.drained()
+        while (item := withheld.first()) is not None:
+            if is_due:
+                self._outbox.push_urgent(item.frame)
+            elif not self._outbox.push(item.frame):
+                self._begin_patience()
+                return
+            elif item.is_answer and self._outbox.statistics().queued_frames:
+                self._queued_answers.append(item.frame)
+            withheld.sent()
+        self._withheld = None
+
+    def _begin_patience(self) -> None:
+        if self._patience is None and self._timers is not None:
+            self._patience = self._timers.call_after(self._options.slow_timeout, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._goodbye = self._goodbye or Goodbye(CloseCode.TOO_SLOW, "the client does not read what it is sent")
+        self._stopping.soft()
 
     def _client_ended(self) -> None:
         """Who leaves while they wait to be let in are waited for no longer. Once attached, what came before counts."""
@@ -205,8 +246,9 @@ class WebSocketConnection:
             if rest is not None:
                 pass_on(error, rest)
         finally:
-            if self._beat is not None:
-                self._beat.cancel()
+            for alarm in (self._beat, self._patience):
+                if alarm is not None:
+                    alarm.cancel()
             with trio.CancelScope(shield=True):
                 await self._outbox.aclose()
             self._conversation.leave(self._closed_with if self._goodbye is None else self._goodbye.code)
@@ -261,18 +303,14 @@ class WebSocketConnection:
             self._client_ended()
 
     def _ping(self) -> None:
-        """Every `ping_interval`: end a connection of which nothing was heard since the last one, or that reads nothing.
+        """Every `ping_interval`: end a connection of which nothing was heard since the last one.
 
         Behind a backlog no ping is queued: it would come too late to tell anything, and nothing would bound them.
         """
         assert self._timers is not None
         if self._outbox.statistics().queued_frames:
             self._pinged_at = None
-            self._full_beats += 1
-            if self._full_beats > PATIENCE:
-                self._goodbye = self._goodbye or Goodbye(CloseCode.TOO_SLOW, "the client does not read what it is sent")
-                self._stopping.soft()
-                return
+            self._begin_patience()
         elif self._pinged_at is not None and self._outbox.received_at < self._pinged_at:
             self._stopping.hard()
             return
@@ -293,6 +331,11 @@ class WebSocketConnection:
                 await self._outbox.send_all(close_frame(self._violation.code, self._violation.reason or ""))
         if goodbye is None or socket.closed is not None:
             return
+        withheld, self._withheld = self._withheld, None
+        if withheld is not None and not withheld.awaits_snapshot:
+            while (item := withheld.first()) is not None:
+                self._outbox.push_last(item.frame)
+                withheld.sent()
         retry_after = None
         if goodbye.code in (CloseCode.RESTARTING, CloseCode.TOO_SLOW):
             retry_after = round(self._door.random() * self._options.return_within, 3)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import FrameProtocol, Opcode
 
-from supervisor.transport.frames import close_frame, ping_frame, text_frame
+from supervisor.transport.frames import close_frame, payload_of, ping_frame, text_frame
 
 
 def decode(data: bytes):
@@ -45,3 +45,8 @@ def test_pings_carry_up_to_125_bytes():
 def test_a_close_frame_carries_a_code_and_what_it_can_of_a_reason(reason, carried):
     [frame] = decode(close_frame(1002, reason))
     assert (frame.opcode, frame.payload) == (Opcode.CLOSE, (1002, carried))
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+def test_the_payload_of_a_text_frame_is_what_was_framed(size):
+    assert payload_of(text_frame(b"x" * size)) == b"x" * size

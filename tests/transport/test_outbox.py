@@ -197,6 +197,17 @@ async def test_beyond_the_limit_push_refuses_and_urgent_frames_are_taken(tcp):
     assert pair.outbox.statistics().queued_bytes == queued + 6
 
 
+async def test_the_last_frames_are_taken_beyond_the_limit_and_may_be_dropped(tcp):
+    pair = await tcp(limit=5000)
+    await fill(pair)
+    while pair.outbox.push(b"x" * 1000):
+        pass
+    before = pair.outbox.statistics().queued_bytes
+    pair.outbox.push_last(b"l" * 1000)
+    assert pair.outbox.statistics().queued_bytes == before + 1000
+    assert pair.outbox.drop_backlog() >= 1000
+
+
 async def test_one_frame_of_any_size_is_taken(tcp):
     pair = await tcp(limit=1000)
     frame = bytes(range(256)) * 4096

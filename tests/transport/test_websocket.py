@@ -11,6 +11,7 @@ import json
 import re
 import socket
 import struct
+from random import Random
 
 import attrs
 import pytest
@@ -21,7 +22,8 @@ from hypothesis import strategies as st
 
 from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
-from supervisor.errors import Rejected
+from supervisor.errors import Rejected, SendConflict
+from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.history import MAX_REVISIONS
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
@@ -34,6 +36,7 @@ from supervisor.testing.memory import MemoryListener
 from supervisor.transport.conversation import Conversation
 from supervisor.transport.entries import BUSY
 from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
+from supervisor.transport.withheld import MAX_OPERATIONS
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 LOST = 1006
@@ -928,9 +931,9 @@ async def test_a_peer_that_does_not_read_is_let_go(serve):
         nursery.cancel_scope.cancel()
 
 
-async def test_a_client_that_reads_nothing_for_three_beats_is_too_slow(serve):
+async def test_a_client_that_reads_nothing_for_so_long_is_too_slow(serve):
     """It may send whatever it likes meanwhile; no ping is queued behind what it doesn't read."""
-    async with serve(options=options_of(ping_interval=1.0)) as table, trio.open_nursery() as nursery:
+    async with serve(options=options_of(ping_interval=1.0, slow_timeout=2.0)) as table, trio.open_nursery() as nursery:
         peer, session = await lockstep(table, nursery)
         await session.with_locked_document(lambda doc: doc.data.update(n=1))
         began = trio.current_time()
@@ -1402,8 +1405,7 @@ async def lockstep(table, nursery):
     nursery.start_soon(table.app.server.handle, ours)
     peer = Peer(theirs)
     await peer.shake_hands()
-    attached, _ = await peer.attach(page)
-    peer.attached = attached
+    peer.attached, peer.snapshot = await peer.attach(page)
     return peer, table.app.actor.find(page["session"]).context
 
 
@@ -1416,18 +1418,213 @@ async def put(session, size, mark="x"):
     await all_blocked()
 
 
+def pile(doc, size, mark):
+    """What can't be merged with what others piled up."""
+    doc.data[mark] = mark * size
+
+
+async def pile_up(session, size, mark):
+    await session.with_locked_document(pile, size, mark)
+    await all_blocked()
+
+
+async def test_past_the_first_mark_patches_are_merged_and_lead_to_the_same(serve):
+    """What was queued before comes one by one; the rest is one patch that says only what counts."""
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for number in range(300):
+            await put(session, 1_000 + number, "ab"[number % 2])
+        messages = [await peer.message()]
+        while messages[-1]["to"] < 301:
+            messages.append(await peer.message())
+        assert {message["type"] for message in messages} == {"patch"}
+        assert all(one["to"] == other["from"] for one, other in itertools.pairwise(messages))
+        assert len(messages) < 80
+        [operation] = messages[-1]["operations"]
+        assert operation == {"op": "replace", "path": "/text", "value": "b" * 1_299}
+        await put(session, 3)
+        assert (await peer.message())["from"] == 301
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_answer_keeps_its_place_among_merged_patches(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        await put(session, 100_000)
+        for _ in range(20):
+            await peer.send("Add")
+            await all_blocked()
+            for number in range(3):
+                await put(session, 10 + number)
+        n, revision, answered = 0, 1, []
+        while len(answered) < 20:
+            message = await peer.message()
+            if message["type"] == "patch":
+                assert message["from"] == revision
+                revision = message["to"]
+                n = next((each["value"] for each in message["operations"] if each["path"] == "/n"), n)
+            else:
+                assert message["value"] == n
+                answered.append(message["number"])
+        assert answered == list(range(1, 21))
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_patch_of_an_edit_is_not_merged_with_others(serve):
+    """So the client can tell what became of its edit; `edited` still comes before it."""
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        session.document.allow_edits("/mine")
+        await put(session, 100_000)
+        for number in range(3):
+            await put(session, 10 + number)
+        edit = {"type": "edit", "number": 1, "base": 1, "op": "set", "path": ["mine"], "value": 1, "confirmed": 0}
+        await peer.send_json(**edit)
+        await all_blocked()
+        for number in range(3):
+            await put(session, 20 + number)
+        messages = [await peer.message() for _ in range(7)]
+        assert [message["type"] for message in messages] == ["editable", "patch", "edited", *["patch"] * 4]
+        assert messages[2]["revision"] == 6
+        spans = [(message["from"], message["to"]) for message in messages if message["type"] == "patch"]
+        assert spans == [(1, 2), (2, 3), (3, 5), (5, 6), (6, 9)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_may_be_edited_keeps_its_place_among_merged_patches(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        await put(session, 100_000)
+        for number in range(3):
+            await put(session, 10 + number)
+        session.document.allow_edits("/mine")
+        await put(session, 20)
+        messages = [await peer.message() for _ in range(5)]
+        assert [message["type"] for message in messages] == ["patch", "patch", "patch", "editable", "patch"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_was_kept_back_comes_before_the_end(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for number in range(10):
+            await put(session, 100_000 + number)
+        session.destroy(reason="over")
+        messages, code, _ = await peer.closed()
+        assert [message["type"] for message in messages][-2:] == ["patch", "closing"]
+        assert len(messages[-2]["operations"][0]["value"]) == 100_009
+        assert code == 4410
+        nursery.cancel_scope.cancel()
+
+
+async def test_more_operations_than_are_kept_back_give_way_to_a_snapshot(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        await put(session, 100_000)
+
+        def log(doc):
+            doc.data["log"] = []
+            for number in range(MAX_OPERATIONS + 2):
+                doc.data["log"].append(number)
+                doc.commit()
+
+        await session.with_locked_document(log)
+        kinds = []
+        while "snapshot" not in kinds:
+            kinds.append((await peer.message())["type"])
+        assert len(kinds) < 10
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_never_empties_the_queue_is_too_slow_and_who_does_is_not(serve):
+    async with (
+        serve(options=options_of(slow_timeout=3.0, ping_interval=100.0)) as table,
+        trio.open_nursery() as nursery,
+    ):
+        peer, session = await lockstep(table, nursery)
+        for number in range(8):
+            await put(session, 100_000)
+            await put(session, 100 + number)
+            await trio.sleep(1)
+            while (await peer.message())["operations"][0]["value"] != "x" * (100 + number):
+                pass
+            await all_blocked()
+        assert session.connections
+        await put(session, 100_000)
+        await put(session, 10)
+        began = trio.current_time()
+        while session.connections:
+            assert trio.current_time() < began + 10
+            await trio.sleep(0.1)
+        assert trio.current_time() - began == pytest.approx(3 + 2, abs=0.3)
+        assert table.detached == [1013]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_client_that_reads_now_and_then_ends_with_the_servers_document(serve, seed):
+    """Its own edits included, by the rules of our client; whatever was merged, dropped or told anew."""
+    random = Random(seed)
+    options = options_of(merge_backlog=500, max_backlog=random.choice([1_500, 20_000]))
+    async with serve(options=options) as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        await session.with_locked_document(lambda doc: doc.data.update(rows=[], mine={}))
+        session.document.allow_edits("/mine")
+        client = ClientConnection(token="unused")
+        client.opened()
+        client.receive(json.dumps(peer.attached))
+        client.receive(json.dumps(peer.snapshot))
+
+        def change(doc):
+            rows = doc.data["rows"]
+            kind = random.randrange(5)
+            if kind == 0 and rows:
+                del rows[random.randrange(len(rows))]
+            elif kind == 1:
+                rows.insert(random.randint(0, len(rows)), {"n": random.randrange(9)})
+            elif kind == 2 and rows:
+                rows[random.randrange(len(rows))]["n"] = "x" * random.randrange(200)
+            elif kind == 3:
+                doc.data["mine"] = {"a": "y" * random.randrange(200)}
+            else:
+                doc.data["n"] += 1
+
+        edits = 0
+        for _ in range(150):
+            await session.with_locked_document(change)
+            await all_blocked()
+            if random.random() < 0.1 and edits < 60:
+                with contextlib.suppress(SendConflict):
+                    client.edit("set", "/mine/b", random.randrange(9))
+                    edits += 1
+                for frame in client.outgoing():
+                    await peer.send_frame(TEXT, frame.encode())
+                await all_blocked()
+            if random.random() < 0.2:
+                client.receive(json.dumps(await peer.message()))
+                for frame in client.outgoing():
+                    await peer.send_frame(TEXT, frame.encode())
+        with trio.move_on_after(5):
+            while True:
+                client.receive(json.dumps(await peer.message()))
+        async with session.locked_document() as doc:
+            assert client.data == json.loads(json.dumps(doc.data))
+        assert client.unsettled == 0
+        nursery.cancel_scope.cancel()
+
+
 async def test_past_one_mebibyte_the_backlog_gives_way_to_one_snapshot(serve):
     async with serve() as table, trio.open_nursery() as nursery:
         peer, session = await lockstep(table, nursery)
         for mark in "abcdefghij":
-            await put(session, 200_000, mark)
+            await pile_up(session, 200_000, mark)
         messages = []
         while not messages or messages[-1]["type"] != "snapshot":
             messages.append(await peer.message())
         kinds = [message["type"] for message in messages]
         assert kinds.count("snapshot") == 1
         assert len(kinds) < 9
-        assert messages[-1]["data"]["text"][:1] == "j"
+        assert messages[-1]["data"]["j"][:1] == "j"
         await put(session, 3)
         patch = await peer.message()
         assert (patch["type"], patch["from"]) == ("patch", messages[-1]["revision"])
@@ -1438,7 +1635,7 @@ async def test_what_may_be_edited_is_told_again_after_the_snapshot(serve):
     async with serve() as table, trio.open_nursery() as nursery:
         peer, session = await lockstep(table, nursery)
         for mark in "abcdefghij":
-            await put(session, 200_000, mark)
+            await pile_up(session, 200_000, mark)
             session.document.allow_edits(f"/{mark}")
         while (await peer.message())["type"] != "snapshot":
             pass
@@ -1500,16 +1697,16 @@ async def test_a_burst_in_one_step_is_followed_by_a_snapshot_at_once(serve):
 
         def burst(doc):
             for mark in "abcdefghij":
-                fill(doc, 300_000, mark)
+                pile(doc, 300_000, mark)
                 doc.commit()
 
         began = trio.current_time()
         await session.with_locked_document(burst)
         messages = []
-        while not messages or (messages[-1].get("data") or {}).get("text", "")[:1] != "j":
+        while not messages or "j" not in (messages[-1].get("data") or {}):
             message = await peer.message()
             messages.append(message)
-            if message["type"] == "patch" and message["operations"][0]["value"][:1] == "j":
+            if message["type"] == "patch" and message["operations"][0]["path"] == "/j":
                 break
         assert any(message["type"] == "snapshot" for message in messages)
         assert trio.current_time() - began < 1
@@ -1557,7 +1754,7 @@ async def test_no_snapshot_follows_the_close_frame(serve):
     async with serve() as table, trio.open_nursery() as nursery:
         peer, session = await lockstep(table, nursery)
         for mark in "abcdefghij":
-            await put(session, 200_000, mark)
+            await pile_up(session, 200_000, mark)
         session.destroy(reason="over")
         await all_blocked()
         messages, _, _ = await peer.closed()
@@ -1586,7 +1783,7 @@ async def test_a_backlog_over_tcp(serve_tcp):
                 answers.append(message)
             else:
                 last = message
-        assert last["type"] == "snapshot" or last["operations"][0]["path"] == "/n"
+        assert last["type"] == "snapshot" or last["operations"][-1]["path"] == "/n"
         assert tcp.incidents == []
 
 
