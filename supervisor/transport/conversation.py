@@ -28,6 +28,7 @@ from supervisor.session.actor import RESTARTING, SessionActor
 from supervisor.session.connection import Connection, Ending
 from supervisor.transport.entries import ClientEdit, ClientSend, LateEdit, encode_failed, sendable
 from supervisor.transport.frames import text_frame
+from supervisor.transport.intake import Intake
 from supervisor.transport.presence import PresenceRoom, Watching
 from supervisor.transport.wire import SessionWire, Viewer
 
@@ -87,7 +88,9 @@ class Speaker(Connection, Viewer, Protocol):
 class Conversation:
     """One client's talk with a session. `hold` is its life; afterwards `leave` must be called."""
 
-    def __init__(self, speaker: Speaker, door: Door, *, first_frame_timeout: float, room_timeout: float) -> None:
+    def __init__(
+        self, speaker: Speaker, door: Door, intake: Intake, *, first_frame_timeout: float, room_timeout: float
+    ) -> None:
         self.protocol = ServerConnection()
         self.wire: SessionWire | None = None
         """The session on the wire, while the client is attached to it."""
@@ -95,6 +98,7 @@ class Conversation:
         """Whether it waits for the opened hooks to let it in."""
         self._speaker = speaker
         self._door = door
+        self._intake = intake
         self._first_frame_timeout = first_frame_timeout
         self._room_timeout = room_timeout
         # Once attached: the client's id.
@@ -129,11 +133,12 @@ class Conversation:
         else:
             self._attach(wire, resume, None)
         while True:
-            message = self.protocol.receive(await receive())
+            frame = await receive()
+            message = self.protocol.receive(frame)
             if isinstance(message, Send):
-                await self._take_send(wire, message)
+                await self._take_send(wire, message, len(frame))
             elif isinstance(message, Edit):
-                await self._take_edit(wire, message)
+                await self._take_edit(wire, message, len(frame))
             elif isinstance(message, Present):
                 self._present(wire, message)
             else:
@@ -252,7 +257,7 @@ class Conversation:
             watching = self._watching[scope] = Watching(self._speaker.tell, scope, room)
         watching.begin()
 
-    async def _take_send(self, wire: SessionWire, send: Send) -> None:
+    async def _take_send(self, wire: SessionWire, send: Send, size: int) -> None:
         """Hand a message to the session."""
         accepted = wire.feed.accept(self._client, send, trio.current_time())
         if isinstance(accepted, Repeated):
@@ -277,18 +282,19 @@ class Conversation:
                 incident = session.report(f"key of message {send.name} of a client", error)
                 wire.answered(self._client, send.number, encode_failed(send.number, incident))
                 return
-        entry = ClientSend(wire, self._client, send.number, decoded, self._speaker.context)
+        answered = self._intake.taken(size)
+        entry = ClientSend(wire, self._client, send.number, decoded, self._speaker.context, answered)
         if not await self._deliver(session, entry, policy, key):
             entry.refused()
 
-    async def _take_edit(self, wire: SessionWire, edit: Edit) -> None:
+    async def _take_edit(self, wire: SessionWire, edit: Edit, size: int) -> None:
         """Hand an edit to the session."""
         session = wire.session
         accepted = wire.feed.accept_edit(self._client, edit, session.stored.revision, trio.current_time())
         if isinstance(accepted, Repeated):
             self._answer_again(accepted)
             return
-        entry = ClientEdit(wire, self._client, accepted, self._speaker.context)
+        entry = ClientEdit(wire, self._client, accepted, self._speaker.context, self._intake.taken(size))
         if not await self._deliver(session, entry) and not session.mailbox.is_closed:
             session.mailbox.put_tick(LateEdit(entry))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
 from supervisor.actor.entry import Doer, Entry
@@ -29,13 +30,19 @@ class ClientSend(Entry):
     is_answered = True
 
     def __init__(
-        self, wire: SessionWire, client: str, number: int, message: object, connection: ConnectionContext | None = None
+        self,
+        wire: SessionWire,
+        client: str,
+        number: int,
+        message: object,
+        connection: ConnectionContext | None = None,
+        on_over: Callable[[], None] = lambda: None,
     ) -> None:
         self._wire = wire
         self._client = client
         self._number = number
         self.message = message
-        self._work = _Work(wire.session, connection)
+        self._work = _Work(wire.session, connection, on_over)
         self._answer = b""
 
     def start(self, actor: Doer) -> object:
@@ -87,12 +94,19 @@ class ClientEdit(Entry):
     __slots__ = ("_client", "_connection", "_told", "_turn", "_wire", "_work")
     is_answered = True
 
-    def __init__(self, wire: SessionWire, client: str, turn: EditTurn, connection: ConnectionContext) -> None:
+    def __init__(
+        self,
+        wire: SessionWire,
+        client: str,
+        turn: EditTurn,
+        connection: ConnectionContext,
+        on_over: Callable[[], None] = lambda: None,
+    ) -> None:
         self._wire = wire
         self._client = client
         self._turn = turn
         self._connection = connection
-        self._work = _Work(wire.session, connection)
+        self._work = _Work(wire.session, connection, on_over)
         self._told = False
 
     def start(self, actor: Doer) -> object:
@@ -182,12 +196,15 @@ class LateEdit(Entry):
 
 @final
 class _Work:
-    """While a client's entry is in hand, its session knows whose it is."""
+    """While a client's entry is in hand, its session knows whose it is; `on_over` hears when it is over."""
 
-    __slots__ = ("_begun", "_connection", "_session")
+    __slots__ = ("_begun", "_connection", "_on_over", "_session")
 
-    def __init__(self, session: SessionActor, connection: ConnectionContext | None) -> None:
+    def __init__(
+        self, session: SessionActor, connection: ConnectionContext | None, on_over: Callable[[], None]
+    ) -> None:
         self._session = session
+        self._on_over = on_over
         self._connection = connection
         self._begun = False
 
@@ -196,7 +213,8 @@ class _Work:
         self._session.connection_in_hand = self._connection
 
     def end(self) -> bool:
-        """Whether it had begun: else another entry may be in hand, as the session ends."""
+        """It is over, once. Whether it had begun: else another entry may be in hand, as the session ends."""
+        self._on_over()
         if self._begun:
             self._session.connection_in_hand = None
         return self._begun

@@ -13,6 +13,7 @@ from typing import final
 
 import trio
 
+from supervisor.transport.intake import Intake
 from supervisor.transport.outbox import Outbox
 
 
@@ -22,14 +23,16 @@ class LibraryStream(trio.abc.Stream):
 
     Args:
         outbox: All passes to it.
+        intake: Says when the client may be read on.
         may_close: A plain function, called when the library wants to close the stream. False: it stays open, and its
             owner closes the outbox.
     """
 
-    __slots__ = ("_may_close", "_outbox")
+    __slots__ = ("_intake", "_may_close", "_outbox")
 
-    def __init__(self, outbox: Outbox, *, may_close: Callable[[], bool]) -> None:
+    def __init__(self, outbox: Outbox, intake: Intake, *, may_close: Callable[[], bool]) -> None:
         self._outbox = outbox
+        self._intake = intake
         self._may_close = may_close
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -41,8 +44,11 @@ class LibraryStream(trio.abc.Stream):
         await self._outbox.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """See `Outbox.receive_some`."""
-        return await self._outbox.receive_some(max_bytes)
+        """See `Outbox.receive_some`; waits until the intake lets it."""
+        await self._intake.wait_may_read()
+        data = await self._outbox.receive_some(max_bytes)
+        self._intake.read(len(data))
+        return data
 
     async def aclose(self) -> None:
         """Close the outbox, if that may be."""

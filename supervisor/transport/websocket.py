@@ -13,6 +13,7 @@ because no frame may follow a close frame.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import final
 
 import attrs
@@ -31,6 +32,7 @@ from supervisor.session.request import Request
 from supervisor.transport.conversation import Conversation, Door, Goodbye, goodbye_of
 from supervisor.transport.entries import sendable
 from supervisor.transport.frames import close_frame, cut_reason, ping_frame, text_frame
+from supervisor.transport.intake import Intake
 from supervisor.transport.library_stream import LibraryStream
 from supervisor.transport.outbox import Outbox
 from supervisor.transport.replay import send_eof
@@ -50,6 +52,8 @@ class WebSocketOptions:
     max_message_size: int = 1024 * 1024
     """Of one message of a client, in characters, as trio-websocket counts; a larger one closes the connection with
     1009 (RFC 6455 §7.4.1). Pages say it, and our clients send no larger one."""
+    max_unanswered: int = 4 * 1024 * 1024
+    """Of one client's messages that are not answered; past it the client isn't read on until some are."""
     merge_backlog: int = 64 * 1024
     """Queued for one client; past it patches are kept back, and merged, until it has read that."""
     max_backlog: int = 1024 * 1024
@@ -80,8 +84,9 @@ class WebSocketConnection:
         self._options = options
         limit = min(options.merge_backlog, options.max_backlog)
         self._outbox = Outbox(stream, limit=limit, on_drained=self._drained, on_ended=self._client_ended)
+        self._intake = Intake(options.max_unanswered)
         self._conversation = Conversation(
-            self, door, first_frame_timeout=options.first_frame_timeout, room_timeout=options.room_timeout
+            self, door, self._intake, first_frame_timeout=options.first_frame_timeout, room_timeout=options.room_timeout
         )
         # Softly it says goodbye; hard it is cut.
         self._stopping = Stopping()
@@ -261,7 +266,7 @@ class WebSocketConnection:
             with trio.move_on_after(self._options.first_frame_timeout):
                 request = await trio_websocket.wrap_server_stream(
                     nursery,
-                    LibraryStream(self._outbox, may_close=self._may_close),
+                    LibraryStream(self._outbox, self._intake, may_close=self._may_close),
                     message_queue_size=WINDOW,
                     max_message_size=self._options.max_message_size,
                 )
@@ -270,7 +275,7 @@ class WebSocketConnection:
                 self._socket = socket
                 try:
                     with self._stopping.waiting():
-                        await self._conversation.hold(socket.get_message)
+                        await self._conversation.hold(partial(self._intake.take, socket.get_message))
                 except Goodbye as goodbye:
                     self._goodbye = self._goodbye or goodbye
                 except ProtocolError as error:
@@ -311,6 +316,8 @@ class WebSocketConnection:
         if self._outbox.statistics().queued_frames:
             self._pinged_at = None
             self._begin_patience()
+        elif self._intake.is_full:  # its pongs may be among what isn't read
+            self._pinged_at = None
         elif self._pinged_at is not None and self._outbox.received_at < self._pinged_at:
             self._stopping.hard()
             return

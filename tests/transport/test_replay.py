@@ -2,6 +2,7 @@ import pytest
 import trio
 import trio.testing
 
+from supervisor.transport.intake import Intake
 from supervisor.transport.library_stream import LibraryStream
 from supervisor.transport.outbox import Outbox
 from supervisor.transport.replay import Replay, send_eof
@@ -58,7 +59,7 @@ async def test_our_side_ends_where_it_can():
 
 async def test_a_stream_that_has_one_end_only_goes_on(nursery):
     ours, theirs = trio.testing.memory_stream_pair()
-    stream = LibraryStream(Outbox(ours), may_close=lambda: True)
+    stream = LibraryStream(Outbox(ours), Intake(1_000), may_close=lambda: True)
     await send_eof(stream)
     nursery.start_soon(ours.send_all, b"more")
     assert await theirs.receive_some() == b"more"

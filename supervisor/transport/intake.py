@@ -1,0 +1,89 @@
+"""How much of one client is read ahead of what its session has done: bounded in bytes.
+
+Essay: why the stream and not the queue. The library's queue has room for a whole window of messages, so that pings are
+answered while the session has no room. But a window of messages may be 64 times the largest one. So the stream itself
+is not read on while too much waits: in the library's queue, in the mailbox, or in hand. A client that goes on sending
+fills its own socket's buffer then, and waits.
+
+Bytes on the stream can't be told apart here: some are heads of frames, pings, or half a message. So this doesn't count
+what leaves. It lets so many bytes in, and then waits for the moment at which the conversation waits in vain: then all
+that was read has been taken, and only what is not answered counts. Whether it waits in vain shows after two turns: one
+that finds something has it with its next turn, and each task that can go on has one turn in each round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import final
+
+import trio
+
+
+@final
+class Intake:
+    """Counts what one client has sent; for one conversation and one reader of the stream.
+
+    Args:
+        limit: Bytes that may be read ahead.
+    """
+
+    __slots__ = ("_limit", "_news", "_read", "_takes", "_unanswered", "_wants")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        # Bytes since all that was read had been taken, and those that were not answered then.
+        self._read = 0
+        # Characters of messages that were taken and are not answered.
+        self._unanswered = 0
+        # Whether the conversation waits for a message, and how many it has had.
+        self._wants = False
+        self._takes = 0
+        # Set when something has changed, while the reader waits for that.
+        self._news: trio.Event | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client isn't read at the moment: then its silence says nothing about it."""
+        return self._read > self._limit
+
+    def read(self, size: int) -> None:
+        """So many bytes were read."""
+        self._read += size
+
+    async def take(self, receive: Callable[[], Awaitable[str | bytes]]) -> str | bytes:
+        """The next message; `receive` waits for it."""
+        self._wants = True
+        self._tell()
+        try:
+            return await receive()
+        finally:
+            self._wants = False
+            self._takes += 1
+
+    def taken(self, size: int) -> Callable[[], None]:
+        """A message of that size waits for its answer; call what is returned when that is given."""
+        self._unanswered += size
+
+        def answered() -> None:
+            self._unanswered -= size
+            self._tell()
+
+        return answered
+
+    async def wait_may_read(self) -> None:
+        """Return once more may be read. Safe to cancel."""
+        while self._read > self._limit:
+            if self._wants and self._unanswered <= self._limit:
+                takes = self._takes
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
+                if self._wants and self._takes == takes:
+                    self._read = self._unanswered
+                continue
+            self._news = trio.Event()
+            await self._news.wait()
+
+    def _tell(self) -> None:
+        if self._news is not None:
+            self._news.set()
+            self._news = None
