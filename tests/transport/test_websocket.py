@@ -2016,4 +2016,5 @@ async def _fail_here(self, wire, send):
 def test_options_say_what_the_issue_says():
     options = WebSocketOptions()
     assert options.max_message_size == options.max_backlog == 1024 * 1024
+    assert (options.merge_backlog, options.max_unanswered, options.slow_timeout) == (64 * 1024, 4 * 1024 * 1024, 40.0)
     assert (options.first_frame_timeout, options.room_timeout) == (10.0, 30.0)
