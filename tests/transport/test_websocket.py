@@ -118,9 +118,10 @@ class Peer:
         return opcode & 0x0F, payload
 
     async def message(self):
-        """The next text message; pings before it are answered."""
-        while (frame := await self.frame())[0] == PING:
-            await self.send_frame(PONG, frame[1])
+        """The next text message; pings before it are answered, but not for ever."""
+        with trio.fail_after(100):
+            while (frame := await self.frame())[0] == PING:
+                await self.send_frame(PONG, frame[1])
         opcode, payload = frame
         assert opcode == TEXT, (opcode, payload)
         return json.loads(payload)
