@@ -397,6 +397,11 @@ class Server:
         """Wait until it begins to end: `stop` was called, or it failed."""
         await self._stopping.wait()
 
+    @property
+    def ends_at(self) -> float:
+        """When a shutdown must be over, by `trio.current_time()`; infinity until one has begun."""
+        return self._stopping.at
+
     async def wait_left(self) -> None:
         """Wait until connections and hooks are over. What goes on then are threads of an app, which nobody can end."""
         await self._left.wait()

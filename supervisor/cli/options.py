@@ -210,6 +210,14 @@ OPTIONS = (
         help="How long code may block the server before that is logged, with its stack; 0 for never.",
     ),
     option(
+        LIMITS,
+        "--drain-timeout",
+        type=Seconds(zero=True),
+        default=5.0,
+        show_default=True,
+        help="How long sessions may finish what waits for them when a shutdown begins.",
+    ),
+    option(
         DEVELOPMENT,
         "--dev",
         is_flag=True,
@@ -319,6 +327,7 @@ def make_server_options(*, host: str, secret_key_file: tuple[Path, ...], **given
             max_sessions=given["max_sessions"],
             max_creating=given["max_creating"],
             hook_timeout=given["hook_timeout"],
+            drain_timeout=given["drain_timeout"],
         ),
         websocket=WebSocketOptions(max_message_size=given["max_message_size"]),
         prefix=given["prefix"],

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
+import itertools
 import os
 import signal
 import webbrowser
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import attrs
 import click
 import trio
 
 from supervisor.actor.guard import unwrap
+from supervisor.application.deadline import HOOKS_ONLY
 from supervisor.application.loading import load_application
+from supervisor.application.places import STACKS
 from supervisor.cli.collector import tune_collector
+from supervisor.cli.exit_watchdog import ExitWatchdog, Holder
 from supervisor.cli.help import Command
 from supervisor.cli.logs import LogInstruments, adopt_logging, make_logger
 from supervisor.cli.options import make_address, make_server_options, serve_options
@@ -110,7 +116,9 @@ def _ignore_signals() -> None:
 
 
 async def _serve(server: Server, address: Address, log: Any, early: Sequence[int], show: bool) -> None:
-    with trio.open_signal_receiver(*_SIGNALS) as signals:
+    timeouts = (server.options.shutdown_timeout, min(server.options.shutdown_timeout, HOOKS_ONLY))
+    watchdog = ExitWatchdog(timeouts, stacks=STACKS, give_up=functools.partial(_give_up, log))
+    with trio.open_signal_receiver(*_SIGNALS) as signals, watchdog.watching():
         if early:
             return
         listeners = await address.listen()
@@ -118,8 +126,8 @@ async def _serve(server: Server, address: Address, log: Any, early: Sequence[int
             log.info("no --secret-key-file: open pages must be loaded anew after a restart")
         loading = trio.CancelScope()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on_signal, server, loading, signals, log)
-            nursery.start_soon(_leave_in_time, server, log)
+            nursery.start_soon(_stop_on_signal, server, timeouts, loading, signals, log)
+            nursery.start_soon(_leave_in_time, server, watchdog, log)
             with loading:
                 await nursery.start(server.serve, listeners)
             if not loading.cancelled_caught:
@@ -147,25 +155,41 @@ async def _show(url: str, log: Any) -> None:
         log.warning("no browser could be opened", url=url, reason=reason)
 
 
-async def _stop_on_signal(server: Server, loading: trio.CancelScope, signals: Any, log: Any) -> None:
-    """Shut down at the first signal; where apps are still loading, there is nothing to wait for."""
+async def _stop_on_signal(
+    server: Server, timeouts: Sequence[float], loading: trio.CancelScope, signals: Any, log: Any
+) -> None:
+    """Shut down at the first signal; where apps are still loading, there is nothing to wait for.
+
+    The second one leaves time for hooks only, and the third one none: they are cancelled at their next wait.
+    """
+    left = itertools.chain(timeouts, itertools.repeat(0.0))
     async for number in signals:
-        log.info("stopping", signal=signal.Signals(number).name)
+        timeout = next(left)
+        log.info("stopping", signal=signal.Signals(number).name, timeout=timeout)
         loading.cancel()
-        server.stop()
+        server.stop(timeout=timeout)
 
 
 THREAD_GRACE = 1.0
-"""Seconds after a shutdown's deadline in which blocked threads may still come back."""
+"""Seconds after the last hook in which blocked threads may still come back."""
 
 
-async def _leave_in_time(server: Server, log: Any) -> None:
-    """End the process if a blocked thread of an app holds the shutdown up: nobody can cancel a thread.
+async def _leave_in_time(server: Server, watchdog: ExitWatchdog, log: Any) -> None:
+    """End the process well if all is done, and only a producer of an app goes on: nobody can cancel a thread.
 
-    The hooks are over by then, but for those of a session whose own thread it is: then the exit code is 1.
+    One that unwinds, and waits for no thread, has the whole of the shutdown's time.
     """
-    await server.wait_stopping()
-    await trio.sleep(server.options.shutdown_timeout + THREAD_GRACE)
-    unloaded = all(application.has_unloaded for application in server.applications.values())
-    log.error("a thread of an app goes on; the process leaves it behind", hooks_done=unloaded)
-    os._exit(0 if unloaded else 1)
+    await server.wait_left()
+    await trio.sleep(THREAD_GRACE)
+    if not watchdog.only_threads_go_on():
+        await trio.sleep_until(server.ends_at + THREAD_GRACE)
+    log.error("a producer of an app goes on; the process leaves it behind")
+    os._exit(0)
+
+
+def _give_up(log: Any, holders: Sequence[Holder]) -> None:
+    """The exit watchdog's last act, in its own thread."""
+    for holder in holders:
+        told = attrs.asdict(holder)
+        log.critical("the shutdown is held up, and the process ends", **{**told, "stack": holder.stack.rstrip()})
+    os._exit(1)

@@ -7,8 +7,10 @@ import re
 import secrets
 import signal
 import socket
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -248,6 +250,7 @@ def test_every_option_reaches_the_server(make_server):
     options = make_server(
         *("--prefix", "/tools", "--session-ids", "any", "--linger", "0", "--max-age", "60", "--max-sessions", "7"),
         *("--max-creating", "3", "--max-message-size", "2048", "--hook-timeout", "1.5", "--shutdown-timeout", "4"),
+        *("--drain-timeout", "2.5"),
         *("--stall-limit", "0.25"),
         *("--allow-origin", "example.org", "--allow-origin", "https://example.com:8443"),
     ).options
@@ -256,6 +259,7 @@ def test_every_option_reaches_the_server(make_server):
     assert options.allow_origins == ("example.org", "https://example.com:8443")
     application = options.application
     assert (application.linger, application.max_age, application.hook_timeout) == (0, 60, 1.5)
+    assert application.drain_timeout == 2.5
     assert (application.max_sessions, application.max_creating) == (7, 3)
     assert options.websocket.max_message_size == 2048
 
@@ -443,7 +447,7 @@ def test_failing_hooks_leave_the_exit_code_alone(start, app, tmp_path, fetch):
     assert_structured(server.stderr)
 
 
-def test_hanging_hooks_are_cut_off_and_a_second_signal_changes_nothing(start, app, tmp_path, fetch):
+def test_hanging_hooks_are_cut_off_and_a_second_signal_leaves_them_no_more_time(start, app, tmp_path, fetch):
     app(HANGING)
     server = start("serve", "app.py", "--port", 0, "--shutdown-timeout", 2.2, cwd=tmp_path)
     (url,) = server.until_served()
@@ -707,4 +711,140 @@ def test_a_blocked_thread_of_an_app_does_not_outlast_the_shutdown(start, app, tm
     assert server.stop() == 0
     assert time.monotonic() - began < ServerOptions().shutdown_timeout
     assert server.stdout.endswith("unload hook\n")
-    assert "the process leaves it behind" in server.stderr
+    assert "a producer of an app goes on; the process leaves it behind" in server.stderr
+
+
+def test_a_blocked_thread_is_left_behind_as_soon_as_hooks_are_over(start, app, tmp_path):
+    """The shutdown has 60 s left; nobody waits for them."""
+    app(BLOCKED)
+    server = start("serve", "app.py", "--port", 0, "--shutdown-timeout", 60, cwd=tmp_path)
+    server.until_served()
+    began = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - began < 30
+    assert server.stdout.endswith("unload hook\n")
+
+
+UNWINDING = """
+import trio
+
+async def produce(app_context):
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(4)
+            print("unwound", flush=True)
+
+def on_application_load(app_context):
+    app_context.add_callback(produce, app_context)
+
+def modify_document(doc): ...
+"""
+
+
+def test_a_producer_that_unwinds_has_the_time_of_the_shutdown(start, app, tmp_path):
+    app(UNWINDING)
+    server = start("serve", "app.py", "--port", 0, cwd=tmp_path)
+    server.until_served()
+    assert server.stop() == 0
+    assert server.stdout.endswith("unwound\n")
+    assert "leaves it behind" not in server.stderr
+
+
+# What holds a shutdown up.
+
+IMPATIENT = "from supervisor.cli import exit_watchdog, main; exit_watchdog.LAST_GRACE = 0.5; main.main()"
+"""The program with an exit watchdog that waits for half a second in place of ten."""
+HELD = """
+    import time
+
+    import attrs
+    import trio
+
+    from supervisor import receives
+
+
+    @attrs.frozen
+    class Hold:
+        how: str
+
+
+    @receives(Hold, from_client=True)
+    async def on_hold(doc, message):
+        print("held", flush=True)
+        if message.how == "loop":
+            spin()
+        elif message.how == "library":
+            time.sleep(100)
+        elif message.how == "thread":
+            await trio.to_thread.run_sync(block)
+        else:
+            await shield()
+
+
+    def spin():
+        while True:
+            pass
+
+
+    def block():
+        time.sleep(100)
+
+
+    async def shield():
+        with trio.CancelScope(shield=True):
+            await trio.sleep(100)
+
+
+    def on_session_destroyed(session_context):
+        print("destroyed hook", flush=True)
+
+
+    def modify_document(doc): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "function", "who"),
+    [
+        ("loop", "spin", "thread MainThread"),
+        ("library", "on_hold", "thread MainThread"),
+        ("thread", "block", "thread "),
+        ("shield", "shield", "task "),
+    ],
+)
+async def test_what_holds_a_shutdown_up_is_named_and_the_process_ends(start, app, tmp_path, fetch, how, function, who):
+    app(HELD)
+    server = start(
+        *("serve", "app.py", "--port", 0, "--shutdown-timeout", 0.5, "--log-level", "error"),
+        cwd=tmp_path,
+        command=(sys.executable, "-c", IMPATIENT),
+    )
+    (url,) = await trio.to_thread.run_sync(server.until_served)
+    async with trio.open_nursery() as nursery:
+        client = await attached(url, fetch, nursery)
+        nursery.start_soon(functools.partial(client.send, "Hold", how=how))
+        await trio.to_thread.run_sync(server.until_printed, "held\n")
+        began = trio.current_time()
+        assert await trio.to_thread.run_sync(server.stop) == 1
+        assert trio.current_time() - began < 10
+        nursery.cancel_scope.cancel()
+    assert "destroyed hook" not in server.stdout
+    first = next(line for line in server.stderr.splitlines() if "the shutdown is held up" in line)
+    assert f"who='{who}" in first
+    assert f"where='{function}, line " in first.replace("on_hold.<locals>.", "")
+    assert f"in {function}" in server.stderr
+    assert_structured(server.stderr)
+
+
+async def attached(url, fetch, nursery):
+    """A client that is attached to a new session."""
+    page = read_page(await trio.to_thread.run_sync(fetch, url))
+    protocol = ClientConnection(token=page["token"], session=page["session"])
+    open_stream = functools.partial(trio.open_tcp_stream, "127.0.0.1", urlsplit(url).port)
+    client = Client(open_stream, page["websocket"], protocol)
+    nursery.start_soon(client.run)
+    with trio.fail_after(60):
+        await client.until(lambda data: True)
+    return client

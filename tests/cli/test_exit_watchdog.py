@@ -1,0 +1,156 @@
+"""The exit watchdog in this process; that it ends a real one is in test_serve.py."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+import pytest
+import trio
+import trio.testing
+
+from supervisor.actor.stalls import StackReader
+from supervisor.cli import exit_watchdog
+from supervisor.cli.exit_watchdog import ExitWatchdog
+
+STACKS = StackReader({}, is_own=lambda file: file == __file__)
+PATIENCE = 30.0
+
+
+class Given:
+    """Notes when it was given up, and by whom it was held."""
+
+    def __init__(self):
+        self.event = threading.Event()
+        self.holders = None
+        self.at = None
+
+    def up(self, holders):
+        self.holders, self.at = holders, time.monotonic()
+        self.event.set()
+
+
+@pytest.fixture
+def given():
+    return Given()
+
+
+@contextlib.contextmanager
+def deaf():
+    """Without a handler that would end the tests."""
+    previous = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def spin_until(event):
+    """Holds the loop, as an app's own code."""
+    until = time.monotonic() + PATIENCE
+    while not event.is_set() and time.monotonic() < until:
+        pass
+
+
+async def test_code_that_holds_the_loop_is_named(given):
+    watchdog = ExitWatchdog((0.05, 0.0), stacks=STACKS, give_up=given.up, grace=0.05)
+    with deaf(), watchdog.watching():
+        began = time.monotonic()
+        os.kill(os.getpid(), signal.SIGTERM)
+        spin_until(given.event)
+    assert given.at - began >= 0.1
+    (holder,) = given.holders
+    assert holder.who == f"thread {threading.current_thread().name}"
+    assert holder.where.startswith("spin_until, line ")
+    assert "in spin_until" in holder.stack
+
+
+async def test_a_second_signal_leaves_less_time(given):
+    watchdog = ExitWatchdog((1000.0, 0.05), stacks=STACKS, give_up=given.up, grace=0.0)
+    with deaf(), watchdog.watching():
+        os.kill(os.getpid(), signal.SIGTERM)
+        await trio.sleep(0.05)
+        assert not given.event.is_set()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await trio.to_thread.run_sync(given.event.wait, PATIENCE)
+
+
+async def test_without_a_signal_and_after_a_good_end_nothing_happens(given):
+    fd = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(fd)
+    before = threading.active_count()
+    watchdog = ExitWatchdog((0.05, 0.05), stacks=STACKS, give_up=given.up, grace=0.05)
+    with deaf(), watchdog.watching():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert threading.active_count() == before
+    assert signal.set_wakeup_fd(fd) == fd
+    assert not given.event.wait(0.2)
+
+
+async def test_trio_hears_of_signals_all_the_same(given):
+    watchdog = ExitWatchdog((1000.0, 1000.0), stacks=STACKS, give_up=given.up)
+    with deaf(), watchdog.watching(), trio.open_signal_receiver(signal.SIGTERM, signal.SIGUSR1) as signals:
+        with trio.fail_after(PATIENCE):
+            for number in (signal.SIGUSR1, signal.SIGTERM):
+                os.kill(os.getpid(), number)
+                assert await anext(signals) == number
+
+
+async def test_threads_and_tasks_of_apps_are_named_the_loops_thread_first(given, nursery):
+    release = threading.Event()
+
+    def block():
+        release.wait(PATIENCE)
+
+    async def shielded():
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+    async def wait_for_thread():
+        await trio.to_thread.run_sync(block)
+
+    watchdog = ExitWatchdog((1.0, 1.0), stacks=STACKS, give_up=given.up)
+    with watchdog.watching():
+        nursery.start_soon(wait_for_thread, name="waiting")
+        await trio.testing.wait_all_tasks_blocked()
+        found = []
+        await trio.to_thread.run_sync(lambda: found.extend(watchdog.holders()))
+        release.set()
+    functions = [holder.where.partition(",")[0].rpartition(".")[2] for holder in found]
+    assert "block" in functions
+    assert "wait_for_thread" in functions
+    assert found[0].who.startswith("thread ")
+
+
+async def test_what_only_waits_for_threads_is_told_from_what_unwinds(nursery):
+    release = threading.Event()
+
+    async def wait_for_thread():
+        await trio.to_thread.run_sync(release.wait, PATIENCE)
+
+    async def unwind():
+        await trio.sleep_forever()
+
+    def is_own(file):
+        return False
+
+    nobody = ExitWatchdog((1.0, 1.0), stacks=StackReader({}, is_own=is_own), give_up=lambda holders: None)
+    with nobody.watching():
+        assert not nobody.only_threads_go_on()
+    watchdog = ExitWatchdog((1.0, 1.0), stacks=STACKS, give_up=lambda holders: None)
+    with watchdog.watching():
+        nursery.start_soon(wait_for_thread)
+        await trio.testing.wait_all_tasks_blocked()
+        only_threads = watchdog.only_threads_go_on()
+        nursery.start_soon(unwind)
+        await trio.testing.wait_all_tasks_blocked()
+        with_another = watchdog.only_threads_go_on()
+        release.set()
+    assert (only_threads, with_another) == (True, False)
+    nursery.cancel_scope.cancel()
+
+
+def test_ten_seconds_are_added():
+    assert exit_watchdog.LAST_GRACE == 10
