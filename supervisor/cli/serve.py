@@ -53,7 +53,7 @@ def serve(apps: tuple[str, ...], log_level: str, log_json: bool, **options: Any)
     \b
     Exit codes:
       0  a stop by SIGTERM or Ctrl-C, also if a hook failed or hung meanwhile
-      1  an APP or the system failed: no such APP, the port is taken, a file of a key is not safe
+      1  an APP or the system failed: no such APP, the port is taken, a key file is unsafe; an APP held a shutdown up
       2  wrong usage: an unknown option, a value that can't be
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     log = make_logger(log_level, as_json=log_json)
@@ -183,7 +183,7 @@ async def _leave_in_time(server: Server, watchdog: ExitWatchdog, log: Any) -> No
     await trio.sleep(THREAD_GRACE)
     if not watchdog.only_threads_go_on():
         await trio.sleep_until(server.ends_at + THREAD_GRACE)
-    log.error("a producer of an app goes on; the process leaves it behind")
+    log.error("producer left behind")
     os._exit(0)
 
 
@@ -191,5 +191,5 @@ def _give_up(log: Any, holders: Sequence[Holder]) -> None:
     """The exit watchdog's last act, in its own thread."""
     for holder in holders:
         told = attrs.asdict(holder)
-        log.critical("the shutdown is held up, and the process ends", **{**told, "stack": holder.stack.rstrip()})
+        log.critical("shutdown held up", **{**told, "stack": holder.stack.rstrip()})
     os._exit(1)
