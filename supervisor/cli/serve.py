@@ -183,7 +183,7 @@ async def _leave_in_time(server: Server, watchdog: ExitWatchdog, log: Any) -> No
     await trio.sleep(THREAD_GRACE)
     if not watchdog.only_threads_go_on():
         await trio.sleep_until(server.ends_at + THREAD_GRACE)
-    log.error("producer left behind")
+    log.error("producer left behind", exit_code=0)
     os._exit(0)
 
 

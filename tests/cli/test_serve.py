@@ -848,3 +848,149 @@ async def attached(url, fetch, nursery):
     with trio.fail_after(60):
         await client.until(lambda data: True)
     return client
+
+
+# Draining, with clients.
+
+WORKING = """
+    import attrs
+    import trio
+
+    from supervisor import receives
+
+
+    @attrs.frozen
+    class Work:
+        seconds: float
+
+
+    @receives(Work, from_client=True)
+    async def on_work(doc, message):
+        await trio.sleep(message.seconds)
+        doc.data["done"] += 1
+        return doc.data["done"]
+
+
+    async def on_session_destroyed(session_context):
+        await trio.sleep(0.5)
+        print("destroyed hook", flush=True)
+
+
+    def on_application_unload(app_context):
+        print("unload hook", flush=True)
+
+
+    def modify_document(doc):
+        doc.data["done"] = 0
+"""
+
+
+def closings_of(client):
+    return [event for event in client.received if type(event).__name__ == "Closing"]
+
+
+async def until_closing(client):
+    with trio.fail_after(60):
+        while not closings_of(client):  # noqa: ASYNC110 (the client's events have no event of trio)
+            await trio.sleep(0.05)
+
+
+async def test_200_clients_are_answered_and_sent_away_each_with_a_delay_of_its_own(start, app, tmp_path, fetch):
+    app(WORKING)
+    server = start("serve", "app.py", "--port", 0, "--log-level", "error", cwd=tmp_path)
+    (url,) = await trio.to_thread.run_sync(server.until_served)
+    answers = []
+
+    async def work(client, count):
+        answers.extend([await client.send("Work", seconds=0.01) for _ in range(count)])
+
+    async with trio.open_nursery() as nursery:
+        clients = [await attached(url, fetch, nursery) for _ in range(200)]
+        for client in clients[:50]:  # what is under way when the signal comes
+            nursery.start_soon(work, client, 1)
+        began = trio.current_time()
+        assert await trio.to_thread.run_sync(server.stop) == 0
+        took = trio.current_time() - began
+        for client in clients:
+            await until_closing(client)
+        nursery.cancel_scope.cancel()
+    assert took < 20
+    closings = [closings_of(client)[0] for client in clients]
+    assert {closing.code for closing in closings} == {1012}
+    delays = [closing.retry_after for closing in closings]
+    assert all(0 <= delay <= 3 for delay in delays)
+    for third in range(3):  # so they don't return all at once
+        assert 20 < sum(third <= delay < third + 1 for delay in delays) < 120
+    assert server.stdout.count("destroyed hook") == 200
+    assert server.stdout.endswith("unload hook\n")
+    assert server.stderr == ""
+
+
+async def test_what_was_in_the_mailbox_is_answered_before_1012_and_health_says_draining(start, app, tmp_path, fetch):
+    app(WORKING)
+    server = start("serve", "app.py", "--port", 0, "--log-level", "error", cwd=tmp_path)
+    (url,) = await trio.to_thread.run_sync(server.until_served)
+    answers = []
+    async with trio.open_nursery() as nursery:
+        client = await attached(url, fetch, nursery)
+
+        async def send():
+            answers.append(await client.send("Work", seconds=0.5))
+
+        for _ in range(3):
+            nursery.start_soon(send)
+        await client.until(lambda data: data["done"] == 1)
+        server.send(signal.SIGTERM)
+        health = await trio.to_thread.run_sync(fetch, url.replace("/app", "/-/health"))
+        while health.text == "ok\n":
+            health = await trio.to_thread.run_sync(fetch, url.replace("/app", "/-/health"))
+        assert health.text == "draining\n"
+        page = await trio.to_thread.run_sync(fetch, url)
+        assert (page.status, page.headers["retry-after"]) == (503, "5")
+        assert await trio.to_thread.run_sync(server.end) == 0
+        await until_closing(client)
+        nursery.cancel_scope.cancel()
+    assert answers == [1, 2, 3]
+    kinds = [type(event).__name__ for event in client.received]
+    assert kinds.count("Answered") == 3
+    assert "Answered" not in kinds[kinds.index("Closing") :]
+    assert [closing.code for closing in closings_of(client)] == [1012]
+
+
+async def test_a_second_signal_cuts_the_work_short_and_hooks_run(start, app, tmp_path, fetch):
+    app(WORKING)
+    server = start("serve", "app.py", "--port", 0, "--drain-timeout", 60, "--shutdown-timeout", 90, cwd=tmp_path)
+    (url,) = await trio.to_thread.run_sync(server.until_served)
+    async with trio.open_nursery() as nursery:
+        client = await attached(url, fetch, nursery)
+        nursery.start_soon(functools.partial(client.send, "Work", seconds=80.0))
+        await trio.sleep(0.2)
+        server.send(signal.SIGTERM)
+        await trio.to_thread.run_sync(server.until_logged, "timeout=90")
+        began = trio.current_time()
+        assert await trio.to_thread.run_sync(server.stop, signal.SIGINT) == 0
+        assert trio.current_time() - began < 20
+        nursery.cancel_scope.cancel()
+    assert "timeout=6.0" in server.stderr
+    assert server.stdout.endswith("destroyed hook\nunload hook\n")
+
+
+def test_the_port_is_free_while_unload_hooks_run(start, app, tmp_path, fetch):
+    app("""
+        import trio
+
+        async def on_application_unload(app_context):
+            print("unload hook", flush=True)
+            await trio.sleep(5)
+
+        def modify_document(doc): ...
+    """)
+    old = start("serve", "app.py", "--port", 0, cwd=tmp_path)
+    (url,) = old.until_served()
+    assert fetch(url).status == 200
+    old.send(signal.SIGTERM)
+    old.until_printed("unload hook\n")
+    new = start("serve", "app.py", "--port", urlsplit(url).port, cwd=tmp_path)
+    assert new.until_served() == [url]
+    assert fetch(url).status == 200
+    assert old.end() == 0
