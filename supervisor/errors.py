@@ -61,7 +61,7 @@ class DocumentNotHeld(SupervisorError):
 
 
 class InvalidValue(SupervisorError, ValueError):
-    """JSON cannot carry the value. The document is as it was; the message has the path and the way out."""
+    """JSON cannot carry the value, or the document would be too large; the message has the path and the way out."""
 
 
 class PatchError(SupervisorError):

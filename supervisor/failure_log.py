@@ -33,3 +33,7 @@ class LoggedFailures(Instruments):
     def connection_refused(self, *, application: str, reason: str) -> None:
         """See `Instruments.connection_refused`."""
         self._log.warning("connection refused: %s", reason)
+
+    def proxy_not_trusted(self, *, address: str) -> None:
+        """See `Instruments.proxy_not_trusted`."""
+        self._log.warning("visitors come through %s, a proxy that is not in trusted_proxies", address)

@@ -100,6 +100,9 @@ class Instruments:
             over: whether the loop turns again.
         """
 
+    def proxy_not_trusted(self, *, address: str) -> None:
+        """Visitors come through what looks like a proxy, which nobody has named as trusted; told once."""
+
     def broadcast_lagged(self, *, application: str, session: str) -> None:
         """A session had no room for a broadcast by its deadline."""
 

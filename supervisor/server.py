@@ -49,7 +49,8 @@ from supervisor.transport.conversation import Door
 from supervisor.transport.development import Development, RememberingInstruments
 from supervisor.transport.draining import Draining
 from supervisor.transport.forwarded import TrustedProxies
-from supervisor.transport.listener import accept_connections
+from supervisor.transport.listener import accept_connections, connections_allowed
+from supervisor.transport.occupancy import Occupancy
 from supervisor.transport.origin import Origins, frame_source
 from supervisor.transport.pages import Pages
 from supervisor.transport.presence import PresenceRoom
@@ -196,6 +197,12 @@ class Server:
             instruments=self.runtime.instruments,
             development=self._development,
         )
+        self.occupancy = Occupancy(
+            max_connections=connections_allowed(self.options.max_connections),
+            max_newcomers=self.options.max_newcomers,
+            on_full=self._all_places_taken,
+        )
+        """How many connections there are."""
         self._reception = Reception(
             make_web_app(site),
             doors=self._doors,
@@ -204,6 +211,8 @@ class Server:
             draining=self._draining,
             http=self.options.http,
             websocket=self.options.websocket,
+            occupancy=self.occupancy,
+            on_proxy=self._proxy_met,
             on_error=self._connection_failed,
         )
 
@@ -425,6 +434,15 @@ class Server:
 
     def _refused(self, reason: str) -> None:
         self.runtime.instruments.connection_refused(application="-", reason=reason)
+
+    def _all_places_taken(self) -> None:
+        places, wanted = self.occupancy.max_connections, self.options.max_connections
+        advice = "--max-connections" if places == wanted else "a higher `ulimit -n`"
+        self._refused(f"{places:,} connections are there already; {advice} allows more")
+
+    def _proxy_met(self, address: str) -> None:
+        if not self.options.dev:  # which lets no proxy be named
+            self.runtime.instruments.proxy_not_trusted(address=address)
 
     def _coroutine_dropped(self, error: Unawaited) -> None:
         self._report("code outside of handlers and hooks", error)

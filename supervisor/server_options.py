@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import final
 
 import attrs
 
 from supervisor.application.options import ApplicationOptions
 from supervisor.identity import KeyRing
+from supervisor.limits import count, made_of, seconds, whether
 from supervisor.transport.head import HttpLimits
 from supervisor.transport.site import SessionIds, check_prefix, check_session_ids
 from supervisor.transport.websocket import WebSocketOptions
+
+
+def _check_names(_: object, attribute: attrs.Attribute[tuple[str, ...]], value: object) -> None:
+    if isinstance(value, str):  # whose characters would be taken one by one
+        raise TypeError(f"{attribute.name} is a tuple: write ({value!r},)")
+    if not (isinstance(value, (tuple, list)) and all(isinstance(each, str) for each in value)):
+        raise TypeError(f"{attribute.name} is a tuple of texts, not {value!r}")
 
 
 @final
@@ -19,44 +26,46 @@ from supervisor.transport.websocket import WebSocketOptions
 class ServerOptions:
     """What can be set for a server; times in seconds. Raises `ValueError` or `TypeError` for what can't be."""
 
-    application: ApplicationOptions = attrs.field(factory=ApplicationOptions)
+    application: ApplicationOptions = attrs.field(
+        factory=ApplicationOptions, validator=made_of(ApplicationOptions, "an ApplicationOptions")
+    )
     """Limits and deadlines of each application."""
-    http: HttpLimits = attrs.field(factory=HttpLimits)
+    http: HttpLimits = attrs.field(factory=HttpLimits, validator=made_of(HttpLimits, "an HttpLimits"))
     """Limits of each HTTP connection."""
-    websocket: WebSocketOptions = attrs.field(factory=WebSocketOptions)
+    websocket: WebSocketOptions = attrs.field(
+        factory=WebSocketOptions, validator=made_of(WebSocketOptions, "a WebSocketOptions")
+    )
     """Limits of each websocket."""
     prefix: str = attrs.field(default="", validator=check_prefix)
     """Put before every path: empty, or with a slash at its beginning and none at its end."""
-    allow_origins: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = attrs.field(default=(), validator=_check_names)
     """Names that this server is reached by, beside IP literals, localhost and the machine's own name."""
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = attrs.field(default=(), validator=_check_names)
     """Proxies whose X-Forwarded-For, -Host and -Proto count: IP addresses, networks, and the word `unix`."""
-    allow_embedding: tuple[str, ...] = ()
+    allow_embedding: tuple[str, ...] = attrs.field(default=(), validator=_check_names)
     """Origins whose pages may show ours in a frame, beside our own."""
     session_ids: SessionIds = attrs.field(default="generated", validator=check_session_ids)
     """Whose ids visitors may name: `generated`, only those that this server made; `any`, whatever `?session=` gives;
     `external-signed`, only those that somebody signed with one of the keys."""
-    token_max_age: float = 300.0
+    max_connections: int = attrs.field(default=10_000, validator=count())
+    """Connections at once, pages and websockets; the next one is answered with 503 and closed. Where the process may
+    not open that many files, so many fewer: see `ulimit -n`."""
+    max_newcomers: int = attrs.field(default=1_000, validator=count())
+    """Websockets that have not sent their first frame; the oldest of them makes room for the next, and is closed with
+    4408."""
+    token_max_age: float = attrs.field(default=300.0, validator=seconds(endless=True))
     """Seconds that a page may wait before it attaches for the first time."""
-    shutdown_timeout: float = 20.0
+    shutdown_timeout: float = attrs.field(default=20.0, validator=seconds())
     """Seconds that a shutdown may take, hooks included."""
-    stall_limit: float = 0.1
+    stall_limit: float = attrs.field(default=0.1, validator=seconds())
     """Seconds for which code may hold the server's loop, in which time nobody is served, before that is reported; 0
     for no watching. See `Instruments.loop_blocked`."""
-    dev: bool = False
+    dev: bool = attrs.field(default=False, validator=whether)
     """For development on one machine: changed code is loaded anew, and error pages show tracebacks. Connections from
     other machines are refused. It needs the package watchfiles."""
     keys: KeyRing | None = None
     """What tokens and ids are signed with; None for a key that is made anew at each start."""
 
     def __attrs_post_init__(self) -> None:
-        for name in ("allow_origins", "trusted_proxies", "allow_embedding"):
-            value = getattr(self, name)
-            if isinstance(value, str):  # whose characters would be taken one by one
-                raise TypeError(f"{name} is a tuple: write ({value!r},)")
         if not (self.keys is None or isinstance(self.keys, KeyRing)):  # the key itself is nothing to show
             raise TypeError(f"keys is a KeyRing, as in KeyRing([key]), not {type(self.keys).__name__}")
-        if not 0 <= self.stall_limit < math.inf:
-            raise ValueError(f"stall_limit is a finite number of seconds from 0 on, not {self.stall_limit!r}")
-        if not (self.token_max_age >= 0 and self.shutdown_timeout >= 0):
-            raise ValueError("token_max_age and shutdown_timeout are seconds, at least 0")

@@ -128,6 +128,7 @@ class Running:
         assert (statistics.sessions, statistics.unattached, statistics.draining) == (0, 0, 0)
         for left in (
             actor._registry._by_id,
+            actor._registry._crowd,
             actor._registry._creations,
             actor._registry._hooked,
             actor._registry._accepted,

@@ -10,12 +10,14 @@ from supervisor.server_options import ServerOptions
     [
         ({"allow_origins": "example.org"}, r"allow_origins is a tuple: write \('example.org',\)"),
         ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies is a tuple"),
+        ({"trusted_proxies": (1,)}, "trusted_proxies is a tuple of texts"),
+        ({"http": {"max_body": 1}}, "^http is an HttpLimits, not dict$"),
         ({"allow_embedding": "https://a.example"}, "allow_embedding is a tuple"),
         ({"keys": b"a secret key of bytes"}, "^keys is a KeyRing, as in KeyRing.*, not bytes$"),
-        ({"shutdown_timeout": -1}, "seconds, at least 0"),
-        ({"token_max_age": float("nan")}, "seconds, at least 0"),
         ({"stall_limit": float("nan")}, "stall_limit is a finite number of seconds from 0 on, not nan"),
         ({"stall_limit": -0.1}, "stall_limit is a finite number of seconds from 0 on"),
+        ({"shutdown_timeout": -1}, "^shutdown_timeout is a finite number of seconds from 0 on, not -1$"),
+        ({"token_max_age": float("nan")}, "^token_max_age is a number of seconds"),
     ],
 )
 def test_what_cannot_be_is_refused_when_options_are_made(wrong, says):

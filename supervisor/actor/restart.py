@@ -6,11 +6,12 @@ use up what the good ones need. Here each supervised thing has a budget of its o
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import attrs
+
+from supervisor.limits import count, number, one_of, seconds
 
 Directive = Literal["resume", "restart", "stop", "escalate"]
 """What becomes of a session whose handler failed (Pekko's `SupervisorStrategy`): it goes on from the document before
@@ -20,44 +21,23 @@ RestartKind = Literal["permanent", "transient", "temporary"]
 """When what has ended is called again (OTP's child specifications): always; only if it failed; never."""
 
 
-def _check_seconds(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{attribute.name} is a finite number of seconds from 0 on, not {value!r}")
-
-
-def _check_period(instance: Any, attribute: attrs.Attribute[float], value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{attribute.name} is a number of seconds above 0, not {value!r}")
-
-
-def _check_count(instance: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if not (isinstance(value, int) and value >= 0):
-        raise ValueError(f"{attribute.name} is a whole number from 0 on, not {value!r}")
-
-
 @final
 @attrs.frozen(kw_only=True)
 class Backoff:
     """Growing pauses between tries, in seconds: `first`, then `factor` times as long each time, up to `longest`.
 
-    Raises `ValueError` for what can't be.
+    Raises `ValueError` or `TypeError` for what can't be.
     """
 
-    first: float = attrs.field(default=0.5, validator=_check_seconds)
+    first: float = attrs.field(default=0.5, validator=seconds())
     """The first pause; 0 for none."""
-    longest: float = attrs.field(default=60.0, validator=_check_seconds)
+    longest: float = attrs.field(default=60.0, validator=seconds())
     """The longest pause."""
-    factor: float = 2.0
+    factor: float = attrs.field(default=2.0, validator=number(1))
     """By how much each pause is longer than the one before."""
-    jitter: float = 0.1
+    jitter: float = attrs.field(default=0.1, validator=number(0, 1))
     """The share of a pause by which chance makes it longer or shorter, so that what failed together doesn't come back
     together: 0.1 for up to a tenth."""
-
-    def __attrs_post_init__(self) -> None:
-        if not 1 <= self.factor < math.inf:
-            raise ValueError(f"factor is a finite number from 1 on, not {self.factor!r}")
-        if not 0 <= self.jitter <= 1:
-            raise ValueError(f"jitter is a share from 0 to 1, not {self.jitter!r}")
 
     def delay(self, failures: int, *, chance: float) -> float:
         """The pause after so many failures in a row, at least one; `chance` is a random number from 0 to 1."""
@@ -112,26 +92,25 @@ class RestartBudget:
 @final
 @attrs.frozen(kw_only=True)
 class FailurePolicy:
-    """What follows when a session's handler or callback fails. Raises `ValueError` for what can't be.
+    """What follows when a session's handler or callback fails.
 
     Only restarts count towards the intensity, which is each session's own: the failures of one use up nobody else's.
+    Raises `ValueError` or `TypeError` for what can't be.
     """
 
     directive: Directive = "resume"
     """The default of the application; `@receives(Quote, on_failure="restart")` says another for a type of message."""
-    max_restarts: int = attrs.field(default=3, validator=_check_count)
+    max_restarts: int = attrs.field(default=3, validator=count(0))
     """Restarts of one session within `within` seconds; the next one is too many."""
-    within: float = attrs.field(default=60.0, validator=_check_period)
+    within: float = attrs.field(default=60.0, validator=seconds(zero=False, endless=True))
     """The period in which restarts are counted, in seconds."""
-    beyond: Literal["stop", "escalate"] = "stop"
+    beyond: Literal["stop", "escalate"] = attrs.field(default="stop", validator=one_of("stop", "escalate"))
     """What becomes of a session that would need one restart too many."""
     backoff: Backoff = Backoff(first=0.1, longest=10.0)
     """The pause before each restart; from `first` again when the session has had no restart for `within` seconds."""
 
     def __attrs_post_init__(self) -> None:
         check_directive(self.directive)
-        if self.beyond not in ("stop", "escalate"):
-            raise ValueError(f"beyond is stop or escalate, not {self.beyond!r}")
 
 
 def check_directive(value: object) -> None:

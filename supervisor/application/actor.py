@@ -285,9 +285,9 @@ class ApplicationActor:
 
     # Its sessions.
 
-    async def open_session(self, id: str, request: Request) -> Outcome:
+    async def open_session(self, id: str, request: Request, *, counted_as: str | None = None) -> Outcome:
         """See `SessionRegistry.open_session`."""
-        return await self._registry.open_session(id, request)
+        return await self._registry.open_session(id, request, counted_as=counted_as)
 
     def find(self, id: str) -> SessionActor | None:
         """See `SessionRegistry.find`."""

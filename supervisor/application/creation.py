@@ -47,14 +47,29 @@ class Busy:
     """Seconds after which it is worth another try."""
 
 
-Outcome = Created | Refused | Failed | Busy
+@final
+@attrs.frozen
+class TooMany:
+    """The visitor's address has as many sessions as one may have."""
+
+    counted_as: str
+    """The address, or its network."""
+    sessions: int
+    """How many it has."""
+    retry_after: float
+    """Seconds after which it is worth another try."""
+
+
+Outcome = Created | Refused | Failed | Busy | TooMany
 
 
 @final
 class Creation:
     """One session that is being created, for all who wait for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, counted_as: str | None = None) -> None:
+        self.counted_as = counted_as
+        """The address whose session it counts as; None for nobody's."""
         self._settled = trio.Event()
         self.outcome: Outcome | None = None
         """The result; None while there is none."""

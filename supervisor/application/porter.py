@@ -13,6 +13,7 @@ from supervisor.application.deadline import DESTROY_RESERVE, call_last_hook
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author, refusal_in
 from supervisor.application.options import ApplicationOptions
+from supervisor.errors import InvalidValue
 from supervisor.session.actor import SessionActor
 from supervisor.session.connection import ConnectionContext
 
@@ -56,6 +57,7 @@ class Porter:
                 await call_author(
                     handler.on_connection_opened, session.context, connection, timeout=self._options.hook_timeout
                 )
+                session.keep()
             except BaseException as error:
                 session.undo()
                 failure, rest = split_failure(error)
@@ -66,7 +68,6 @@ class Porter:
                 if refusal is None:
                     raise
                 return refusal
-            session.keep()
             let_in.handlers.append(handler)
             if session.ending is not None:
                 break
@@ -100,9 +101,18 @@ class Porter:
                     reserve=DESTROY_RESERVE,
                     report=session.report,
                 ):
-                    session.keep()
+                    _keep(session)
                 else:
                     session.undo()
 
     def __repr__(self) -> str:
         return f"<Porter with {sum(map(len, self._let_in.values()))} connections let in>"
+
+
+def _keep(session: SessionActor) -> None:
+    """Keep what a closed hook has changed, or report that it can't be: the hooks after it are due all the same."""
+    try:
+        session.keep()
+    except InvalidValue as error:
+        session.undo()
+        session.report("on_connection_closed", error)

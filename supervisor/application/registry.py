@@ -19,7 +19,8 @@ from supervisor.actor.stopping import Children, Stopping
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.actor.workers import Workers
 from supervisor.application.batches import in_batches, pause_between
-from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused
+from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused, TooMany
+from supervisor.application.crowd import Crowd
 from supervisor.application.deadline import HOOKS_ONLY, UNLOAD_RESERVE, call_last_hook
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author, refusal_in
@@ -84,6 +85,7 @@ class SessionRegistry:
         # Those whose end has not begun.
         self._live: Children[SessionActor] = Children()
         self._draining = 0
+        self._crowd = Crowd(options.max_sessions_per_address)
         self._creating = trio.CapacityLimiter(options.max_creating)
 
     def open(self, nursery: trio.Nursery) -> None:
@@ -132,18 +134,19 @@ class SessionRegistry:
         """Who is attached to any of them, as a snapshot."""
         return tuple(connection for session in self._accepted for connection in session.connection_contexts)
 
-    async def open_session(self, id: str, request: Request) -> Outcome:
+    async def open_session(self, id: str, request: Request, *, counted_as: str | None = None) -> Outcome:
         """The session with this id, created if there is none. Safe to cancel: a creation goes on without its visitor.
 
         All who ask for one id while it is being created get the same result. Waits for the creation, which its
-        deadlines bound; and for the end of a session of the same id that is just ending.
+        deadlines bound; and for the end of a session of the same id that is just ending. `counted_as` is the address
+        whose session it is, if it is created here; None for nobody's.
         """
         while True:
             if self._nursery is None:
                 return Busy(self._options.linger)
             session = self._by_id.get(id)
             if session is None:
-                return await self._create(id, request).wait()
+                return await self._create(id, request, counted_as).wait()
             if not session.has_ended:
                 return await self._creations[session].wait()
             with trio.move_on_after(self._options.creating_timeout) as scope:
@@ -166,8 +169,12 @@ class SessionRegistry:
             return None
         return session if isinstance(self._creations[session].outcome, Created) else None
 
-    def _create(self, id: str, request: Request) -> Creation:
-        creation = Creation()
+    def _create(self, id: str, request: Request, counted_as: str | None) -> Creation:
+        creation = Creation(counted_as)
+        limit = self._options.max_sessions_per_address
+        if counted_as is not None and limit is not None and not self._crowd.has_room(counted_as):
+            creation.settle(TooMany(counted_as, limit, self._options.linger))
+            return creation
         if len(self._unattached) >= self._options.max_unattached:
             oldest = next(iter(self._unattached))
             self._creations[oldest].settle(Busy(self._options.linger))  # if it is not even built
@@ -188,6 +195,7 @@ class SessionRegistry:
             max_age=self._options.max_age,
             capacity=self._options.mailbox_capacity,
             workers=self._workers,
+            max_document_size=self._options.max_document_size,
         )
         self._on_session(session)
         if self._hooks_only:
@@ -197,6 +205,7 @@ class SessionRegistry:
         self._unattached[session] = None
         self._hooked[session] = []
         self._live.add(session)
+        self._crowd.enter(counted_as)
         assert self._nursery is not None
         self._nursery.start_soon(session.live, name=str(session))
         return creation
@@ -239,9 +248,9 @@ class SessionRegistry:
         for handler in self._definition.handlers:
             try:
                 await call_author(handler.on_session_created, session.context, timeout=self._options.hook_timeout)
+                session.keep()
             except BaseException as error:
                 return self._not_created(session, error, "on_session_created", may_refuse=True)
-            session.keep()
             if session.has_ended or session.ending is None:
                 self._hooked[session].append(handler)
             if session.ending is not None:
@@ -250,9 +259,9 @@ class SessionRegistry:
         for handler in self._definition.handlers:
             try:
                 await call_author(handler.modify_document, session.document, timeout=self._options.build_timeout)
+                session.keep()
             except BaseException as error:
                 return self._not_created(session, error, "modify_document", may_refuse=False)
-            session.keep()
             if session.ending is not None:
                 return self._refused(session, session.ending.reason)
         self._runtime.instruments.session_created(application=self.application, session=session.shown_id)
@@ -315,6 +324,7 @@ class SessionRegistry:
         self._accepted.pop(session, None)
         self._unattached.pop(session, None)
         self._live.discard(session)
+        self._crowd.leave(creation.counted_as)
         self._draining += 1
 
     def over(self, session: SessionActor) -> None:

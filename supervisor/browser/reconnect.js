@@ -24,6 +24,7 @@ export const CloseCode = Object.freeze({
   GONE: 4404,
   NO_FIRST_FRAME: 4408,
   DESTROYED: 4410,
+  TOO_MANY: 4429,
 })
 
 const STAYS_AWAY = new Map([
@@ -39,9 +40,13 @@ const LOADS_ANEW = new Map([
   [CloseCode.GONE, "The session does not exist any more."],
 ])
 
+/** The codes with which the server says when to come back. */
+const HAVE_A_DELAY = [CloseCode.RESTARTING, CloseCode.TOO_SLOW, CloseCode.TOO_MANY]
+
 const COMES_BACK = new Map([
   [CloseCode.RESTARTING, "The server is restarting."],
   [CloseCode.TOO_SLOW, "The connection was too slow."],
+  [CloseCode.TOO_MANY, "There was too much at once."],
 ])
 
 /**
@@ -49,14 +54,14 @@ const COMES_BACK = new Map([
  * @param {string} reason in the server's words; may be empty
  * @param {{attempt: number, random: number, retryAfter?: number | null}} circumstances
  *   attempt: how many times in a row it has failed before (0 after having been live); random: from [0, 1);
- *   retryAfter: seconds, as the server asked for with 1012 or 1013
+ *   retryAfter: seconds, as the server asked for with 1012, 1013 or 4429
  * @returns {{type: "reconnect", after: number, code: number, reason: string}
  *   | {type: "reload" | "ended", code: number, reason: string}} after: seconds; reason: fit to be shown
  */
 export function afterClose(code, reason, { attempt, random, retryAfter = null }) {
   if (STAYS_AWAY.has(code)) return { type: "ended", code, reason: reason || STAYS_AWAY.get(code) }
   if (LOADS_ANEW.has(code)) return { type: "reload", code, reason: LOADS_ANEW.get(code) }
-  const asked = code === CloseCode.RESTARTING || code === CloseCode.TOO_SLOW ? retryAfter : null
+  const asked = HAVE_A_DELAY.includes(code) ? retryAfter : null
   // The server has spread its visitors already, so its delay gets no further jitter.
   const after = asked === null ? delay(attempt, random) : Math.min(Math.max(asked, 0), LONGEST_SERVER_DELAY)
   return { type: "reconnect", after, code, reason: COMES_BACK.get(code) ?? "The connection was lost." }

@@ -282,6 +282,10 @@ class LogInstruments(Instruments):
         else:
             self._log.warning("the loop is blocked", **told, where=where, stack=stack.rstrip())
 
+    def proxy_not_trusted(self, *, address: str) -> None:
+        """See `Instruments.proxy_not_trusted`."""
+        self._log.warning("a proxy is not trusted", address=address, reason=f"--trusted-proxy {address} would trust it")
+
     def broadcast_lagged(self, *, application: str, session: str) -> None:
         """See `Instruments.broadcast_lagged`; at the lowest level, since it may be many a second."""
         self._log.debug("broadcast lagged", application=application, session=session)

@@ -25,7 +25,7 @@ from supervisor.cli.parameters import (
 from supervisor.server_options import ServerOptions
 from supervisor.transport.address import Address
 from supervisor.transport.tls import make_ssl_context
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket import LONGEST_PING_INTERVAL, WebSocketOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -171,6 +171,30 @@ OPTIONS = (
     ),
     option(
         LIMITS,
+        "--max-sessions-per-address",
+        type=click.IntRange(1),
+        default=100,
+        show_default=True,
+        help="Sessions at once that visitors from one address have made, per app; this machine's own are not counted.",
+    ),
+    option(
+        LIMITS,
+        "--max-connections",
+        type=click.IntRange(1),
+        default=10_000,
+        show_default=True,
+        help="Connections at once, to all apps together; `ulimit -n` must allow as many files.",
+    ),
+    option(
+        LIMITS,
+        "--max-connections-per-session",
+        type=click.IntRange(1),
+        default=1000,
+        show_default=True,
+        help="Connections at once to one session.",
+    ),
+    option(
+        LIMITS,
         "--max-creating",
         type=click.IntRange(1),
         default=50,
@@ -184,6 +208,30 @@ OPTIONS = (
         default=1024 * 1024,
         show_default=True,
         help="Characters of one message of a client, as JSON.",
+    ),
+    option(
+        LIMITS,
+        "--max-message-rate",
+        type=click.IntRange(1),
+        default=200,
+        show_default=True,
+        help="Messages a second of one client; faster ones wait, and who goes on for a minute is closed for a while.",
+    ),
+    option(
+        LIMITS,
+        "--max-document-size",
+        type=click.IntRange(1024),
+        default=16 * 1024 * 1024,
+        show_default=True,
+        help="Bytes of one session's document, as JSON.",
+    ),
+    option(
+        LIMITS,
+        "--ping-interval",
+        type=Seconds(zero=False, most=LONGEST_PING_INTERVAL),
+        default=20.0,
+        show_default=True,
+        help="How often each client is asked whether it is there still; less than what a proxy takes for idle.",
     ),
     option(
         LIMITS,
@@ -325,11 +373,19 @@ def make_server_options(*, host: str, secret_key_file: tuple[Path, ...], **given
             linger=given["linger"],
             max_age=given["max_age"],
             max_sessions=given["max_sessions"],
+            max_sessions_per_address=given["max_sessions_per_address"],
+            max_connections_per_session=given["max_connections_per_session"],
+            max_document_size=given["max_document_size"],
             max_creating=given["max_creating"],
             hook_timeout=given["hook_timeout"],
             drain_timeout=given["drain_timeout"],
         ),
-        websocket=WebSocketOptions(max_message_size=given["max_message_size"]),
+        websocket=WebSocketOptions(
+            max_message_size=given["max_message_size"],
+            max_message_rate=given["max_message_rate"],
+            ping_interval=given["ping_interval"],
+        ),
+        max_connections=given["max_connections"],
         prefix=given["prefix"],
         allow_origins=(*given["allow_origin"], *Address(host=host).allowed_names),
         allow_embedding=given["allow_embedding"],

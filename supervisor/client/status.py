@@ -40,6 +40,7 @@ _SENTENCES = {
     CloseCode.GONE: "The session does not exist any more.",
     CloseCode.RESTARTING: "The server is restarting.",
     CloseCode.TOO_SLOW: "The connection was too slow.",
+    CloseCode.TOO_MANY: "There was too much at once.",
 }
 _SAY_IT_THEMSELVES = (
     CloseCode.DONE,

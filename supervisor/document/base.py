@@ -41,6 +41,16 @@ class StoredDocument(Protocol):
     def commit(self) -> Patch | None:
         """Keep what changed since the last commit or rollback, and give the difference; None if nothing
         did.
+
+        Raises:
+            InvalidValue: The document would be larger than it may be; nothing was kept, and all may be rolled back.
+        """
+
+    def check_size(self) -> None:
+        """See whether what is uncommitted could be committed.
+
+        Raises:
+            InvalidValue: The document would be larger than it may be.
         """
 
     def roll_back(self) -> None:

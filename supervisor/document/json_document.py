@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any, final
 
 import msgspec
@@ -34,15 +35,21 @@ class JsonDocument:
     Mutate `root` and what is in it as plain Python. A mutation that JSON cannot carry raises `InvalidValue`
     and changes nothing. Not for use by several threads at once.
 
+    **Size.** A patch has all that it puts into the document, so the bytes of patches bound how much the document has
+    grown: a commit only counts them. When they could have brought it past the limit, it is measured, by encoding it;
+    and again after a sixteenth of the limit at the soonest, since a document that stays just below it would else be
+    encoded at each commit. So what is refused is larger than the limit, and what is kept is so by a sixteenth at most.
+
     Args:
         guard: Called before each mutation of a container of this document, which it refuses by raising.
             Containers that a kept transaction took out, or a rolled back one put in, are nobody's: mutating
             them calls nothing.
+        max_size: Bytes that it may have as JSON; None for any number.
     """
 
-    __slots__ = ("_frozen", "_journal", "_revision")
+    __slots__ = ("_frozen", "_journal", "_max_size", "_revision", "_room")
 
-    def __init__(self, *, guard: Callable[[], None] = nothing) -> None:
+    def __init__(self, *, guard: Callable[[], None] = nothing, max_size: int | None = None) -> None:
         self._journal = Journal(guard=guard, dict_type=ObservedDict, list_type=ObservedList)
         self._journal.root = check_and_copy({}, self._journal, 1)
         # The root was made fresh, that is, as if told: from the next transaction on, changes are recorded.
@@ -50,6 +57,9 @@ class JsonDocument:
         self._revision = 0
         # What `snapshot()` gives while another thread may be at work on the data; None else.
         self._frozen: bytes | None = None
+        self._max_size = max_size
+        # Bytes that patches may have before it must be measured.
+        self._room: float = inf if max_size is None else max_size
 
     def __repr__(self) -> str:
         changed = ", changed" if self.changed else ""
@@ -99,17 +109,42 @@ class JsonDocument:
         journal.operations = [{"op": "replace", "path": "", "value": root}]
 
     def commit(self) -> Patch | None:
-        """Keep what changed; see `StoredDocument.commit`. Containers that were taken out become free."""
+        """Keep what changed; see `StoredDocument.commit`. Containers that were taken out become free.
+
+        Raises:
+            InvalidValue: It would be larger than it may be. All is as before the call: roll back, or make it smaller.
+        """
         journal = self._journal
         if not journal.operations:
             # Nothing was mutated. What may be there are copies that a refused mutation had made.
             journal.take_back()
             return None
         encoded = _encode(journal.operations)
+        self._room -= len(encoded)
+        if self._room < 0:
+            self._measure(len(encoded))
         journal.keep()
         base = self._revision
         self._revision = base + 1
         return Patch(base=base, revision=base + 1, encoded=encoded)
+
+    def check_size(self) -> None:
+        """See `StoredDocument.check_size`."""
+        if self._room < (added := len(_encode(self._journal.operations))):
+            self._room -= added
+            self._measure(added)
+
+    def _measure(self, added: int) -> None:
+        """See how large it is; refuse it if that is too much."""
+        assert self._max_size is not None
+        size = len(_encode(self._journal.root))
+        if size > self._max_size:
+            self._room += added
+            raise InvalidValue(
+                f"the document would have {size:,} bytes as JSON, and may have {self._max_size:,} (max_document_size);"
+                " keep less in it, such as the newest rows, or what is seen"
+            )
+        self._room = max(self._max_size - size, self._max_size // 16)
 
     def roll_back(self) -> None:
         """Go back to the last commit: the same container objects, contents and order of keys."""

@@ -20,7 +20,7 @@ from typing import Any, final
 from supervisor.errors import ProtocolError, SendUnsent, SessionGone
 from supervisor.protocol import events, messages
 from supervisor.protocol.carrying import Operation
-from supervisor.protocol.codes import CloseCode, Reaction, reaction_to
+from supervisor.protocol.codes import HAVE_A_DELAY, Reaction, reaction_to
 from supervisor.protocol.encoding import encode_value
 from supervisor.protocol.events import Decision, Event, Status
 from supervisor.protocol.mirror import apply
@@ -35,9 +35,6 @@ FIRST_DELAY = 0.5
 """Seconds before the first new attempt at most: a lost connection is often a short one."""
 MAX_DELAY = 30.0
 """Seconds before any new attempt at most: so long a person waits for a page to come back by itself."""
-
-_RETRIED = (CloseCode.RESTARTING, CloseCode.TOO_SLOW)
-"""The codes whose `retry_after` counts."""
 
 
 @unique
@@ -296,7 +293,7 @@ class ClientConnection:
                 self._failures = 0
             self._link_was_live = False
             delay = self._next_delay(random)
-            if closing is not None and closing.retry_after is not None and code in _RETRIED:
+            if closing is not None and closing.retry_after is not None and code in HAVE_A_DELAY:
                 delay = closing.retry_after
             return events.Reconnect(after=delay)
         self._status = Status.ENDED

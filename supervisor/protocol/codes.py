@@ -29,6 +29,8 @@ class CloseCode(IntEnum):
     """The client did not send its first frame in time."""
     DESTROYED = 4410
     """The session was destroyed; the close reason says why."""
+    TOO_MANY = 4429
+    """The client sent too many messages for too long, or the session has too many connections."""
 
 
 NO_CLOSE_FRAME = 1006
@@ -58,7 +60,11 @@ _REACTIONS: dict[int, Reaction] = {
     CloseCode.GONE: Reaction.RELOAD,
     CloseCode.NO_FIRST_FRAME: Reaction.COME_BACK,
     CloseCode.DESTROYED: Reaction.STAY_AWAY,
+    CloseCode.TOO_MANY: Reaction.COME_BACK,
 }
+
+HAVE_A_DELAY = (CloseCode.RESTARTING, CloseCode.TOO_SLOW, CloseCode.TOO_MANY)
+"""The codes with which a server says when the client is to come back; with others that counts for nothing."""
 
 
 def reaction_to(code: int) -> Reaction:

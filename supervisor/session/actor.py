@@ -75,6 +75,7 @@ class SessionActor(Actor):
         max_age: float | None = None,
         capacity: int = CAPACITY,
         workers: Workers | None = None,
+        max_document_size: int | None = None,
     ) -> None:
         super().__init__(f"session {shown_id}", runtime, capacity=capacity)
         self.id = id
@@ -84,7 +85,7 @@ class SessionActor(Actor):
         """Tells this life of the document from every other."""
         self.request = request
         self.lifecycle = Lifecycle()
-        self.stored = JsonDocument(guard=self.check_held)
+        self.stored = JsonDocument(guard=self.check_held, max_size=max_document_size)
         self.callbacks = Callbacks(self, runtime.timers)
         self.edit_rules = EditRules(self._tell_editable)
         self.change_listeners = ChangeListeners(self.callbacks)

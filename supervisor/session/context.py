@@ -287,6 +287,7 @@ class Document:
 
         Raises:
             DocumentNotHeld: the current task doesn't hold the document.
+            InvalidValue: the document would be larger than it may be; nothing was kept yet.
         """
         self._host.commit()
 

@@ -91,11 +91,16 @@ async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document
     finally:
         session.holder = own
         session.holds.release(hold)
-        if kept:
-            session.keep()
-        else:
+        try:
+            if kept:
+                session.keep()
+            else:
+                session.undo()
+        except BaseException:  # the document would be too large
             session.undo()
-        borrow.returned.wake(outcome.Value(None))
+            raise
+        finally:
+            borrow.returned.wake(outcome.Value(None))
     if scope.cancelled_caught:
         if trio.current_time() >= session.stopping.at:
             raise session.gone()

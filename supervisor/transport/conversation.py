@@ -5,6 +5,7 @@ It knows no socket. The connection hands it a function that waits for the next f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Hashable
 from types import MappingProxyType
 from typing import Any, Protocol, final
@@ -29,6 +30,7 @@ from supervisor.session.connection import Connection, Ending
 from supervisor.transport.entries import ClientEdit, ClientSend, LateEdit, encode_failed, sendable
 from supervisor.transport.frames import text_frame
 from supervisor.transport.intake import Intake
+from supervisor.transport.pace import Pace
 from supervisor.transport.presence import PresenceRoom, Watching
 from supervisor.transport.wire import SessionWire, Viewer
 
@@ -89,7 +91,16 @@ class Conversation:
     """One client's talk with a session. `hold` is its life; afterwards `leave` must be called."""
 
     def __init__(
-        self, speaker: Speaker, door: Door, intake: Intake, *, first_frame_timeout: float, room_timeout: float
+        self,
+        speaker: Speaker,
+        door: Door,
+        intake: Intake,
+        *,
+        first_frame_timeout: float,
+        room_timeout: float,
+        pace: Pace | None = None,
+        flood_timeout: float = math.inf,
+        on_first_frame: Callable[[], None] = lambda: None,
     ) -> None:
         self.protocol = ServerConnection()
         self.wire: SessionWire | None = None
@@ -101,6 +112,10 @@ class Conversation:
         self._intake = intake
         self._first_frame_timeout = first_frame_timeout
         self._room_timeout = room_timeout
+        # How fast messages are taken; None for as fast as they come.
+        self._pace = pace
+        self._flood_timeout = flood_timeout
+        self._on_first_frame = on_first_frame
         # Once attached: the client's id.
         self._client = ""
         # The session whose opened hooks have let this connection in: its closed hooks are due.
@@ -119,6 +134,7 @@ class Conversation:
             frame = await receive()
         if first.cancelled_caught:
             raise Goodbye(CloseCode.NO_FIRST_FRAME, "no first frame in time")
+        self._on_first_frame()
         message = self.protocol.receive(frame)
         assert isinstance(message, Attach | Resume)
         wire = self._admit(message)
@@ -127,6 +143,7 @@ class Conversation:
         if name is not None:
             self._describe(name=sendable(name))
         if wire.session.asks_porter:
+            self._check_room(wire, resume)
             with wire.expected(self._speaker, resume) as peer:
                 await self._be_let_in(wire, peer)
                 self._attach(wire, resume, peer)
@@ -134,6 +151,8 @@ class Conversation:
             self._attach(wire, resume, None)
         while True:
             frame = await receive()
+            if self._pace is not None and (wait := self._pace.take(trio.current_time())):
+                await self._slow_down(self._pace, wait)
             message = self.protocol.receive(frame)
             if isinstance(message, Send):
                 await self._take_send(wire, message, len(frame))
@@ -144,6 +163,12 @@ class Conversation:
             else:
                 assert isinstance(message, Watch)
                 self._watch(wire, message.scope)
+
+    async def _slow_down(self, pace: Pace, wait: float) -> None:
+        """Let a client wait that sends too fast; at last, end it."""
+        if pace.too_fast_for(trio.current_time()) >= self._flood_timeout:
+            raise Goodbye(CloseCode.TOO_MANY, "too many messages")
+        await trio.sleep(wait)
 
     def leave(self, code: int) -> None:
         """Leave the session; the last thing that a connection does. `code` says how it was closed."""
@@ -195,6 +220,19 @@ class Conversation:
             raise Goodbye(CloseCode.GONE, "there is no such session any more")
         return wire
 
+    def _check_room(self, wire: SessionWire, resume: Resume | None) -> None:
+        """Whether the session may have one more connection. A client that comes back takes its older one's place."""
+        limit, session = self._door.application.options.max_connections_per_session, wire.session
+        if limit is None or len(session.connections) < limit or (resume is not None and wire.is_there(resume.client)):
+            return
+        if not wire.was_full:  # once until somebody leaves
+            wire.was_full = True
+            session.runtime.instruments.connection_refused(
+                application=self._door.application.application,
+                reason=f"connections to {session}: {limit:,}; --max-connections-per-session allows more",
+            )
+        raise Goodbye(CloseCode.TOO_MANY, "too many connections to this session")
+
     async def _be_let_in(self, wire: SessionWire, peer: str) -> None:
         self._describe(peer=peer)
         session = wire.session
@@ -219,6 +257,7 @@ class Conversation:
 
     def _attach(self, wire: SessionWire, resume: Resume | None, peer: str | None) -> None:
         """Join the session, in one step with sending what is there already."""
+        self._check_room(wire, resume)
         attachment = wire.attach(self._speaker, resume, peer=peer)
         self.wire = wire
         self._client = attachment.client

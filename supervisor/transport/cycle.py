@@ -272,6 +272,7 @@ class Cycle:
             "headers": list(self._head.headers),
             "client": self._client(),
             "server": _address(self._http.stream, "getsockname"),
+            "supervisor.counted_as": self._caller and self._caller.counted_as,
         }
 
     def _client(self) -> tuple[str, int] | None:

@@ -9,7 +9,7 @@ from supervisor.actor.entry import Doer, Entry
 from supervisor.document import pointer
 from supervisor.document.base import Patch
 from supervisor.document.edit import EditOperation
-from supervisor.errors import Rejected
+from supervisor.errors import InvalidValue, Rejected
 from supervisor.protocol.bridge import EditTurn
 from supervisor.protocol.carrying import operation_at
 from supervisor.protocol.messages import ErrorKind, encode_answer, encode_error
@@ -128,7 +128,11 @@ class ClientEdit(Entry):
         return self._turn.place(stored.revision, (operation_at(each["op"], each["path"]) for each in stored.changes))
 
     def check(self, result: object) -> object:
-        """See `Entry.check`: the commit comes next."""
+        """See `Entry.check`: the commit comes next. That it would be too large is an answer, and no failure."""
+        try:
+            self._wire.session.stored.check_size()
+        except InvalidValue as error:
+            raise Rejected(shown(str(error))) from None
         self._wire.before_patch = self.committed
         return None
 

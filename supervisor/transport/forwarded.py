@@ -6,6 +6,15 @@ who wrote an entry is trusted: the peer wrote the last one, and whom it names wr
 that is not trusted is the visitor's; nothing before it means anything. `X-Forwarded-Host` and `X-Forwarded-Proto` are
 set by the proxy next to us, or made longer by it: their last value is its own. If the peer is not trusted, none of the
 three is looked at.
+
+Essay: whose sessions are counted together. One address may have so many of them, so that nobody takes all there are;
+the address is the visitor's, as above. But before a proxy that nobody has named as trusted, all visitors have the
+proxy's, and would share what is one visitor's. Such a proxy is known by where it is and what it sends: it connects from
+this machine or from a private network, and adds `Forwarded` or `X-Forwarded-For`. Those who come through it are not
+counted, and the log says once how to have it otherwise. Nobody on the internet can switch their limit off by sending
+the header, since a public address stays one, whatever is sent from it. In a private network one can, until a proxy is
+named as trusted: from then on whoever else sends the header is counted like all others. This machine itself is never
+counted, as whoever is on it can do worse; nor is who comes by a Unix socket, as there is no address.
 """
 
 from __future__ import annotations
@@ -47,6 +56,11 @@ class Caller:
     """The name by which this server was asked, with the port; untrusted, and empty without a Host header."""
     scheme: Scheme
     """How the visitor's browser asked, as far as is known."""
+    counted_as: str | None = None
+    """What its sessions are counted under: its IPv4 address, or its IPv6 network of 64 bits, since a visitor has all
+    of that. None if they are not counted."""
+    is_behind_unknown_proxy: bool = False
+    """Whether it came through what looks like a proxy, and is not trusted."""
 
 
 @final
@@ -61,10 +75,12 @@ class TrustedProxies:
         words = list(trusted)
         self._unix = UNIX in words
         self._networks = [_read_network(word) for word in words if word != UNIX]
+        self._knows_any = bool(words)
 
     def find_caller(self, peer: Peer, headers: _Headers) -> Caller:
         """Who asks. The headers are untrusted; their names are in lower case."""
         host, forwarded_for, forwarded_host, forwarded_proto = b"", [], b"", b""
+        has_forwarded = False
         for name, value in headers:
             if name == b"host":
                 host = host or value
@@ -74,20 +90,37 @@ class TrustedProxies:
                 forwarded_host = value
             elif name == b"x-forwarded-proto":
                 forwarded_proto = value
+            elif name == b"forwarded":
+                has_forwarded = True
         shown = host.decode("latin-1")
         if not self._trusts(peer):
-            return Caller(address=peer.address, host=shown, scheme=peer.scheme)
+            came = _read_address(peer.address) if peer.address is not None else None
+            looks_like_proxy = came is not None and came.is_private and bool(forwarded_for or has_forwarded)
+            is_behind = looks_like_proxy and not self._knows_any
+            return Caller(
+                address=peer.address,
+                host=shown,
+                scheme=peer.scheme,
+                counted_as=None if came is None or is_behind else counted_as(came),
+                is_behind_unknown_proxy=is_behind,
+            )
         address = peer.address
+        came = None
         for entry in reversed(forwarded_for):
             found = _read_address(entry.decode("latin-1").strip())
             if found is None:  # "unknown", or rubbish: the one before it would be nobody's word
                 break
-            address = str(found)
+            address, came = str(found), found
             if not self._is_trusted(found):
                 break
         proto = _last(forwarded_proto).lower()
         scheme: Scheme = "https" if proto in ("https", "wss") else "http" if proto in ("http", "ws") else peer.scheme
-        return Caller(address=address, host=_last(forwarded_host) or shown, scheme=scheme)
+        return Caller(
+            address=address,
+            host=_last(forwarded_host) or shown,
+            scheme=scheme,
+            counted_as=None if came is None else counted_as(came),
+        )
 
     def _trusts(self, peer: Peer) -> bool:
         if peer.is_unix:
@@ -97,6 +130,15 @@ class TrustedProxies:
 
     def _is_trusted(self, address: _IP) -> bool:
         return any(address in network for network in self._networks)
+
+
+def counted_as(address: _IP) -> str | None:
+    """See `Caller.counted_as`."""
+    if address.is_loopback:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
+    return str(address)
 
 
 def _last(value: bytes) -> str:

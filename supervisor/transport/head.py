@@ -15,24 +15,29 @@ from http import HTTPStatus
 import attrs
 import h11
 
+from supervisor.limits import count, seconds
+
 KIB = 1024
 
 
 @attrs.frozen(kw_only=True)
 class HttpLimits:
-    """What one connection may take: sizes in bytes, times in seconds."""
+    """What one connection may take: sizes in bytes, times in seconds.
 
-    max_head: int = 16 * KIB
+    Raises `ValueError` or `TypeError` for what can't be, naming the option.
+    """
+
+    max_head: int = attrs.field(default=16 * KIB, validator=count())
     """The request line with all headers; beyond it 431 (RFC 6585 §5). Apache allows 8 KiB a line, nginx 8 in all."""
-    max_body: int = 1024 * KIB
+    max_body: int = attrs.field(default=1024 * KIB, validator=count(0))
     """A request's body, as declared and as counted; beyond it 413 (RFC 9110 §15.5.14)."""
-    head_timeout: float = 10.0
+    head_timeout: float = attrs.field(default=10.0, validator=seconds(zero=False))
     """For a new connection's first byte (else it is closed), and from there to the head's end (else 408)."""
-    idle_timeout: float = 75.0
+    idle_timeout: float = attrs.field(default=75.0, validator=seconds(zero=False))
     """For the next request on a kept connection; then it is closed. nginx's default."""
-    body_timeout: float = 30.0
+    body_timeout: float = attrs.field(default=30.0, validator=seconds(zero=False))
     """For the next bytes of a body that the app waits for; then 408 (RFC 9110 §15.5.9)."""
-    write_timeout: float = 30.0
+    write_timeout: float = attrs.field(default=30.0, validator=seconds(zero=False))
     """For the client to take the next 64 KiB of an answer; then the connection is lost."""
 
 
@@ -44,6 +49,8 @@ class Refusal:
     """The HTTP status."""
     text: str
     """One sentence for the person who reads it."""
+    retry_after: int | None = None
+    """Seconds after which it may be another answer; None if the header is left out."""
 
 
 @attrs.frozen(kw_only=True)
@@ -193,6 +200,9 @@ def encode_refusal(refusal: Refusal, *, now: float, with_body: bool = True) -> b
         b"HTTP/1.1 %d %s\r\ndate: %s\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
         b"cache-control: no-store\r\ncontent-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"
         b"cross-origin-resource-policy: same-origin\r\nreferrer-policy: no-referrer\r\n"
-        b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+        b"x-content-type-options: nosniff\r\nconnection: close\r\n"
     ) % (refusal.status, REASONS.get(refusal.status, b""), http_date(now), len(text))
+    if refusal.retry_after is not None:
+        head += b"retry-after: %d\r\n" % refusal.retry_after
+    head += b"\r\n"
     return head + text if with_body else head

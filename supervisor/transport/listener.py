@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -11,6 +12,9 @@ import trio
 
 from supervisor.actor.guard import pass_on, split_failure
 from supervisor.transport.forwarded import Peer, Scheme
+
+if sys.platform != "win32":
+    import resource
 
 StreamT = TypeVar("StreamT", bound=trio.abc.Stream)
 
@@ -103,6 +107,20 @@ def explain_listen_error(
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"You may not listen on {place}; choose a port above 1023 with {port_option}."
     return f"Can't listen on {place} ({error.strerror or error}); choose another with {host_option} and {port_option}."
+
+
+RESERVED_FILES = 100
+"""Files that a process needs beside its connections, such as those that it serves."""
+
+
+def connections_allowed(wanted: int) -> int:
+    """How many connections there may be, if so many are wanted: this process may open only so many files."""
+    if sys.platform == "win32":  # where sockets are no files
+        return wanted
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return wanted
+    return min(wanted, max(files // 2, files - RESERVED_FILES))
 
 
 def find_peer(stream: trio.abc.Stream) -> Peer:

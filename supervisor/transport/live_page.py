@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from supervisor.actor.guard import new_incident_id
 from supervisor.application.actor import ApplicationActor
-from supervisor.application.creation import Busy, Created, Failed, Refused
+from supervisor.application.creation import Busy, Created, Failed, Refused, TooMany
 from supervisor.identity import IdRefused, is_well_formed
 from supervisor.session.actor import SessionActor
 from supervisor.session.request import Request
@@ -110,7 +110,8 @@ class LivePage(Endpoint):
 
     async def _open(self, id: str, request: WebRequest) -> Response:
         asked = _read(request)
-        outcome = await self._application.open_session(id, asked)
+        counted_as = request.scope.get("supervisor.counted_as")
+        outcome = await self._application.open_session(id, asked, counted_as=counted_as)
         match outcome:
             case Created(session):
                 # Who made the session was let in by the created hook. Where the opened hook says who may join, it has
@@ -122,7 +123,9 @@ class LivePage(Endpoint):
                 text = "The application could not make your session. That is not your fault."
                 return self._say(request, 500, "Something went wrong", text, incident=incident)
             case Busy(retry_after):
-                return self._send_away(request, max(1, math.ceil(min(retry_after, LONGEST_RETRY))))
+                return self._send_away(request, _whole_seconds(retry_after))
+            case TooMany():
+                return self._send_crowd_away(request, outcome)
 
     def _live(self, request: WebRequest, session: SessionActor, *, may_see: bool) -> Response:
         application = self._application
@@ -204,6 +207,17 @@ class LivePage(Endpoint):
         text = f"There is no room for another session just now. Try again in {seconds} s."
         return self._say(request, 503, "Busy", text, incident=incident, headers=headers)
 
+    def _send_crowd_away(self, request: WebRequest, crowd: TooMany) -> Response:
+        seconds, incident = _whole_seconds(crowd.retry_after), new_incident_id()
+        self._application.runtime.instruments.session_had_no_room(
+            application=self._name,
+            reason=f"live sessions of {crowd.counted_as}: {crowd.sessions}; --max-sessions-per-address allows more",
+            incident=incident,
+        )
+        text = f"From your address too many sessions are open. Close some of them, and try again in {seconds} s."
+        headers = {"Retry-After": str(seconds)}
+        return self._say(request, 429, "Too many sessions", text, incident=incident, headers=headers)
+
     # Under development.
 
     @property
@@ -238,6 +252,10 @@ def _read(request: WebRequest) -> Request:
         request.scope["headers"],
         remote_address=client[0] if client else None,
     )
+
+
+def _whole_seconds(retry_after: float) -> int:
+    return max(1, math.ceil(min(retry_after, LONGEST_RETRY)))
 
 
 def _without_return(query: bytes) -> bytes:

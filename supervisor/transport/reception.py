@@ -13,11 +13,16 @@ from supervisor.transport.conversation import Door
 from supervisor.transport.draining import Draining
 from supervisor.transport.forwarded import Caller, Peer, TrustedProxies
 from supervisor.transport.head import Head, HttpLimits, Refusal
+from supervisor.transport.http_stream import LINGER, ClientGone, HttpStream
 from supervisor.transport.listener import find_peer
+from supervisor.transport.occupancy import Occupancy
 from supervisor.transport.requests import read_request
 from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
 
 _RESTARTING = Refusal(status=503, text="The server is going down or restarts. Try again soon.")
+_FULL = Refusal(status=503, text="This server has no room for another connection. Try again later.", retry_after=5)
+_TURNED_AWAY = 100
+"""Connections that are told so at once; further ones are only closed, since each of them needs a file too."""
 
 
 @final
@@ -32,6 +37,8 @@ class Reception:
         draining: the server's.
         http: limits of each connection.
         websocket: limits of each websocket.
+        occupancy: the server's.
+        on_proxy: a plain function, told once the address of a proxy that nobody has named as trusted.
         on_error: a plain function, told what a request's app raised.
     """
 
@@ -45,6 +52,8 @@ class Reception:
         draining: Draining,
         http: HttpLimits,
         websocket: WebSocketOptions,
+        occupancy: Occupancy,
+        on_proxy: Callable[[str], None],
         on_error: Callable[[BaseException], None],
     ) -> None:
         self._web_app = web_app
@@ -54,17 +63,28 @@ class Reception:
         self._draining = draining
         self._http = http
         self._websocket = websocket
+        self._occupancy = occupancy
+        self._on_proxy = on_proxy
         self._on_error = on_error
+        self._turned_away = 0
+        self._met_proxy = False
 
     async def handle(self, stream: trio.abc.Stream) -> None:
         """Serve one connection, which may be any stream. Takes the stream over, and closes it in the end.
 
         When the connection becomes a websocket this returns: its tasks belong to the application's nursery then.
         """
+        if not self._occupancy.enter():
+            await self._turn_away(stream)
+            return
         peer = find_peer(stream)
 
         def identify(head: Head) -> Caller:
-            return self._proxies.find_caller(peer, head.headers)
+            caller = self._proxies.find_caller(peer, head.headers)
+            if caller.is_behind_unknown_proxy and not self._met_proxy:
+                self._met_proxy = True
+                self._on_proxy(caller.address or "")
+            return caller
 
         upgrade = None
         try:
@@ -79,6 +99,7 @@ class Reception:
             )
         finally:
             if upgrade is None or not self._open_websocket(upgrade, identify(upgrade.head)):
+                self._occupancy.leave()
                 with trio.CancelScope(shield=True):
                     await trio.aclose_forcefully(stream)
 
@@ -88,6 +109,22 @@ class Reception:
             return _RESTARTING
         return refusal
 
+    async def _turn_away(self, stream: trio.abc.Stream) -> None:
+        self._turned_away += 1
+        try:
+            if self._turned_away <= _TURNED_AWAY and not self._draining.begun:
+                http = HttpStream(stream, self._http)
+                with trio.move_on_after(LINGER):
+                    try:
+                        await http.refuse(_FULL)
+                        await http.linger()
+                    except ClientGone:
+                        pass  # it didn't wait for an answer
+        finally:
+            self._turned_away -= 1
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
+
     def _open_websocket(self, upgrade: Upgrade, caller: Caller) -> bool:
         """Hand a connection over to its application; False if that has ended meanwhile."""
         door = self._doors[upgrade.head.target.partition(b"?")[0]]
@@ -95,6 +132,6 @@ class Reception:
         if nursery is None:
             return False
         request = read_request(upgrade.head.target, upgrade.head.headers, remote_address=caller.address)
-        connection = WebSocketConnection(upgrade.stream, request, door, self._websocket)
+        connection = WebSocketConnection(upgrade.stream, request, door, self._websocket, self._occupancy)
         nursery.start_soon(connection.run, name=f"websocket of {door.application.application}")
         return True

@@ -21,9 +21,9 @@ SessionIds = Literal["generated", "any", "external-signed"]
 `external-signed`: only ids that somebody signed with one of the server's keys, and none is made here."""
 
 
-def check_prefix(_: object, __: object, prefix: str) -> None:
+def check_prefix(_: object, __: object, prefix: object) -> None:
     """Raise `ValueError` for what can't be put before every path."""
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", prefix):
+    if not isinstance(prefix, str) or not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", prefix):
         raise ValueError(f"a prefix is empty, or a path such as /tools/live, not {prefix!r}")
 
 

@@ -24,7 +24,8 @@ from supervisor.actor.guard import pass_on, split_failure
 from supervisor.actor.stopping import Stopping
 from supervisor.actor.timers import Alarm, TimerQueue
 from supervisor.errors import ProtocolError
-from supervisor.protocol.codes import NO_CLOSE_FRAME, CloseCode
+from supervisor.limits import count, none_or, number, seconds
+from supervisor.protocol.codes import HAVE_A_DELAY, NO_CLOSE_FRAME, CloseCode
 from supervisor.protocol.feed import Attachment
 from supervisor.protocol.records import WINDOW
 from supervisor.session.connection import ConnectionContext, Ending
@@ -34,7 +35,9 @@ from supervisor.transport.entries import sendable
 from supervisor.transport.frames import close_frame, cut_reason, ping_frame, text_frame
 from supervisor.transport.intake import Intake
 from supervisor.transport.library_stream import LibraryStream
+from supervisor.transport.occupancy import Occupancy
 from supervisor.transport.outbox import Outbox
+from supervisor.transport.pace import Pace
 from supervisor.transport.replay import send_eof
 from supervisor.transport.wire import SessionWire
 from supervisor.transport.withheld import Withheld
@@ -42,41 +45,71 @@ from supervisor.transport.withheld import Withheld
 _PING = ping_frame()
 _VIOLATIONS = (1002, 1007)
 """RFC 6455, 7.4.1: a frame that can't be, and text that is no UTF-8. The library finds them."""
+LONGEST_PING_INTERVAL = 45.0
+"""Seconds. Our clients, and many proxies, take a connection for lost on which nothing came for 60."""
 
 
 @final
 @attrs.frozen(kw_only=True)
 class WebSocketOptions:
-    """Limits of one websocket connection; times in seconds, sizes in bytes."""
+    """Limits of one websocket connection; times in seconds, sizes in bytes.
 
-    max_message_size: int = 1024 * 1024
+    Raises `ValueError` or `TypeError` for what can't be, naming the option.
+    """
+
+    max_message_size: int = attrs.field(default=1024 * 1024, validator=count())
     """Of one message of a client, in characters, as trio-websocket counts; a larger one closes the connection with
     1009 (RFC 6455 §7.4.1). Pages say it, and our clients send no larger one."""
-    max_unanswered: int = 4 * 1024 * 1024
+    max_unanswered: int = attrs.field(default=4 * 1024 * 1024, validator=count())
     """Of one client's messages that are not answered; past it the client isn't read on until some are."""
-    merge_backlog: int = 64 * 1024
+    max_message_rate: float | None = attrs.field(default=200.0, validator=none_or(number(1)))
+    """Messages of one client that are taken in a second, of every kind. When they come faster, nothing is read from it
+    for a while. None for any number."""
+    message_burst: int = attrs.field(default=400, validator=count())
+    """Messages that are taken at once, after a pause long enough; more than a client sends when it comes back."""
+    flood_timeout: float = attrs.field(default=60.0, validator=seconds())
+    """For a client whose messages had to wait to send no more than it may for a moment; then it is closed with 4429."""
+    merge_backlog: int = attrs.field(default=64 * 1024, validator=count())
     """Queued for one client; past it patches are kept back, and merged, until it has read that."""
-    max_backlog: int = 1024 * 1024
+    max_backlog: int = attrs.field(default=1024 * 1024, validator=count())
     """Kept back for one client, after merging; past it all that, and what is queued, is dropped for one snapshot."""
-    slow_timeout: float = 40.0
+    slow_timeout: float = attrs.field(default=40.0, validator=seconds())
     """In which a client must have read all that was queued; else it is closed with 1013, and may resume."""
-    first_frame_timeout: float = 10.0
+    first_frame_timeout: float = attrs.field(default=10.0, validator=seconds(zero=False))
     """For the handshake, and then for the first frame (else 4408)."""
-    ping_interval: float = 20.0
-    """Between two pings; a client of whom nothing was heard from one to the next is taken for dead. RFC 6455 §5.5.2."""
-    room_timeout: float = 30.0
+    ping_interval: float = attrs.field(default=20.0, validator=seconds(zero=False, most=LONGEST_PING_INTERVAL))
+    """Between two pings (RFC 6455 §5.5.2)."""
+    pong_timeout: float | None = attrs.field(default=None, validator=none_or(seconds(zero=False)))
+    """For a sign of life after a ping, at most `ping_interval`, which None stands for; then the connection is cut."""
+    room_timeout: float = attrs.field(default=30.0, validator=seconds())
     """For room in the session's mailbox; then the message is answered with an error."""
-    close_timeout: float = 2.0
+    close_timeout: float = attrs.field(default=2.0, validator=seconds())
     """For the client's answer to our close frame."""
-    return_within: float = 3.0
+    return_within: float = attrs.field(default=3.0, validator=seconds())
     """Clients of a server that restarts come back at a random time within this, so not all at once."""
+    return_later: float = attrs.field(default=10.0, validator=seconds())
+    """Clients that were too many, or sent too much, come back at a random time between half and whole of this."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.pong_timeout is not None and self.pong_timeout > self.ping_interval:
+            raise ValueError(
+                f"pong_timeout is at most ping_interval, {self.ping_interval:g} s, not {self.pong_timeout:g}"
+            )
 
 
 @final
 class WebSocketConnection:
     """One peer's link to a session. `run` is its life, in the application's connection nursery."""
 
-    def __init__(self, stream: trio.abc.Stream, request: Request, door: Door, options: WebSocketOptions) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        request: Request,
+        door: Door,
+        options: WebSocketOptions,
+        occupancy: Occupancy | None = None,
+    ) -> None:
+        """`occupancy` is where it has a place, which it gives back in the end; None if it has none."""
         self.context = ConnectionContext(id=door.new_connection_id(), request=request)
         """See `Connection.context`."""
         self._stream = stream
@@ -86,8 +119,16 @@ class WebSocketConnection:
         self._outbox = Outbox(stream, limit=limit, on_drained=self._drained, on_ended=self._client_ended)
         self._intake = Intake(options.max_unanswered)
         self._conversation = Conversation(
-            self, door, self._intake, first_frame_timeout=options.first_frame_timeout, room_timeout=options.room_timeout
+            self,
+            door,
+            self._intake,
+            first_frame_timeout=options.first_frame_timeout,
+            room_timeout=options.room_timeout,
+            pace=_pace_of(options),
+            flood_timeout=options.flood_timeout,
+            on_first_frame=self._first_frame_came,
         )
+        self._occupancy = occupancy
         # Softly it says goodbye; hard it is cut.
         self._stopping = Stopping()
         self._goodbye: Goodbye | None = None
@@ -122,6 +163,11 @@ class WebSocketConnection:
     def cancel(self) -> None:
         """See `Connection.cancel`."""
         self._stopping.hard()
+
+    def make_way(self) -> None:
+        """See `Newcomer.make_way`."""
+        self._goodbye = self._goodbye or Goodbye(CloseCode.NO_FIRST_FRAME, "no first frame, and others need the room")
+        self._stopping.soft()
 
     def show(self, frame: bytes) -> None:
         """See `Viewer.show`."""
@@ -230,6 +276,10 @@ class WebSocketConnection:
         if self._conversation.is_at_the_door:
             self._stopping.soft()
 
+    def _first_frame_came(self) -> None:
+        if self._occupancy is not None:
+            self._occupancy.heard(self)
+
     def begin(self, wire: SessionWire, attachment: Attachment) -> None:
         """See `Speaker.begin`."""
         for message in attachment.messages:
@@ -241,6 +291,8 @@ class WebSocketConnection:
 
     async def run(self) -> None:
         """Serve the connection to its end; raises nothing but a cancellation from outside."""
+        if self._occupancy is not None:
+            self._occupancy.wait_for(self)
         try:
             with self._stopping.working():
                 await self._run()
@@ -256,6 +308,9 @@ class WebSocketConnection:
                     alarm.cancel()
             with trio.CancelScope(shield=True):
                 await self._outbox.aclose()
+            if self._occupancy is not None:
+                self._occupancy.heard(self)
+                self._occupancy.leave()
             self._conversation.leave(self._closed_with if self._goodbye is None else self._goodbye.code)
 
     async def _run(self) -> None:
@@ -324,7 +379,21 @@ class WebSocketConnection:
         else:
             self._pinged_at = trio.current_time()
             self._outbox.push_urgent(_PING)
+            if self._options.pong_timeout is not None:
+                self._beat = self._timers.call_after(self._options.pong_timeout, self._listen_for_pong)
+                return
         self._beat = self._timers.call_after(self._options.ping_interval, self._ping)
+
+    def _listen_for_pong(self) -> None:
+        """`pong_timeout` after a ping: as `_ping` does without one, and wait for the next."""
+        assert self._timers is not None
+        assert self._pinged_at is not None
+        assert self._options.pong_timeout is not None
+        if self._outbox.received_at < self._pinged_at and not self._outbox.statistics().queued_frames:
+            self._stopping.hard()
+            return
+        rest = max(0.0, self._options.ping_interval - self._options.pong_timeout)
+        self._beat = self._timers.call_after(rest, self._ping)
 
     async def _say_goodbye(self, socket: trio_websocket.WebSocketConnection) -> None:
         goodbye = self._goodbye
@@ -343,17 +412,24 @@ class WebSocketConnection:
             while (item := withheld.first()) is not None:
                 self._outbox.push_last(item.frame)
                 withheld.sent()
-        retry_after = None
-        if goodbye.code in (CloseCode.RESTARTING, CloseCode.TOO_SLOW):
-            retry_after = round(self._door.random() * self._options.return_within, 3)
         if self._timers is not None:
             # A client that reads gets what came before the end; from one that doesn't, it must not hide the end.
             self._beat = self._timers.call_after(self._options.close_timeout / 2, self._give_up_backlog)
         with trio.move_on_after(self._options.close_timeout, shield=True):
+            retry_after = self._retry_after(goodbye.code)
             closing = self._conversation.protocol.closing(goodbye.code, goodbye.reason, retry_after)
             if closing is not None:
                 self._outbox.push_urgent(text_frame(closing))
             await socket.aclose(goodbye.code, cut_reason(goodbye.reason))
+
+    def _retry_after(self, code: int) -> float | None:
+        """Seconds after which the client is to come back; None where it decides that itself."""
+        if code not in HAVE_A_DELAY:
+            return None
+        chance = self._door.random()
+        if code == CloseCode.TOO_MANY:
+            return round((1 + chance) / 2 * self._options.return_later, 3)
+        return round(chance * self._options.return_within, 3)
 
     def _give_up_backlog(self) -> None:
         self._outbox.drop_backlog()
@@ -368,6 +444,12 @@ class WebSocketConnection:
             await send_eof(self._stream)
             while await self._outbox.receive_some():
                 pass
+
+
+def _pace_of(options: WebSocketOptions) -> Pace | None:
+    if options.max_message_rate is None:
+        return None
+    return Pace(rate=options.max_message_rate, burst=options.message_burst, now=trio.current_time())
 
 
 def _is_peers_fault(failure: BaseException) -> bool:

@@ -39,7 +39,17 @@ class SessionWire:
     A patch is encoded once, framed once, and pushed to every connection in the same step in which it was committed.
     """
 
-    __slots__ = ("_by_client", "_expected", "_viewers", "before_patch", "editable_frame", "feed", "presence", "session")
+    __slots__ = (
+        "_by_client",
+        "_expected",
+        "_viewers",
+        "before_patch",
+        "editable_frame",
+        "feed",
+        "presence",
+        "session",
+        "was_full",
+    )
 
     def __init__(self, session: SessionActor, *, key: str, new_client_id: Callable[[], str], linger: float) -> None:
         self.session = session
@@ -50,6 +60,8 @@ class SessionWire:
         self.before_patch: Callable[[Patch], None] | None = None
         # What said last that clients may edit something else; None if nobody had to be told.
         self.editable_frame: bytes | None = None
+        self.was_full = False
+        """Whether a connection was refused since the last one left."""
         # In order of attaching; a dict, because leaving must not search.
         self._viewers: dict[Viewer, None] = {}
         self._by_client: dict[str, Viewer] = {}
@@ -119,9 +131,14 @@ class SessionWire:
         self._viewers[viewer] = None
         return attachment
 
+    def is_there(self, client: str) -> bool:
+        """Whether a connection of this client is attached."""
+        return client in self._by_client
+
     def detach(self, viewer: Viewer, client: str) -> None:
         """A connection sees the session no more."""
         self._viewers.pop(viewer, None)
+        self.was_full = False
         if self._by_client.get(client) is viewer:
             del self._by_client[client]
         self.feed.detach(client, trio.current_time())

@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 from supervisor.application.handlers import Handler
-from supervisor.errors import HandlerFailed, SessionGone, SessionRefused
+from supervisor.errors import HandlerFailed, InvalidValue, SessionGone, SessionRefused
 from supervisor.session.connection import ConnectionContext
 from supervisor.session.request import Request
 
@@ -118,7 +118,7 @@ async def test_a_refusal_undoes_what_was_done_before_it(run_app, autojump_clock,
     async with run_app([Door(log, "1"), Door(log, "2", opened=failing(error)), Door(log, "3")], linger=3600) as app:
         session = await session_of(app)
         assert await session.let_in(connection()) == text
-        assert log == ["open c1 1", "open c1 2", "close c1 1"]
+        assert log == ["open c1 1", "fill", "close c1 1"]
         assert await data_of(session) == {"c11": "gone"}
         session.depart(connection())
         await data_of(session)
@@ -148,7 +148,7 @@ async def test_a_failure_does_too_and_is_reported_once(run_app, autojump_clock, 
         session = await session_of(app)
         with pytest.raises(HandlerFailed):
             await session.let_in(connection())
-        assert log == ["open c1 1", "open c1 2", "close c1 1"]
+        assert log == ["open c1 1", "fill", "close c1 1"]
         assert await data_of(session) == {"c11": "gone"}
         assert app.recorder.errors == [error]
 
@@ -385,3 +385,39 @@ async def test_ended_at_every_step_each_closed_hook_runs_once_for_its_opened_hoo
     for name in ("1", "2"):
         assert log.count(f"close c1 {name}") <= log.count(f"open c1 {name}") <= 1
     assert log[-2:] == ["destroyed 2", "destroyed 1"]
+
+
+def filling(session_context, _):
+    session_context.document.data["text"] = "x" * 2000
+
+
+async def test_an_opened_hook_that_makes_the_document_too_large_lets_nobody_in(run_app, recorder, autojump_clock):
+    class Filling(Handler):
+        def on_connection_opened(self, session_context, connection):
+            log.append("fill")
+            filling(session_context, connection)
+
+    log = []
+    handlers = [Door(log, "1"), Filling()]
+    async with run_app(handlers, linger=3600, max_document_size=1024, expect_failures=True) as app:
+        session = await session_of(app)
+        with pytest.raises(HandlerFailed):
+            await session.let_in(connection())
+        assert log == ["open c1 1", "fill", "close c1 1"]
+        assert await data_of(session) == {"c11": "gone"}
+    assert [type(error) for error in recorder.errors] == [InvalidValue]
+
+
+async def test_a_closed_hook_that_makes_the_document_too_large_keeps_no_other_from_running(
+    run_app, recorder, autojump_clock
+):
+    log = []
+    doors = [Door(log, "1"), Door(log, "2", closed=filling)]
+    async with run_app(doors, linger=3600, max_document_size=1024, expect_failures=True) as app:
+        session = await session_of(app)
+        assert await session.let_in(connection()) is None
+        session.depart(connection())
+        await trio.testing.wait_all_tasks_blocked()
+        assert log[2:] == ["close c1 2", "close c1 1"]
+        assert await data_of(session) == {"c11": "gone", "c12": "here"}
+    assert recorder.failed_parts == ["on_connection_closed"]

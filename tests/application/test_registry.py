@@ -6,8 +6,8 @@ import sys
 import pytest
 import trio
 
-from supervisor.application.creation import Busy, Created, Creation, Failed, Refused
-from supervisor.errors import SessionRefused
+from supervisor.application.creation import Busy, Created, Creation, Failed, Refused, TooMany
+from supervisor.errors import InvalidValue, SessionRefused
 from supervisor.session.request import Request
 
 
@@ -546,3 +546,39 @@ async def test_no_session_is_created_before_loading_nor_while_stopping(step, run
         assert await app.outcome() == Busy(15)
         await app.ended.wait()
         assert await app.outcome() == Busy(15)
+
+
+# Limits of one address, and of documents.
+
+
+async def test_an_address_has_so_many_sessions_and_one_more_when_one_ends(run_app, autojump_clock):
+    async with run_app({}, max_sessions_per_address=2, linger=7) as app:
+        first, second = [await app.actor.open_session(id, Request(), counted_as="here") for id in "ab"]
+        refused = await app.actor.open_session("c", Request(), counted_as="here")
+        assert refused == TooMany("here", 2, 7)
+        assert (await app.actor.open_session("a", Request(), counted_as="here")) == first  # it is there already
+        for id, counted_as in (("d", "there"), ("e", None), ("f", None), ("g", None)):
+            assert isinstance(await app.actor.open_session(id, Request(), counted_as=counted_as), Created)
+        second.session.context.destroy()
+        assert isinstance(await app.actor.open_session("c", Request(), counted_as="here"), Created)
+
+
+async def test_a_session_that_could_not_be_made_counts_no_more(run_app, recorder, autojump_clock):
+    def on_session_created(session_context):
+        raise SessionRefused("no")
+
+    async with run_app({"on_session_created": on_session_created}, max_sessions_per_address=1) as app:
+        for id in "abc":
+            assert isinstance(await app.actor.open_session(id, Request(), counted_as="here"), Refused)
+
+
+@pytest.mark.parametrize("hook", ["on_session_created", "modify_document"])
+async def test_a_session_whose_document_begins_too_large_is_not_made(run_app, recorder, hook, autojump_clock):
+    def fill(context):
+        getattr(context, "document", context).data["text"] = "x" * 2000
+
+    async with run_app({hook: fill}, max_document_size=1024, expect_failures=True) as app:
+        assert isinstance(await app.outcome("a"), Failed)
+    [incident] = recorder.incidents
+    assert incident.what == hook
+    assert isinstance(incident.error, InvalidValue)

@@ -252,6 +252,8 @@ def test_every_option_reaches_the_server(make_server):
         *("--max-creating", "3", "--max-message-size", "2048", "--hook-timeout", "1.5", "--shutdown-timeout", "4"),
         *("--drain-timeout", "2.5"),
         *("--stall-limit", "0.25"),
+        *("--max-sessions-per-address", "5", "--max-connections", "90", "--max-connections-per-session", "6"),
+        *("--max-message-rate", "50", "--max-document-size", "4096", "--ping-interval", "8.5"),
         *("--allow-origin", "example.org", "--allow-origin", "https://example.com:8443"),
     ).options
     assert (options.prefix, options.session_ids, options.shutdown_timeout) == ("/tools", "any", 4)
@@ -261,7 +263,10 @@ def test_every_option_reaches_the_server(make_server):
     assert (application.linger, application.max_age, application.hook_timeout) == (0, 60, 1.5)
     assert application.drain_timeout == 2.5
     assert (application.max_sessions, application.max_creating) == (7, 3)
-    assert options.websocket.max_message_size == 2048
+    assert (application.max_sessions_per_address, application.max_connections_per_session) == (5, 6)
+    assert (options.max_connections, application.max_document_size) == (90, 4096)
+    websocket = options.websocket
+    assert (websocket.max_message_size, websocket.max_message_rate, websocket.ping_interval) == (2048, 50, 8.5)
 
 
 def test_defaults_are_those_of_the_server(make_server):

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 import tomllib
+from http import HTTPStatus
 from pathlib import Path
 
 import attrs
@@ -12,10 +13,15 @@ import pytest
 import supervisor
 import supervisor.client
 import supervisor.testing
+from supervisor.application.options import ApplicationOptions
 from supervisor.cli.logs import LogInstruments
+from supervisor.cli.serve import serve
 from supervisor.protocol.codes import CloseCode
+from supervisor.server_options import ServerOptions
 from supervisor.session.lifecycle import _TABLE, State
+from supervisor.transport.head import HttpLimits
 from supervisor.transport.pages import Pages
+from supervisor.transport.websocket import WebSocketOptions
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -173,6 +179,41 @@ def test_no_limit_of_an_option_class_is_left_out():
     ]
     fields = [field.name for name in modules for field in attrs.fields(look_up(f"supervisor.{name}"))]
     assert [field for field in fields if field not in listed] == ["mailbox_capacity"]  # listed by its constant
+
+
+OPTION_CLASSES = {
+    options.__name__: options for options in (ServerOptions, ApplicationOptions, WebSocketOptions, HttpLimits)
+}
+NO_LIMITS = {
+    *("application", "http", "websocket", "prefix", "allow_origins", "trusted_proxies", "allow_embedding"),
+    *("session_ids", "shutdown_timeout", "dev", "keys"),
+    *("linger", "first_attach", "max_age", "creating_timeout", "hook_timeout", "load_timeout", "build_timeout"),
+    *("mailbox_capacity", "return_within", "return_later"),
+    *("drain_timeout", "drain_batch", "drain_interval", "max_threads", "stall_limit"),
+}
+"""Options that limit nothing that a client does."""
+
+
+def limits():
+    return table("reference/options.md", "limit", "default", "option", "past it", "the client")
+
+
+@pytest.mark.parametrize(("what", "default", "option", "past", "_"), limits(), ids=lambda cell: cell)
+def test_limits_are_those_of_the_code(what, default, option, past, _):
+    name, *flags = code(option)
+    options, _, field = name.partition(".")
+    assert getattr(OPTION_CLASSES[options](), field) == number(default)
+    given = {parameter.opts[0]: parameter.default for parameter in serve.params}
+    assert [flag for flag in flags if given[flag] != number(default)] == []
+    assert flags == [flag for flag in ("--" + field.replace("_", "-"),) if flag in given]
+    known = {*CloseCode, *HTTPStatus}
+    assert [found for found in re.findall(r"\b\d{3,4}\b", past) if int(found) not in known] == []
+
+
+def test_no_limit_is_left_out_of_the_table():
+    listed = [code(option)[0].partition(".")[2] for _, _, option, _, _ in limits()]
+    fields = [field.name for options in OPTION_CLASSES.values() for field in attrs.fields(options)]
+    assert sorted(listed) == sorted(set(fields) - NO_LIMITS)
 
 
 def test_the_life_of_a_session_is_that_of_the_code():

@@ -14,5 +14,5 @@ def test_a_patch_is_a_frozen_value():
 def test_a_json_document_is_a_stored_document():
     document: StoredDocument = JsonDocument()
     members = {name for name in vars(StoredDocument) if not name.startswith("_")}
-    assert members == {"revision", "commit", "roll_back", "snapshot"}
+    assert members == {"revision", "commit", "check_size", "roll_back", "snapshot"}
     assert all(hasattr(document, name) for name in members)

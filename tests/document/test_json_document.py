@@ -13,6 +13,7 @@ from supervisor.document.json_document import JsonDocument
 from supervisor.document.observed_dict import ObservedDict
 from supervisor.document.observed_list import ObservedList
 from supervisor.document.patch import apply, invert
+from supervisor.errors import InvalidValue
 
 keys = st.sampled_from(["a", "b", "c/d", "~", "0"])
 values = st.recursive(
@@ -388,3 +389,79 @@ def test_freezing_in_a_transaction_shows_the_state_before_it():
     document.thaw()
     document.commit()
     assert document.snapshot() == b'{"a":1}'
+
+
+# Its size.
+
+
+def size_of(document):
+    return len(document.snapshot())
+
+
+def test_a_document_that_would_be_too_large_is_refused_and_can_be_rolled_back_or_made_smaller():
+    document = JsonDocument(max_size=1024)
+    document.root["text"] = "x" * 900
+    before = document.commit()
+    document.root["more"] = ["y" * 200]
+    for _ in range(2):
+        with pytest.raises(
+            InvalidValue, match=r"would have 1,1\d\d bytes as JSON, and may have 1,024 .max_document_size.;"
+        ):
+            document.commit()
+    assert document.revision == before.revision
+    document.roll_back()
+    assert document.root == {"text": "x" * 900}
+    document.root["more"] = "y" * 200
+    document.root["text"] = ""
+    assert document.commit().revision == before.revision + 1
+
+
+def test_what_is_uncommitted_can_be_measured_before():
+    document = JsonDocument(max_size=1024)
+    document.root["text"] = "x" * 600
+    document.check_size()
+    document.commit()
+    document.root["text"] = "y" * 600
+    document.check_size()
+    document.root["more"] = "y" * 600
+    with pytest.raises(InvalidValue, match="max_document_size"):
+        document.check_size()
+    document.roll_back()
+    document.root["text"] = "z" * 600
+    document.commit()
+
+
+def test_a_document_without_a_limit_is_never_measured():
+    document = JsonDocument()
+    document.root["text"] = "x" * 10_000_000
+    document.check_size()
+    assert document.commit() is not None
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 700)), max_size=60))
+def test_what_is_kept_is_larger_by_a_sixteenth_at_most_and_what_fits_is_never_refused(changes):
+    limit = 1024
+    document = JsonDocument(max_size=limit)
+    for key, size in changes:
+        document.root[key] = "x" * size
+        would_be = len(json.dumps(document.root, separators=(",", ":")))
+        try:
+            document.commit()
+        except InvalidValue:
+            assert would_be > limit
+            document.roll_back()
+        assert size_of(document) <= limit + limit // 16
+
+
+def test_a_document_just_below_its_limit_is_not_measured_at_each_commit(monkeypatch):
+    limit = 64 * 1024
+    document = JsonDocument(max_size=limit)
+    document.root.update(text="x" * (limit - 100), n=0)
+    document.commit()
+    measured = []
+    original = JsonDocument._measure
+    monkeypatch.setattr(JsonDocument, "_measure", lambda self, added: measured.append(1) or original(self, added))
+    for number in range(1000):
+        document.root["n"] = number + 1
+        document.commit()
+    assert len(measured) < 15

@@ -18,6 +18,7 @@ from supervisor.protocol.codes import CloseCode, Reaction, reaction_to
         (4404, Reaction.RELOAD),
         (4408, Reaction.COME_BACK),
         (4410, Reaction.STAY_AWAY),
+        (4429, Reaction.COME_BACK),
     ],
 )
 def test_each_of_our_codes_has_its_reaction(code, reaction):

@@ -2,7 +2,7 @@ import pytest
 import trio
 import trio.lowlevel
 
-from supervisor.errors import DeadlockError, DocumentNotHeld, SessionGone
+from supervisor.errors import DeadlockError, DocumentNotHeld, InvalidValue, SessionGone
 from supervisor.session.lending import Borrow
 from supervisor.session.receivers import receives
 
@@ -508,3 +508,20 @@ async def test_a_borrow_of_another_session_from_a_handler_is_no_circle(run_app, 
         await two.ask(Call(write_to, one))
         assert await log_of(one) == ["s2"]
         assert await log_of(two) == ["s1"]
+
+
+async def test_a_borrow_that_makes_the_document_too_large_is_rolled_back_and_gives_it_back(run_app, autojump_clock):
+    async with run_app(APP, max_document_size=1024) as app:
+        session = await app.open()
+        with pytest.raises(InvalidValue, match="max_document_size"):
+            async with session.locked_document() as doc:
+                doc.data["text"] = "x" * 2000
+        with pytest.raises(InvalidValue, match="max_document_size"):
+            await session.with_locked_document(lambda doc: doc.data.update(text="x" * 2000))
+        with trio.fail_after(1):
+            async with session.locked_document() as doc:
+                assert doc.data == {"log": []}
+                doc.data["text"] = "y" * 2000
+                with pytest.raises(InvalidValue):
+                    doc.commit()
+                doc.data["text"] = "y"

@@ -55,7 +55,9 @@ async def test_the_scope_is_asgi_3(serve):
         scopes.append(scope)
         await hello(scope, receive, send)
 
-    await serve(app, identify=lambda head: Caller(address=None, host="x", scheme="https")).client.ask(GET)
+    await serve(app, identify=lambda head: Caller(address=None, host="x", scheme="https", counted_as="y")).client.ask(
+        GET
+    )
     assert scopes == [
         {
             "type": "http",
@@ -70,6 +72,7 @@ async def test_the_scope_is_asgi_3(serve):
             "headers": [(b"host", b"x")],
             "client": None,
             "server": None,
+            "supervisor.counted_as": "y",
         }
     ]
 

@@ -1,5 +1,6 @@
 """Whose word counts on who asks: the connection's, or that of trusted proxies."""
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,8 @@ PROXY, OTHER_PROXY, VISITOR, LIAR = "10.0.0.1", "10.0.0.2", "203.0.113.9", "198.
 def ask(trusted, peer, *headers):
     peer = peer if isinstance(peer, Peer) else Peer(address=peer)
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in (("Host", "inside:5006"), *headers)]
-    return TrustedProxies(trusted).find_caller(peer, raw)
+    caller = TrustedProxies(trusted).find_caller(peer, raw)
+    return attrs.evolve(caller, counted_as=None, is_behind_unknown_proxy=False)
 
 
 FORWARDED = (("X-Forwarded-For", VISITOR), ("X-Forwarded-Host", "example.org"), ("X-Forwarded-Proto", "https"))
@@ -93,7 +95,7 @@ def test_schemes_of_websockets_are_those_of_their_pages(proto, scheme):
 
 
 def test_a_request_without_a_host_has_an_empty_one():
-    assert TrustedProxies().find_caller(Peer(address=PROXY), []) == Caller(address=PROXY, host="", scheme="http")
+    assert TrustedProxies().find_caller(Peer(address=PROXY), []).host == ""
 
 
 @pytest.mark.parametrize("word", ["", "proxy.example", "10.0.0.0/33", "10.0.0.*", "Unix", "/run/socket", "10.0.0.1:80"])
@@ -114,3 +116,68 @@ def test_no_header_breaks_it_and_an_untrusted_peer_is_always_itself(values):
     ]
     ask(["0.0.0.0/0", "::/0"], PROXY, *headers)
     assert ask([OTHER_PROXY], PROXY, *headers) == Caller(address=PROXY, host="inside:5006", scheme="http")
+
+
+# Whose sessions are counted together.
+
+
+def counted(trusted, peer, *headers):
+    """What its sessions are counted under, and whether it came through a proxy that nobody named."""
+    peer = peer if isinstance(peer, Peer) else Peer(address=peer)
+    caller = TrustedProxies(trusted).find_caller(
+        peer, [(name.lower().encode(), b"%b" % text) for name, text in headers]
+    )
+    return caller.counted_as, caller.is_behind_unknown_proxy
+
+
+SAYS_WHO = ("X-Forwarded-For", VISITOR.encode())
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        (VISITOR, VISITOR),
+        (f"::ffff:{VISITOR}", VISITOR),
+        ("10.0.0.7", "10.0.0.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("127.0.0.1", None),
+        ("127.8.9.1", None),
+        ("::1", None),
+        ("::ffff:127.0.0.1", None),
+        (None, None),
+    ],
+)
+def test_a_visitor_is_counted_by_address_or_network_and_this_machine_is_not(address, name):
+    assert counted([], address) == (name, False)
+    if address is not None:
+        assert counted([PROXY], PROXY, ("X-Forwarded-For", address.encode())) == (name, False)
+
+
+def test_a_public_address_is_counted_whatever_it_sends():
+    for header in (SAYS_WHO, ("Forwarded", b"for=198.51.100.1"), ("X-Forwarded-For", b"127.0.0.1")):
+        assert counted([], "8.8.8.8", header) == ("8.8.8.8", False)
+        assert counted(["unix"], "8.8.8.8", header) == ("8.8.8.8", False)
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", PROXY, "192.168.1.1", "fd00::5"])
+@pytest.mark.parametrize("header", [SAYS_WHO, ("Forwarded", b"for=198.51.100.1")], ids=lambda header: header[0])
+def test_what_comes_through_a_proxy_that_nobody_named_is_not_counted(peer, header):
+    assert counted([], peer, header) == (None, True)
+
+
+def test_where_a_proxy_was_named_others_can_not_pass_for_one():
+    assert counted([OTHER_PROXY], PROXY, SAYS_WHO) == (PROXY, False)
+
+
+def test_by_a_unix_socket_nobody_is_counted_but_whom_a_trusted_proxy_names():
+    peer = Peer(address=None, is_unix=True)
+    assert counted([], peer, SAYS_WHO) == (None, False)
+    assert counted(["unix"], peer) == (None, False)
+    assert counted(["unix"], peer, SAYS_WHO) == (VISITOR, False)
+
+
+def test_a_trusted_proxy_that_names_nobody_is_not_counted():
+    assert counted([PROXY], PROXY) == (None, False)
+    assert counted([PROXY], PROXY, ("X-Forwarded-For", b"unknown")) == (None, False)

@@ -9,7 +9,13 @@ import trio.testing
 
 from supervisor.transport import listener as module
 from supervisor.transport.forwarded import Peer
-from supervisor.transport.listener import accept_connections, explain_listen_error, find_peer, open_listeners
+from supervisor.transport.listener import (
+    accept_connections,
+    connections_allowed,
+    explain_listen_error,
+    find_peer,
+    open_listeners,
+)
 
 from ..docs.proxies import find_free_port
 
@@ -315,3 +321,12 @@ async def test_a_peer_on_a_unix_socket_has_no_address():
 async def test_a_peer_in_memory_is_nobody():
     ours, _ = trio.testing.memory_stream_pair()
     assert find_peer(ours) == Peer(address=None)
+
+
+def test_there_are_no_more_connections_than_files_may_be_opened(monkeypatch):
+    resource = pytest.importorskip("resource")
+    for files, wanted, allowed in ((1024, 10_000, 924), (1024, 500, 500), (64, 500, 32)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, 10**6))
+        assert connections_allowed(wanted) == allowed
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert connections_allowed(10_000) == 10_000

@@ -1,0 +1,118 @@
+"""Validators of options: one place for what a limit, a size or a time may be. Pure.
+
+    linger: float = attrs.field(default=15.0, validator=seconds(endless=True))
+
+Each refuses with a sentence that names the option: a `TypeError` for what is no number, a `ValueError` for a number
+that can't be. NaN is no number of anything: it would pass every comparison that refuses, and none that allows. Nor is
+True a count.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def seconds(*, zero: bool = True, endless: bool = False, most: float = math.inf) -> Validator:
+    """A number of seconds.
+
+    Args:
+        zero: whether it may be 0.
+        endless: whether it may be infinite.
+        most: the most that it may be.
+    """
+    finite = "" if endless else "finite "
+    bound = "from 0 on" if zero else "above 0"
+    if most < math.inf:
+        bound += f", at most {most:g}"
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        name = f"{attribute.name} is a {finite}number of seconds {bound}"
+        if not _is_number(value):
+            raise TypeError(f"{name}, not {_shown(value)}")
+        if not 0 <= value <= most or (not zero and value == 0) or (not endless and value == math.inf):
+            raise ValueError(f"{name}, not {_shown(value)}")
+
+    return check
+
+
+def count(least: int = 1) -> Validator:
+    """A whole number, of messages, bytes or whatever is counted, from `least` on."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        name = f"{attribute.name} is a whole number from {least:,} on"
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name}, not {_shown(value)}")
+        if value < least:
+            raise ValueError(f"{name}, not {_shown(value)}")
+
+    return check
+
+
+def number(least: float, most: float = math.inf) -> Validator:
+    """A finite number from `least` to `most`, both included."""
+    bound = f"from {least:g} on" if most == math.inf else f"from {least:g} to {most:g}"
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        name = f"{attribute.name} is a finite number {bound}"
+        if not _is_number(value):
+            raise TypeError(f"{name}, not {_shown(value)}")
+        if not least <= value <= most or value == math.inf:
+            raise ValueError(f"{name}, not {_shown(value)}")
+
+    return check
+
+
+def one_of(*words: str) -> Validator:
+    """One of these words: an unknown one would count as the weakest."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value not in words:
+            raise ValueError(f"{attribute.name} is {', '.join(words[:-1])} or {words[-1]}, not {_shown(value)}")
+
+    return check
+
+
+def none_or(validator: Validator) -> Validator:
+    """What the validator takes, or None for no limit."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value is None:
+            return
+        try:
+            validator(instance, attribute, value)
+        except (TypeError, ValueError) as error:
+            text, _, got = str(error).rpartition(", not ")
+            raise type(error)(f"{text}, or None, not {got}") from None
+
+    return check
+
+
+def whether(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """True or False, and not what only counts as one of them."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name} is True or False, not {_shown(value)}")
+
+
+def made_of(kind: type, example: str) -> Validator:
+    """An instance of that class; `example` shows how one is made."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, kind):
+            raise TypeError(f"{attribute.name} is {example}, not {type(value).__name__}")
+
+    return check
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:59] + "…"
