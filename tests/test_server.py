@@ -26,6 +26,7 @@ from supervisor.testing.harness import Incidents, RunningApp
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.admission import SHOWN_NAME
+from supervisor.transport.head import HttpLimits
 from supervisor.transport.listener import find_peer
 from supervisor.transport.websocket import WebSocketOptions
 
@@ -1096,3 +1097,52 @@ async def test_who_is_turned_away_and_does_not_go_is_not_waited_for(serve, autoj
         with contextlib.suppress(trio.BrokenResourceError):
             assert await stream.receive_some() == b""
     assert trio.current_time() - began <= 1
+
+
+LIMITS = HttpLimits(max_head=200, max_body=10, head_timeout=3, idle_timeout=7, write_timeout=4)
+PAGE = b"GET /app HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "after"),
+    [
+        (PAGE + b"X: " + b"x" * 200 + b"\r\n\r\n", 431, 0),
+        (PAGE + b"Content-Length: 11\r\n\r\n", 413, 0),
+        (PAGE, 408, 3),
+        (b"", None, 3),
+    ],
+)
+async def test_limits_of_requests_are_those_of_the_options(serve, autojump_clock, sent, status, after):
+    run = await serve(http=LIMITS)
+    stream = await run.listener.connect()
+    began = trio.current_time()
+    if sent:
+        await stream.send_all(sent)
+    answer = await stream.receive_some()
+    assert trio.current_time() - began == pytest.approx(after)
+    assert (int(answer.split()[1]) if answer else None) == status
+    await stream.send_eof()
+    assert await stream.receive_some() == b""
+
+
+async def test_a_kept_connection_is_closed_when_it_is_idle(serve, autojump_clock):
+    run = await serve(http=LIMITS)
+    stream = await run.listener.connect()
+    await stream.send_all(PAGE + b"\r\n")
+    answer = b""
+    while b"</html>" not in answer:
+        answer += await stream.receive_some()
+    began = trio.current_time()
+    assert await stream.receive_some() == b""
+    assert trio.current_time() - began == pytest.approx(7)
+
+
+async def test_who_takes_nothing_of_a_page_is_let_go(serve, nursery, autojump_clock):
+    run = await serve(http=LIMITS)
+    theirs, ours = trio.testing.lockstep_stream_pair()
+    nursery.start_soon(run.server.handle, ours)
+    await theirs.send_all(PAGE + b"\r\n")
+    await trio.sleep(3.9)
+    assert run.server.occupancy.connections == 1
+    await trio.sleep(0.2)
+    assert run.server.occupancy.connections == 0

@@ -169,7 +169,7 @@ class SessionRegistry:
             return None
         return session if isinstance(self._creations[session].outcome, Created) else None
 
-    def _create(self, id: str, request: Request, counted_as: str | None) -> Creation:
+    def _create(self, id: str, request: Request, counted_as: str | None = None) -> Creation:
         creation = Creation(counted_as)
         limit = self._options.max_sessions_per_address
         if counted_as is not None and limit is not None and not self._crowd.has_room(counted_as):
