@@ -122,7 +122,7 @@ class JsonDocument:
         encoded = _encode(journal.operations)
         self._room -= len(encoded)
         if self._room < 0:
-            self._measure(len(encoded))
+            self._measure()
         journal.keep()
         base = self._revision
         self._revision = base + 1
@@ -130,16 +130,15 @@ class JsonDocument:
 
     def check_size(self) -> None:
         """See `StoredDocument.check_size`."""
-        if self._room < (added := len(_encode(self._journal.operations))):
-            self._room -= added
-            self._measure(added)
+        if self._room < len(_encode(self._journal.operations)):
+            self._measure()
 
-    def _measure(self, added: int) -> None:
-        """See how large it is; refuse it if that is too much."""
+    def _measure(self) -> None:
+        """See how large it is; refuse it if that is too much, and then see again the next time."""
         assert self._max_size is not None
         size = len(_encode(self._journal.root))
         if size > self._max_size:
-            self._room += added
+            self._room = 0
             raise InvalidValue(
                 f"the document would have {size:,} bytes as JSON, and may have {self._max_size:,} (max_document_size);"
                 " keep less in it, such as the newest rows, or what is seen"

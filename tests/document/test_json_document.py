@@ -460,7 +460,7 @@ def test_a_document_just_below_its_limit_is_not_measured_at_each_commit(monkeypa
     document.commit()
     measured = []
     original = JsonDocument._measure
-    monkeypatch.setattr(JsonDocument, "_measure", lambda self, added: measured.append(1) or original(self, added))
+    monkeypatch.setattr(JsonDocument, "_measure", lambda self: measured.append(1) or original(self))
     for number in range(1000):
         document.root["n"] = number + 1
         document.commit()

@@ -1,5 +1,6 @@
 """Connections' hooks and presence, through a whole server, by the kit's clients; the rest is in `test_websocket.py`."""
 
+import attrs
 import pytest
 import trio
 import trio.testing
@@ -17,6 +18,11 @@ def app_of(**namespace):
 
     namespace.setdefault("modify_document", lambda doc: doc.data.update(n=0))
     return Application(NamespaceHandler(namespace, where="app"), name="app")
+
+
+@attrs.frozen
+class Add:
+    pass
 
 
 def closings(client):
@@ -701,3 +707,54 @@ class Gate:
 
     def open(self):
         self._opened.set()
+
+
+# Too many messages.
+
+
+async def test_our_client_loses_nothing_however_fast_it_is_told_to_be(supervise):
+    """It is slowed down, closed at last, comes back after the delay that it was given, and goes on."""
+
+    @receives(Add, from_client=True)
+    def on_add(doc, message):
+        doc.data["n"] += 1
+        return doc.data["n"]
+
+    websocket = WebSocketOptions(max_message_rate=10, message_burst=80, flood_timeout=20, return_later=8)
+    async with supervise(app_of(on_add=on_add), options=ServerOptions(websocket=websocket)) as running:
+        client = await (await running.new_session()).connect()
+        answers = []
+
+        async def send():
+            answers.append(await client.send("Add"))
+
+        with trio.fail_after(200):
+            async with trio.open_nursery() as nursery:
+                for _ in range(500):
+                    nursery.start_soon(send)
+        assert sorted(answers) == list(range(1, 501))
+        assert (4429, "too many messages") in closings(client)
+        assert client.status == "live"
+
+
+async def test_what_a_client_sends_again_when_it_comes_back_is_taken_at_once(supervise):
+    @receives(Add, from_client=True)
+    async def on_add(doc, message):
+        await released.wait()
+
+    released = trio.Event()
+    async with supervise(app_of(on_add=on_add)) as running:
+        session = await running.new_session()
+        client = await session.connect()
+        async with trio.open_nursery() as nursery:
+            for _ in range(64):
+                nursery.start_soon(client.send, "Add")
+            await trio.testing.wait_all_tasks_blocked()
+            for _ in range(3):
+                await client.drop()
+                client.reconnect()
+                await trio.sleep(1)
+            began = trio.current_time()
+            released.set()
+        assert trio.current_time() == began
+        assert closings(client) == []

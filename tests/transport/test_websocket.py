@@ -2093,7 +2093,8 @@ async def test_who_floods_is_closed_with_4429_and_may_come_back_after_a_while(se
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(flood)
-            messages, code, reason = await peer.closed()
+            with trio.fail_after(60):
+                messages, code, reason = await peer.closed()
             codes.append(code)
             assert trio.current_time() - began == pytest.approx(3, abs=0.2)
             nursery.cancel_scope.cancel()
