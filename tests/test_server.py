@@ -552,6 +552,33 @@ async def test_a_second_stop_leaves_hooks_a_short_time_and_a_third_none(serve, n
     run.log.incidents.clear()
 
 
+async def test_cut_short_each_kind_of_hook_has_two_seconds(serve, nursery):
+    begun = []
+
+    def hanging(name):
+        async def hook(*_):
+            begun.append((name, trio.current_time()))
+            await trio.sleep_forever()
+
+        return hook
+
+    names = ("on_connection_closed", "on_session_destroyed", "on_application_unload")
+    run = await serve(
+        app_of(on_connection_opened=lambda session, connection: None, **{name: hanging(name) for name in names}),
+        shutdown_timeout=60.0,
+        application=ApplicationOptions(hook_timeout=1000.0),
+    )
+    await (await run.clients(nursery).new_session()).connect()
+    run.server.stop()
+    await trio.sleep(10)
+    assert [name for name, _ in begun] == ["on_connection_closed"]
+    run.server.stop(timeout=HOOKS_ONLY)
+    await run.server.wait_stopped()
+    assert begun == list(zip(names, [0, 12, 14], strict=True))
+    assert trio.current_time() == 16
+    assert [incident.what for incident in run.log.incidents] == list(names)
+
+
 async def test_what_is_left_are_threads(serve, nursery):
     """`wait_left` is over when hooks are, though a producer can't be ended."""
 

@@ -98,6 +98,22 @@ async def test_trio_hears_of_signals_all_the_same(given):
                 assert await anext(signals) == number
 
 
+async def test_a_signal_that_another_thread_got_wakes_trio(given):
+    """Only the descriptor tells: the loop's own wait is not interrupted."""
+    release = threading.Event()
+    other = threading.Thread(target=release.wait, args=(PATIENCE,))
+    other.start()
+    watchdog = ExitWatchdog((1000.0, 1000.0), stacks=STACKS, give_up=given.up)
+    with deaf(), watchdog.watching(), trio.open_signal_receiver(signal.SIGUSR1) as signals:
+        began = time.monotonic()
+        with trio.fail_after(PATIENCE):
+            signal.pthread_kill(other.ident, signal.SIGUSR1)
+            assert await anext(signals) == signal.SIGUSR1
+    assert time.monotonic() - began < PATIENCE / 2
+    release.set()
+    other.join()
+
+
 async def test_threads_and_tasks_of_apps_are_named_the_loops_thread_first(given, nursery):
     release = threading.Event()
 
