@@ -289,8 +289,9 @@ class Client:
             patch = json.loads(frame)
             self.history.append(history.Patch(patch["from"], patch["to"], digest(self.protocol._data)))
         elif frame.startswith('{"type":"snapshot"'):
-            epoch, revision = self.protocol.epoch or "", json.loads(frame)["revision"]
-            self.history.append(history.Snapshot(epoch, revision, digest(self.protocol._data)))
+            snapshot = json.loads(frame)
+            taken = digest(self.protocol._data)
+            self.history.append(history.Snapshot(snapshot["epoch"], snapshot["revision"], taken))
         elif frame.startswith('{"type":"attached"'):
             attached = json.loads(frame)
             self.history.append(history.Attached(attached["epoch"], attached["revision"], attached["resumed"]))

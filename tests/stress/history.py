@@ -8,6 +8,7 @@ What is held true:
 * A connection begins with `attached`. If it resumes, the first patch starts from the revision that the client had; else
   a snapshot comes before any patch. So a client that comes back has each kept revision once and in order, or is told of
   a snapshot that covers what it missed.
+* A snapshot of another epoch may come at any time: the session was restarted. Nothing of the old epoch follows it.
 * Each patch starts from the revision that the one before led to, and leads further.
 * All clients of a session have the same document at the same revision of an epoch.
 * Those who are attached at the end have the document that the server has.
@@ -104,7 +105,9 @@ def check_order(history: History) -> list[str]:
             case Snapshot():
                 if link not in ("attached", "live"):
                     wrong.append(f"a snapshot of {event.revision} on a connection that is {link}")
-                if event.epoch != epoch:
+                if event.epoch != epoch and link == "live":
+                    epoch = event.epoch  # the session was restarted: another life of the document begins
+                elif event.epoch != epoch:
                     wrong.append(f"a snapshot of epoch {event.epoch}, attached to {epoch}")
                 elif link == "live" and event.revision < revision:
                     wrong.append(f"a snapshot of {event.revision} after {revision}")
@@ -135,9 +138,9 @@ def check_same(histories: Mapping[str, History]) -> list[str]:
     for name, history in histories.items():
         epoch = ""
         for event in history:
-            if isinstance(event, Attached):
+            if isinstance(event, Attached | Snapshot):
                 epoch = event.epoch
-            elif isinstance(event, Snapshot | Patch):
+            if isinstance(event, Snapshot | Patch):
                 digest, first = known.setdefault((epoch, event.revision), (event.digest, name))
                 if digest != event.digest:
                     wrong.append(f"{name} and {first} have different documents at revision {event.revision}")

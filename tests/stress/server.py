@@ -36,8 +36,9 @@ _ROOM = {
     "--max-connections-per-session": "5000",
     "--max-connections": "15000",
     "--max-message-rate": "100000",
+    "--stall-limit": "5",
 }
-"""For limits that one busy client of this machine would reach; each as far as the server has it."""
+"""For limits that one busy client of this machine, or its other work, would reach; each as far as the server has it."""
 
 
 def _known_options() -> set[str]:

@@ -199,6 +199,17 @@ class Stage:
             client.leave()
         self._clients.clear()
 
+    async def only_connections_are(self, count: int) -> None:
+        """While sessions live: nothing is left of the connections to them but of so many, beside those for orders."""
+        left: dict[str, int] = {}
+        with trio.move_on_after(REST):
+            while True:
+                left = (await self.order("Report"))["objects"]
+                if left.get("WebSocketConnection", 0) <= count + 1 and left.get("Outbox", 0) <= count + 1:
+                    return
+                await trio.sleep(0.1)
+        raise Violation(f"of {count} connections, and one for orders, there are {left}")
+
     # Before and after.
 
     async def begin(self) -> None:

@@ -78,6 +78,14 @@ def test_a_new_epoch_may_begin_with_lower_revisions():
     assert history.check_order(events) == []
 
 
+def test_a_restarted_session_s_snapshot_begins_another_epoch_on_the_same_connection():
+    events = [*GOOD, Snapshot("e2", 1, 11), Patch(1, 2, 22)]
+    assert history.check_order(events) == []
+    assert history.check_same({"one": events, "two": [*GOOD, Snapshot("e2", 1, 12)]}) != []
+    late = [*events, Patch(8, 9, 99)]
+    assert history.check_order(late) == ["a patch from 8, but 2 was there: 6 lost"]
+
+
 def test_different_documents_at_the_same_revision_are_found():
     other = changed(10, Patch(5, 7, 78))
     assert history.check_same({"one": GOOD, "two": other}) == ["two and one have different documents at revision 7"]

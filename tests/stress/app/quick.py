@@ -3,6 +3,7 @@
 import argparse
 import signal
 
+import attrs
 import trio
 
 from supervisor import ApplicationOptions, Server, ServerOptions, WebSocketOptions
@@ -14,6 +15,8 @@ OPTIONS = ServerOptions(
     session_ids="any",
     token_max_age=1.0,
     shutdown_timeout=8,
+    # A busy machine stops any program for a tenth of a second.
+    **({"stall_limit": 5.0} if "stall_limit" in attrs.fields_dict(ServerOptions) else {}),
 )
 
 

@@ -35,6 +35,7 @@ async def connect_churn(stage: Stage) -> None:
     )
     hooks = (await stage.order("Hooks"))[session]
     stage.require(hooks["opened"] == workers * rounds + 1, f"opened hooks ran {hooks['opened']} times")
+    await stage.only_connections_are(1)
     stage.note(f"{workers * rounds} connections")
 
 
@@ -58,6 +59,7 @@ async def attach_and_drop(stage: Stage) -> None:
                 nursery.start_soon(drop, stage.rng.choice((0, 0, 0.001, 0.01)))
         await witness.ask("Add", label=f"witness-{stage.rng.random()}", who="witness")
     await stage.check([witness], session)
+    await stage.only_connections_are(1)
 
 
 @scenario(timeout=90)

@@ -115,6 +115,40 @@ async def malformed_messages(stage: Stage) -> None:
 
 
 @scenario()
+async def repeated_numbers(stage: Stage) -> None:
+    """A client that sends a number again, at once and after its answer, has it done once, and has the same answer."""
+    session = stage.new_session()
+    neighbour = await stage.client(session)
+    socket = await attached(stage, session)
+    answers: dict[int, str] = {}
+    try:
+        for number in range(1, stage.scale(20, 60)):
+            send = {"type": "send", "number": number, "name": "Add", "confirmed": 0}
+            for label in ("first", "again", "late"):
+                if label == "late":
+                    await _answer(socket, number, answers)
+                await socket.send(json.dumps({**send, "fields": {"label": f"{label}-{number}", "who": "raw"}}))
+            await _answer(socket, number, answers)
+    finally:
+        socket.abort()
+    final = await stage.check([neighbour], session)
+    stage.require(list(final.log) == [f"first-{number}" for number in answers], f"{final.log}")
+
+
+async def _answer(socket: Socket, number: int, answers: dict[int, str]) -> None:
+    """Wait for an answer to a number, the first or one more; all that come to a number must be the same."""
+    with trio.fail_after(10):
+        while True:
+            text = await socket.receive()
+            if text.startswith('{"type":"answer"'):
+                answered = json.loads(text)["number"]
+                if answers.setdefault(answered, text) != text:
+                    raise AssertionError(f"another answer to {answered}: {text} after {answers[answered]}")
+                if answered == number:
+                    return
+
+
+@scenario()
 async def oversized_frame(stage: Stage) -> None:
     """A message over the limit ends its connection with 1009, whole or in pieces, also if it only says so."""
     big = b" " * (1024 * 1024 + 1)

@@ -45,7 +45,8 @@ def measure():
     gc.collect()
     kinds = descriptors()
     # Those that were there before serving began are frozen, and not seen here.
-    objects = Counter(type(each).__name__ for each in gc.get_objects() if type(each).__name__ in WATCHED)
+    kinds_of_ours = (type(each) for each in gc.get_objects() if type(each).__module__.startswith("supervisor."))
+    objects = Counter(each.__name__ for each in kinds_of_ours if each.__name__ in WATCHED)
     tasks = all_tasks()
     return {
         "tasks": sum(tasks.values()),

@@ -8,7 +8,7 @@ from supervisor import Backoff, FailurePolicy, receives
 
 failure_policy = FailurePolicy(max_restarts=3, within=60.0, backoff=Backoff(first=0.01, longest=0.05))
 small.count_hooks(globals())
-receives(small.Add, from_client=True)(small.on_add)
+add = receives(small.Add, from_client=True)(small.on_add)
 
 
 def modify_document(doc):

@@ -8,7 +8,7 @@ import trio
 from supervisor import receives
 
 small.count_hooks(globals())
-receives(small.Add, from_client=True)(small.on_add)
+add = receives(small.Add, from_client=True)(small.on_add)
 modify_document = small.build
 
 
