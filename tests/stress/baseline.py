@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-IDLE_THREADS = 4
+IDLE_THREADS = 12
 """Worker threads that trio keeps for a while after they were used; they end by themselves."""
 
 
