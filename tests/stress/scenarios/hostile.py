@@ -62,28 +62,26 @@ def frame(first: int, payload: bytes, *, mask: bool = True, size: int | None = N
 
 
 FIN = 0x80
-BROKEN = {1002, 1007, 1006}
-"""What breaks the rules of websockets may be cut off: RFC 6455, 7.1.7 only says that a close frame should come."""
 
 
 @scenario()
 async def malformed_frames(stage: Stage) -> None:
-    """Frames that break RFC 6455 end their connection with 1002 or 1007 or without a word, and no other one."""
+    """Frames that break RFC 6455 end their connection with 1002 or 1007, and no other one."""
     await try_all(
         stage,
         [
-            ("an unmasked frame", frame(FIN | TEXT, b"{}", mask=False), BROKEN),
-            ("a reserved bit", frame(FIN | 0x40 | TEXT, b"{}"), BROKEN),
-            ("a reserved opcode", frame(FIN | 3, b""), BROKEN),
-            ("a reserved control opcode", frame(FIN | 11, b""), BROKEN),
-            ("text that is no UTF-8", frame(FIN | TEXT, b"\xff\xfe"), BROKEN),
-            ("a ping in pieces", frame(PING, b"x"), BROKEN),
-            ("a ping that is too long", frame(FIN | PING, b"x" * 126), BROKEN),
-            ("a continuation of nothing", frame(FIN, b"x"), BROKEN),
-            ("a message in a message", frame(TEXT, b"x") + frame(FIN | TEXT, b"y"), BROKEN),
-            ("a close frame of one byte", frame(FIN | CLOSE, b"x"), BROKEN),
-            ("a close code that can't be", frame(FIN | CLOSE, (999).to_bytes(2, "big")), BROKEN),
-            ("a length below zero", bytes((FIN | TEXT, 0xFF)) + b"\xff" * 8 + b"\0\0\0\0", BROKEN | {1009}),
+            ("an unmasked frame", frame(FIN | TEXT, b"{}", mask=False), {1002}),
+            ("a reserved bit", frame(FIN | 0x40 | TEXT, b"{}"), {1002}),
+            ("a reserved opcode", frame(FIN | 3, b""), {1002}),
+            ("a reserved control opcode", frame(FIN | 11, b""), {1002}),
+            ("text that is no UTF-8", frame(FIN | TEXT, b"\xff\xfe"), {1007}),
+            ("a ping in pieces", frame(PING, b"x"), {1002}),
+            ("a ping that is too long", frame(FIN | PING, b"x" * 126), {1002}),
+            ("a continuation of nothing", frame(FIN, b"x"), {1002}),
+            ("a message in a message", frame(TEXT, b"x") + frame(FIN | TEXT, b"y"), {1002}),
+            ("a close frame of one byte", frame(FIN | CLOSE, b"x"), {1002}),
+            ("a close code that can't be", frame(FIN | CLOSE, (999).to_bytes(2, "big")), {1002}),
+            ("a length below zero", bytes((FIN | TEXT, 0xFF)) + b"\xff" * 8 + b"\0\0\0\0", {1002, 1009}),
         ],
     )
 
