@@ -115,6 +115,7 @@ class Follower:
             case "attached":
                 await self._join(message, socket)
             case "snapshot":
+                self.attached["epoch"] = message["epoch"]  # another one: the session was restarted
                 self.data, self.revision = message["data"], message["revision"]
                 self.on_change(self.data)
             case "patch":

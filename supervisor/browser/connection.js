@@ -6,8 +6,8 @@
  * written (`send()`, `edit()`, and what `presence` has), write what `outgoing()` gives.
  */
 
-import { Edit } from "./edits.js"
-import { SendError } from "./errors.js"
+import { Edit, arrived } from "./edits.js"
+import { GONE, OTHER_DOCUMENT, OVER, SendError, UNKNOWN } from "./errors.js"
 import { ProtocolError, decode, encode, isObject } from "./messages.js"
 import { Mirror } from "./mirror.js"
 import { split } from "./pointer.js"
@@ -15,12 +15,6 @@ import { Presence } from "./presence.js"
 import { afterClose } from "./reconnect.js"
 import { Sends } from "./sends.js"
 import { frozen, shared } from "./tree.js"
-
-// What a client itself says of sends that it refuses.
-const UNKNOWN = "The connection was lost before the answer came; the server may have handled this or not."
-const OVER = "The session ended before this was sent."
-const OTHER_DOCUMENT = "The document that this was meant for is gone."
-const GONE = "What this was to change has gone meanwhile."
 
 export class ClientConnection {
   /** @type {"connecting" | "live" | "reconnecting" | "ended"} */
@@ -43,6 +37,8 @@ export class ClientConnection {
   #fault = false
   // How many connections in a row failed; the delay grows with it.
   #attempt = 0
+  // Is the mirror of an epoch before the server's?
+  #isOfBefore = false
   #sends
   #mirror
 
@@ -87,7 +83,7 @@ export class ClientConnection {
    * is not looked at, and the mirror counts as unusable, so that the next connection begins with a snapshot.
    *
    * @param {unknown} frame
-   * @returns {Array<{type: "live", resumed: boolean} | {type: "changed"} | {type: "editable"}
+   * @returns {Array<{type: "live", resumed: boolean} | {type: "changed"} | {type: "restarted"} | {type: "editable"}
    *   | {type: "presence", scope: string} | {type: "answered", ticket: number, value: unknown}
    *   | {type: "arrived", ticket: number} | {type: "refused", ticket: number, error: SendError}>}
    */
@@ -205,8 +201,7 @@ export class ClientConnection {
     const lost = this.#sends.attached(received, { isSameClient })
     const events = this.#refused(lost, "unknown", UNKNOWN)
     if (this.epoch !== null && epoch !== this.epoch) {
-      events.push(...this.#mirror.abandon().map(arrived))
-      events.push(...this.#dropped(({ needsMirror }) => needsMirror, "unsent", OTHER_DOCUMENT))
+      events.push(...this.#replacedDocument(this.#mirror.abandon()))
     } else if (!isSameClient) this.#mirror.forget()
     this.#attached = true
     this.presence.attached()
@@ -222,9 +217,18 @@ export class ClientConnection {
   }
 
   #replaced(message) {
-    const events = this.#mirror.replace(message).map(arrived)
+    const events = message.epoch === this.epoch ? [] : this.#replacedDocument(this.#mirror.restart(message))
+    events.push(...this.#mirror.replace(message).map(arrived))
     events.push(...this.#dropped(({ hasIndex }) => hasIndex, "conflict", GONE))
+    if (this.#isOfBefore) events.unshift({ type: "restarted" })
+    this.#isOfBefore = false
     return [...this.#show(), ...this.#live(false), ...events]
+  }
+
+  /** The document is another one; `done`: those edits of the old one that it had. */
+  #replacedDocument(done) {
+    this.#isOfBefore = true
+    return [...done.map(arrived), ...this.#dropped(({ needsMirror }) => needsMirror, "unsent", OTHER_DOCUMENT)]
   }
 
   #patched(message) {
@@ -291,9 +295,4 @@ export class ClientConnection {
     this.presence.detached()
     this.#sends.detached()
   }
-}
-
-/** An edit's change is in the mirror. */
-function arrived({ ticket }) {
-  return { type: "arrived", ticket }
 }

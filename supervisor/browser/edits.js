@@ -79,6 +79,11 @@ export class Edit {
   }
 }
 
+/** The event that an edit's change is in the mirror. */
+export function arrived({ ticket }) {
+  return { type: "arrived", ticket }
+}
+
 export class PendingEdits {
   /** @type {Edit[]} */
   #edits = []
@@ -144,6 +149,13 @@ export class PendingEdits {
   /** The server takes this client for another one from now on. */
   forget() {
     for (const edit of this.#edits) edit.isStale = edit.revision !== null
+  }
+
+  /** The document is another one: none of them is shown any more, and those that were done are returned. */
+  clear() {
+    const settled = this.takeSettled()
+    this.#edits = []
+    return settled
   }
 
   /** Takes away those whose `edited` has come, but not yet what it announced. */

@@ -2,6 +2,12 @@
  * The errors that an app's code meets. Pure.
  */
 
+// What a client itself says of sends that it refuses.
+export const UNKNOWN = "The connection was lost before the answer came; the server may have handled this or not."
+export const OVER = "The session ended before this was sent."
+export const OTHER_DOCUMENT = "The document that this was meant for is gone."
+export const GONE = "What this was to change has gone meanwhile."
+
 /** A send or an edit that was not done; `kind` says why, and so whether it may be tried again. */
 export class SendError extends Error {
   name = "SendError"

@@ -38,9 +38,15 @@ export class Mirror {
     return this.#edits.isStale ? -1 : this.revision
   }
 
+  /** The session was restarted: what comes next is another document. Returns those edits that were done before. */
+  restart({ epoch, revision }) {
+    if (this.revision < 0 || revision <= this.revision) throw new ProtocolError("a snapshot of another epoch than expected")
+    this.epoch = epoch
+    return this.#edits.clear()
+  }
+
   /** Takes in a snapshot; returns those edits that are part of it. */
-  replace({ epoch, revision, data }) {
-    if (epoch !== this.epoch) throw new ProtocolError("a snapshot of another epoch than the one attached to")
+  replace({ revision, data }) {
     if (revision < this.revision) throw new ProtocolError("a snapshot of an older revision")
     this.data = shared(this.shown, data)
     this.revision = revision

@@ -15,6 +15,7 @@ export class Session {
   #watchers = new Set()
   #statusCallbacks = new Set()
   #editableCallbacks = new Set()
+  #restartCallbacks = new Set()
   // What becomes of each send and edit, by ticket.
   #outcomes = new Map()
 
@@ -86,6 +87,11 @@ export class Session {
     return () => void this.#editableCallbacks.delete(callback)
   }
 
+  onRestart(callback) {
+    this.#restartCallbacks.add(callback)
+    return () => void this.#restartCallbacks.delete(callback)
+  }
+
   mayEdit(path, action = "edit") {
     return allows(this.editable, split(path), action)
   }
@@ -127,6 +133,7 @@ export class Session {
     if (events.some(({ type }) => type === "changed")) this.#tellChanges()
     for (const event of events) {
       if (event.type === "editable") for (const callback of this.#editableCallbacks) this.#call(callback, this.editable)
+      if (event.type === "restarted") for (const callback of this.#restartCallbacks) this.#call(callback)
       if (event.type === "presence") this.#presence.tell(event.scope)
       const outcome = this.#outcomes.get(event.ticket)
       if (event.type === outcome?.end) outcome.resolve(event.value)

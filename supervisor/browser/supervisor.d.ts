@@ -96,6 +96,12 @@ export interface Session<Data = Json> {
   onStatus(callback: (status: Status) => void): () => void
 
   /**
+   * Calls back whenever the document is another one, because the session was restarted after a failure; `data` shows the
+   * new one by then, and subscribers have heard of what differs. The returned function ends it.
+   */
+  onRestart(callback: () => void): () => void
+
+  /**
    * Sends a message to the session; the app must allow the type with `@receives(…, from_client=True)`.
    *
    * Resolves with what the handler returned, after the changes that it made have arrived. Rejects with `SendError`, or

@@ -26,7 +26,7 @@ from supervisor.errors import (
     SessionEnded,
 )
 from supervisor.protocol.client import ClientConnection
-from supervisor.protocol.events import Answered, Arrived, Event, PresenceChanged, Refused, Status
+from supervisor.protocol.events import Answered, Arrived, Event, PresenceChanged, Refused, Snapshotted, Status
 from supervisor.protocol.messages import EditName
 
 ANSWER = 60.0
@@ -88,6 +88,7 @@ class ClientSession:
         self._has_mirror = False
         self._moment = Moment(data={}, revision=-1, sessions=1)
         self._status = ClientStatus()
+        self._restarts = 0
         # Those who wait for the answer to a send, by ticket; tickets are of the protocol's connection of the moment.
         self._sends: dict[int, _Waiting] = {}
         # Those who wait for something to become true; looked at with each revision, so that none is overlooked.
@@ -113,6 +114,11 @@ class ClientSession:
     def revision(self) -> int:
         """The revision that `data` shows. It rises; in another session (see `ClientStatus.sessions`) it begins anew."""
         return self._moment.revision
+
+    @property
+    def restarts(self) -> int:
+        """How often the document has become another one, because the session was restarted after a failure."""
+        return self._restarts
 
     @property
     def status(self) -> ClientStatus:
@@ -290,6 +296,8 @@ class ClientSession:
                 self._sends.pop(event.ticket).settle(event.value)
             elif isinstance(event, (Arrived, Refused)):
                 self._settle(event)
+            elif isinstance(event, Snapshotted):
+                self._restarts += event.restarted
             elif isinstance(event, PresenceChanged):
                 self._presence.heard(event.scope)
                 self._notify()

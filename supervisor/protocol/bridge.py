@@ -14,6 +14,9 @@ The client drops from its side what it has: an operation when its mirror reaches
 edit when it has the error (`confirmed` tells: edits are answered in the order of their numbers).
 
 Nothing is done when others change the document: an edit's turn looks up in the history what it missed.
+
+Between two epochs lies no bridge. An edit that was made before its client saw the present one is lost, whatever its
+path is, and its client has lost it too; the bridges of all clients are begun anew.
 """
 
 from __future__ import annotations
@@ -70,8 +73,8 @@ class Bridge:
 
     __slots__ = ("_blind_after", "_blind_revision", "_known", "_planks", "base")
 
-    def __init__(self) -> None:
-        self.base = 0
+    def __init__(self, base: int = 0) -> None:
+        self.base = base
         """Of the client's last edit: it never falls."""
         # In the order in which they are crossed; the revisions rise.
         self._planks: list[_Plank] = []
@@ -200,6 +203,8 @@ class EditTurn:
 
         """
         bridge = self._bridge
+        if self._message.base < self._history.begun_at:
+            self._state = "lost"
         if self._state == "crossing":
             # What the edit's own transaction has committed meanwhile comes before it, as if others had done it.
             bridge.come_to(revision, self._history, self._message)

@@ -90,6 +90,8 @@ class ClientConnection:
         self._client: str | None = None
         self._key = ""
         self._epoch: str | None = None
+        # Whether the mirror is of an epoch before that one.
+        self._is_of_before = False
         self._revision = NO_REVISION
         self._data: dict[str, Any] = {}
         self._status = Status.CONNECTING
@@ -367,6 +369,7 @@ class ClientConnection:
         lost: list[Event] = [*self._sends.attached(message.received, same_client=same_client)]
         if not same_client and self._client is not None:
             lost = [*self._forget_edits(other_epoch=message.epoch != self._epoch), *lost]
+            self._is_of_before = self._is_of_before or message.epoch != self._epoch
         self._session, self._client, self._key = message.session, message.client, message.key
         self._epoch = message.epoch
         self._link = _Link.ATTACHED
@@ -382,15 +385,26 @@ class ClientConnection:
         return [events.Attached(resumed=message.resumed), *lost]
 
     def _take_snapshot(self, message: messages.Snapshot) -> list[Event]:
-        if message.epoch != self._epoch:
-            raise ProtocolError("a snapshot of another epoch than the one attached to")
+        forgotten = self._begin_epoch(message) if message.epoch != self._epoch else []
         if message.revision < self._revision:
             raise ProtocolError(f"a snapshot of revision {message.revision} after {self._revision}")
         self._data, self._revision = message.data, message.revision
         self._go_live()
+        restarted, self._is_of_before = self._is_of_before, False
         done = self._pending.done_at(message.revision)
         lost = self._pending.snapshotted(message.revision)
-        return [events.Snapshotted(), *map(_arrived, done), *self._give_up(lost)]
+        return [events.Snapshotted(restarted=restarted), *forgotten, *map(_arrived, done), *self._give_up(lost)]
+
+    def _begin_epoch(self, message: messages.Snapshot) -> list[Event]:
+        """The session was restarted. What was written is answered still; edits of the old document are shown no more.
+
+        That of an edit is `conflict`, because its base is below the first revision of the epoch.
+        """
+        if self._revision == NO_REVISION or message.revision <= self._revision:
+            raise ProtocolError(f"a snapshot of another epoch, of revision {message.revision} after {self._revision}")
+        self._epoch = message.epoch
+        self._is_of_before = True
+        return self._forget_edits(other_epoch=True)
 
     def _forget_edits(self, *, other_epoch: bool) -> list[Event]:
         """The server knows this client no more: what was written is unknown, and the rest has perhaps no document."""

@@ -41,6 +41,9 @@ class Attached:
 class Snapshotted:
     """All of the mirror is new."""
 
+    restarted: bool = False
+    """The document is another one than before: its session was restarted."""
+
 
 @final
 @attrs.frozen(kw_only=True)

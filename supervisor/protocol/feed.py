@@ -113,6 +113,11 @@ class Feed:
         """Tells this life of the document from another."""
         return self._epoch
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What clients may edit, as they were told last."""
+        return self._editable
+
     def admits(self, key: str) -> bool:
         """Whether this is the session's key; every wrong one takes equally long. The key is untrusted."""
         # Bytes, because `compare_digest` takes only ASCII strings, and surrogates would raise.
@@ -130,6 +135,17 @@ class Feed:
         """Clients may edit something else from now on; returns the message that says so."""
         self._editable = patterns
         return encode(Editable(patterns=patterns))
+
+    def renewed(self, *, epoch: str, revision: int) -> None:
+        """The session was restarted: its document is another one, at a revision above all that were before.
+
+        Clients stay what they are, with the numbers of their sends and the answers that they may lack. Send each the
+        snapshot. Edits that were made before they had it are in conflict.
+        """
+        self._epoch, self._encoded_epoch = epoch, encode_value(epoch)
+        self._history.begin(revision)
+        for record in (*self._attached.values(), *self._detached.values()):
+            record.begin_epoch()
 
     def snapshot(self, *, revision: int, data: bytes) -> bytes:
         """The message that brings any client up to a revision; `data` is the document as JSON."""

@@ -15,13 +15,20 @@ MAX_BYTES = 1024 * 1024
 class History:
     """A bounded log of patches, each leading from where the one before it led to."""
 
-    __slots__ = ("_bytes", "_log", "_max_bytes", "_max_patches")
+    __slots__ = ("_bytes", "_log", "_max_bytes", "_max_patches", "begun_at")
 
     def __init__(self, *, max_patches: int = MAX_REVISIONS, max_bytes: int = MAX_BYTES) -> None:
         self._max_patches = max_patches
         self._max_bytes = max_bytes
         self._log: deque[tuple[int, int, bytes]] = deque()
         self._bytes = 0
+        self.begun_at = 0
+        """The first revision of this epoch: what is based on an older one was meant for another document."""
+
+    def begin(self, revision: int) -> None:
+        """Another epoch begins with this revision, to which no patch leads."""
+        self.begun_at = revision
+        self._forget()
 
     def append(self, base: int, revision: int, message: bytes) -> None:
         """Log one patch; the oldest are forgotten as the bounds demand, which may be all of them."""

@@ -53,7 +53,7 @@ class ClientRecord:
     detached_at: float = 0.0
     """When its last connection left; means nothing while it has one."""
     bridge: Bridge = attrs.field(factory=Bridge, init=False)
-    """What its edits are carried over."""
+    """What its edits are carried over; another one in each epoch."""
     _unanswered: dict[int, None] = attrs.field(factory=dict, init=False)  # a dict as an ordered set: rising numbers
     _answers: dict[int, bytes] = attrs.field(factory=dict, init=False)
     # The numbers of those answers that come before the state.
@@ -86,6 +86,10 @@ class ClientRecord:
         self.received = number
         self._unanswered[number] = None
         return New()
+
+    def begin_epoch(self) -> None:
+        """The document is another one: nothing lies between the two that an edit could be carried over."""
+        self.bridge = Bridge(base=self.bridge.base)
 
     def confirm(self, number: int) -> None:
         """The client has all answers up to this number, so they need not be kept.

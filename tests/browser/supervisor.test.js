@@ -78,6 +78,21 @@ test("a snapshot after a loss tells only those whose value is another one", asyn
   assert.deepEqual(seen, ["same", 1, 2])
 })
 
+test("a restart is told after the data and its subscribers, once, also if it was missed", async () => {
+  const { browser, session } = await live({ n: 1 })
+  const seen = []
+  session.subscribe("/n", (value) => seen.push(value))
+  const end = session.onRestart(() => seen.push(["restart", session.data.n, session.revision]))
+  browser.socket.receive({ type: "snapshot", epoch: "e-2", revision: 5, data: { n: 2 } })
+  browser.socket.receive({ type: "snapshot", epoch: "e-2", revision: 6, data: { n: 3 } })
+  browser.socket.lose()
+  browser.advance(1)
+  browser.socket.goLive({ n: 4 }, { epoch: "e-3", client: "c-2" })
+  end()
+  browser.socket.receive({ type: "snapshot", epoch: "e-4", revision: 9, data: { n: 5 } })
+  assert.deepEqual(seen, [1, 2, ["restart", 2, 5], 3, 4, ["restart", 4, 0], 5])
+})
+
 test("what a callback throws is reported and stops no other", async () => {
   const { browser, session } = await live({ a: 1 })
   const seen = []

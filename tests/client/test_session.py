@@ -405,3 +405,20 @@ async def test_every_wait_is_safe_to_cancel(connected, scripted, autojump_clock,
         await session.until(lambda data: data.get("m") == 1)
         assert session.status.state == "live"
         assert session._predicates == {}
+
+
+async def test_a_restart_is_counted_and_what_was_sent_is_answered(connected, scripted, nursery, autojump_clock):
+    async with connected() as (session, line):
+        answers = []
+
+        async def send():
+            answers.append(await session.send("Watch"))
+
+        nursery.start_soon(send)
+        assert (await line.receive())["number"] == 1
+        await line.send(type="snapshot", epoch="e-2", revision=5, data={"n": 7})
+        await session.until(lambda data: data["n"] == 7)
+        assert (session.restarts, session.revision) == (1, 5)
+        await line.send(type="answer", number=1, value="ok")
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == ["ok"]

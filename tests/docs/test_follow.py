@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 VECTORS = [  # those in which nothing is sent, lost or wrong
     vector
-    for vector in json.loads((ROOT / "tests" / "vectors" / "server_messages.json").read_text())
+    for file in ("server_messages.json", "restarts.json")
+    for vector in json.loads((ROOT / "tests" / "vectors" / file).read_text())
     if all(step["do"] == "open" or ("frame" in step and "expect" not in step) for step in vector["steps"])
 ]
 
@@ -170,7 +171,9 @@ def test_its_mirror_is_what_the_vectors_expect(follow, vector):
 
 def test_it_takes_a_patch_for_another_revision_for_an_error(follow):
     async def story(follower):
+        follower.attached = {}
         await follower._receive({"type": "snapshot", "epoch": "e", "revision": 3, "data": {}}, Silent())
+        assert follower.attached == {"epoch": "e"}
         with pytest.raises(ValueError, match="another revision"):
             await follower._receive({"type": "patch", "from": 4, "to": 5, "operations": []}, Silent())
 

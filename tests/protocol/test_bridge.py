@@ -242,3 +242,17 @@ def test_a_client_that_rarely_edits_is_not_carried_over_what_it_has():
 def test_a_path_that_is_none_is_our_mistake():
     with pytest.raises(ProtocolError):
         operation_at("add", "a")
+
+
+@pytest.mark.parametrize("path", [("l", 1), ("key",)])
+def test_an_edit_of_another_epoch_is_lost_whatever_it_names_and_leaves_nothing(path):
+    session = Session()
+    session.others(("add", "/a", 1))
+    old = session.turn("set", *path, base=1)
+    session.revision = 2
+    session.history.begin(2)
+    assert old.place(2) is None
+    old.refused()
+    assert len(session.bridge) == 0
+    session.bridge = Bridge(base=session.bridge.base)
+    assert session.place("set", "l", 0, base=2, confirmed=0) == ("l", 0)

@@ -199,3 +199,18 @@ def test_presence_is_told_as_events():
     client.unwatch("session")
     assert receive(client, **told) == []
     assert client.peers("session") == {}
+
+
+def test_a_restart_is_told_with_the_snapshot_that_shows_it():
+    client = live_client()
+    assert receive(client, type="snapshot", epoch="e", revision=4, data={}) == [events.Snapshotted()]
+    assert receive(client, type="snapshot", epoch="e2", revision=5, data={}) == [events.Snapshotted(restarted=True)]
+    assert receive(client, type="snapshot", epoch="e2", revision=6, data={}) == [events.Snapshotted()]
+    client.closed(1006, random=0)
+    client.opened()
+    receive(client, **ATTACHED | {"epoch": "e3", "client": "c2"})
+    client.closed(1006, random=0)
+    client.opened()
+    receive(client, **ATTACHED | {"epoch": "e3", "client": "c2"})
+    snapshot = receive(client, type="snapshot", epoch="e3", revision=3, data={})
+    assert snapshot == [events.Snapshotted(restarted=True)]

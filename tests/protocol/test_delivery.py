@@ -3,7 +3,8 @@
 - A mirror is, at every moment, the document as it was at the mirror's revision; in the end all equal the document.
 - A client sees revisions rise, without a gap or a duplicate (otherwise it would raise a protocol error).
 - A send is done at most once. It is done exactly once and answered, or refused as `unknown`; that only if the server
-  forgot the client or began another epoch.
+  forgot the client, or began another epoch while the client was away. A restart of the session costs those nothing who
+  are there: what they sent is done and answered after it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ class Patch:
     base: int
     revision: int
     encoded: bytes
+
+
+class Shown(str):
+    """A snapshot that a restart shows to those who are there: a backlog is dropped with it, as with patches."""
 
 
 @attrs.define(eq=False)
@@ -76,6 +81,17 @@ class Server:
         self.data = {"list": [], "map": {}}
         self.revision = 0
         self.remember()
+
+    def restart(self):
+        """As a session does: clients and what they sent stay; the document is another one, in a new epoch."""
+        self.data = {"list": ["new"], "map": {}}
+        self.revision += 1
+        self.feed.renewed(epoch=f"e-{next(self.epochs)}", revision=self.revision)
+        self.remember()
+        frame = self.feed.snapshot(revision=self.revision, data=self.snapshot()).decode()
+        for link in self.links:
+            if link.client_id is not None:
+                link.down.append(Shown(frame))
 
     def remember(self):
         self.past[self.feed.epoch, self.revision] = copy.deepcopy(self.data)
@@ -136,10 +152,10 @@ class Server:
 
     def drop_backlog(self, link):
         """As the outbox does: patches go, what else is queued stays, a snapshot takes the patches' place."""
-        patches = [frame for frame in link.down if frame.startswith('{"type":"patch"')]
-        if link.client_id is None or not patches:
+        kept = [frame for frame in link.down if not (isinstance(frame, Shown) or frame.startswith('{"type":"patch"'))]
+        if link.client_id is None or len(kept) == len(link.down):
             return
-        link.down = deque(frame for frame in link.down if frame not in patches)
+        link.down = deque(kept)
         link.down.append(self.feed.snapshot(revision=self.revision, data=self.snapshot()).decode())
 
 
@@ -176,7 +192,7 @@ class Page:
         self.flush()
 
     def receive(self):
-        frame = self.link.down.popleft()
+        frame = str(self.link.down.popleft())
         before = (self.client.epoch, self.client.revision)
         for event in self.client.receive(frame):
             if isinstance(event, events.Attached):
@@ -304,6 +320,30 @@ class Delivery(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 6.0, 11.0]))
     def wait(self, seconds):
         self.server.now += seconds
+
+    @rule()
+    def restart(self):
+        self.server.restart()
+
+    @rule(
+        page=pages_, sends=st.integers(1, 4), received=st.integers(0, 4), handled=st.integers(0, 4), away=st.booleans()
+    )
+    def restart_in_the_middle(self, page, sends, received, handled, away):
+        """Some sends have arrived, some were handled; the client hears of the restart, or is away meanwhile."""
+        self.catch_up(page)
+        one = self.pages[page]
+        for _ in range(sends):
+            one.send()
+        unknown = sum(outcome == "unknown" for outcome in one.outcomes.values())
+        self.carry_up(page, received)
+        for _ in range(min(handled, len(self.server.unanswered))):
+            self.server.handle(0)
+        if away:
+            self.break_link(page, True)
+        self.server.restart()
+        self.catch_up(page)
+        if not away:
+            assert sum(outcome == "unknown" for outcome in one.outcomes.values()) == unknown
 
     @rule(again=st.integers(0, 5))
     def begin_another_epoch(self, again):

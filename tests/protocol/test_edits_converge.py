@@ -2,7 +2,8 @@
 
 - A mirror is, at every moment, the document as it was at its revision; in the end all are equal.
 - Every edit is done at most once: once if it was answered, never if it was refused; `unknown` only if the server forgot
-  the client or began another epoch.
+  the client, or began another epoch while the client was away.
+- An edit that was made before a restart is done before it or never.
 - An edit that names an item of a list is done to that very item, wherever it is by then, or is refused.
 - Nobody sees an edit of their own twice, and with nothing pending a client shows its mirror.
 """
@@ -50,6 +51,10 @@ EDITS = [
     "no x",
 ]
 CHANGES = ["insert", "append", "remove", "replace", "n", "sub", "swap", "new list"]
+
+
+class Shown(str):
+    """A snapshot that a restart shows to those who are there: a backlog is dropped with it, as with patches."""
 
 
 @attrs.define(eq=False)
@@ -110,6 +115,18 @@ class Server:
         self.document.root.update({"list": [self.item(), self.item()], "map": {}})
         self.commit()
 
+    def restart(self):
+        """As a session does: clients and what they wrote stay; the document is another one, in a new epoch."""
+        self.document = JsonDocument(revision=self.document.revision)
+        self.document.root.update({"list": [self.item(), self.item()], "map": {}})
+        patch = self.document.commit()
+        self.feed.renewed(epoch=f"e-{next(self.epochs)}", revision=patch.revision)
+        self.past[self.feed.epoch, patch.revision] = copy.deepcopy(self.document.root)
+        frame = self.feed.snapshot(revision=patch.revision, data=self.document.snapshot()).decode()
+        for link in self.links:
+            if link.client_id is not None:
+                link.down.append(Shown(frame))
+
     def item(self):
         return {"id": next(self.items), "n": 0, "sub": []}
 
@@ -165,6 +182,7 @@ class Server:
             self.answer(client_id, message.number, encode_answer(message.number, "ok"))
             return
         key = (self.feed.epoch, client_id, message.number)
+        was_meant_for_this = message.base >= self.feed._history.begun_at
         edit = EditOperation(op=message.op, keys=message.path, value=turn.value)
         root = self.document.root
 
@@ -195,6 +213,7 @@ class Server:
             turn.refused()
             self.answer(client_id, message.number, encode_error(message.number, kind, "no"))
             return
+        assert was_meant_for_this
         self.done.append(key)
         patch = self.commit()
         if patch is None:
@@ -248,9 +267,10 @@ class Server:
     def fall_behind(self, link):
         """As a connection does: patches and answers go, what came before stays, and a snapshot takes their place."""
         frames = [(json.loads(frame)["type"], frame) for frame in link.down]
-        if link.client_id is None or not any(kind == "patch" for kind, _ in frames):
+        frames = [("shown" if isinstance(frame, Shown) else kind, frame) for kind, frame in frames]
+        if link.client_id is None or not any(kind in ("patch", "shown") for kind, _ in frames):
             return
-        link.down = deque(frame for kind, frame in frames if kind not in ("patch", "answer", "error"))
+        link.down = deque(frame for kind, frame in frames if kind not in ("patch", "shown", "answer", "error"))
         revision = self.document.revision
         link.down.append(self.feed.snapshot(revision=revision, data=self.document.snapshot()).decode())
         link.down.extend(frame for kind, frame in frames if kind in ("answer", "error"))
@@ -362,7 +382,7 @@ class Page:
         self.flush()
 
     def receive(self):
-        frame = self.link.down.popleft()
+        frame = str(self.link.down.popleft())
         for event in self.client.receive(frame):
             if isinstance(event, events.Attached):
                 self.ids.add(json.loads(frame)["client"])
@@ -540,6 +560,25 @@ class Edits(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 11.0]))
     def wait(self, seconds):
         self.server.now += seconds
+
+    @rule()
+    def restart(self):
+        self.server.restart()
+
+    @rule(page=pages_, edits=edits_, received=st.integers(0, 4), handled=st.integers(0, 4), told=st.integers(0, 9))
+    def restart_in_the_middle(self, page, edits, received, handled, told):
+        """Some edits were done, and of some the author has heard; those who go on editing hear of the restart later."""
+        self.catch_up(page)
+        self.edit(page, edits)
+        self.carry_up(page, received)
+        self.handle(handled)
+        self.carry_down(page, told)
+        self.server.restart()
+        self.edit(page, edits)
+        self.carry_up(page, received)
+        self.carry_down(page, told)
+        self.edit(page, edits)
+        self.catch_up(page)
 
     @rule(again=st.integers(0, 9))
     def begin_another_epoch(self, again):

@@ -322,3 +322,36 @@ def test_a_known_client_that_is_refused_is_forgotten_later():
     assert feed.expect(resume(), 34) == (first.peer, first.client)
     feed.detach(first.client, 34)
     assert feed.expect(resume(), 50)[1] is None
+
+
+def test_a_restart_keeps_clients_and_their_answers_and_forgets_patches():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0.0)
+    feed.accept("c-1", send(1), now=0.0)
+    feed.answered("c-1", 1, b"answer 1")
+    feed.accept("c-1", send(2), now=0.0)
+    feed.committed(Patch(0, 1))
+    feed.renewed(epoch="e-2", revision=2)
+    assert feed.epoch == "e-2"
+    assert json.loads(feed.snapshot(revision=2, data=b"{}")) == {
+        "type": "snapshot",
+        "epoch": "e-2",
+        "revision": 2,
+        "data": {},
+    }
+    assert feed.answered("c-1", 2, b"answer 2")
+    feed.detach("c-1", now=1.0)
+    attachment = feed.resume(resume(epoch="e-2", revision=2), revision=2, snapshot=never, now=1.0)
+    assert attachment.resumed
+    assert attachment.messages[1:] == (b"answer 1", b"answer 2")
+
+
+def test_who_missed_a_restart_is_another_client():
+    feed = new_feed()
+    feed.attach(revision=0, snapshot=snapshot, now=0.0)
+    feed.accept("c-1", send(1), now=0.0)
+    feed.renewed(epoch="e-2", revision=1)
+    attachment = feed.resume(resume(), revision=1, snapshot=snapshot, now=0.0)
+    assert not attachment.resumed
+    assert attachment.client != "c-1"
+    assert feed.answered("c-1", 1, b"answer")  # whose older connection isn't known to be lost

@@ -87,3 +87,14 @@ def test_the_bounds_are_those_of_the_design():
 def test_it_says_how_far_it_reaches():
     assert repr(history((3, 4), (4, 6))) == "<History 3→6, 6 bytes>"
     assert repr(history()) == "<History empty, 0 bytes>"
+
+
+def test_another_epoch_begins_with_a_revision_to_which_nothing_leads():
+    history = History()
+    history.append(0, 1, b"one")
+    history.begin(2)
+    assert history.begun_at == 2
+    assert len(history) == 0
+    assert history.since(1, current=2) is None
+    history.append(2, 3, b"three")
+    assert history.since(2, current=3) == (b"three",)

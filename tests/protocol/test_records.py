@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from supervisor.errors import ProtocolError
-from supervisor.protocol.messages import Send
+from supervisor.protocol.messages import Edit, Send
 from supervisor.protocol.records import ClientRecord, New, Repeated
 
 
@@ -90,3 +90,12 @@ def test_the_window_is_64():
 def test_an_answer_to_what_does_not_wait_for_one_is_a_mistake(number):
     with pytest.raises(ValueError, match=f"send {number} of client 'c' isn't waiting for an answer"):
         record(3, answered=[2]).keep(number, b"x")
+
+
+def test_another_epoch_begins_with_another_bridge_and_all_else_stays():
+    record = ClientRecord("c-1", "p-1")
+    record.accept(Edit(number=1, base=7, op="remove", path=("a",), confirmed=0))
+    bridge = record.bridge
+    record.begin_epoch()
+    assert record.bridge is not bridge
+    assert (record.bridge.base, record.received) == (7, 1)

@@ -13,7 +13,7 @@ from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 
 VECTORS = Path(__file__).parent.parent / "vectors"
-FILES = ("server_messages", "client_messages", "invalid_server_messages", "presence")
+FILES = ("server_messages", "client_messages", "invalid_server_messages", "restarts", "presence")
 CASES = [
     pytest.param(vector, id=f"{file}: {vector['name']}")
     for file in FILES
