@@ -17,8 +17,9 @@ class LoggedFailures(Instruments):
 
     def failed(self, incident: Incident) -> None:
         """See `Instruments.failed`."""
-        place = f"application {incident.application}, session {incident.session}, incident {incident.id}"
-        self._log.error("%s failed (%s)", incident.what, place, exc_info=incident.error)
+        follows = f"; {incident.decision}" if incident.decision else ""
+        waiting = f"; waiting: {', '.join(incident.mailbox)}" if incident.mailbox else ""
+        self._log.error("%s (incident %s%s%s)", incident.path, incident.id, follows, waiting, exc_info=incident.error)
 
     def loop_blocked(
         self, *, application: str, session: str, what: str, where: str, seconds: float, stack: str, over: bool

@@ -26,6 +26,46 @@ class Incident:
     """What failed, in words: "handler on_quote of message Quote"."""
     error: BaseException
     """What was raised."""
+    message: str = ""
+    """The message that was being handled, as its `repr()`, cut to 200 characters; empty if it was none."""
+    mailbox: tuple[str, ...] = ()
+    """The last few entries that waited in the session's mailbox then, at most five: "message Quote"."""
+    decision: str = ""
+    """What follows for the session: "resumed", "restarted 2 of 3 within 60 s", "stopped", "escalated"; empty where no
+    failure policy has a say."""
+
+    @property
+    def path(self) -> str:
+        """Where it happened, in words: "application ticker → session 1a2b3c4d → message Quote → KeyError: 'ACME'"."""
+        steps = [f"{kind} {name}" for kind, name in self._places() if name != "-"]
+        return " → ".join([*steps, self.what, f"{type(self.error).__qualname__}: {cut(_text_of(self.error))}"])
+
+    def _places(self) -> tuple[tuple[str, str], ...]:
+        return ("application", self.application), ("session", self.session)
+
+
+MAX_SHOWN = 200
+"""Characters of what is shown of an app's own values."""
+
+
+def cut(text: str) -> str:
+    """The text, short enough to be logged."""
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+
+
+def shown(value: object) -> str:
+    """A value of an app's as reports show it: its `repr()`, which may raise, cut."""
+    try:
+        return cut(repr(value))
+    except Exception as error:
+        return f"<{type(value).__qualname__} whose repr() raised {type(error).__qualname__}>"
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "(its text can't be had)"
 
 
 class Instruments:
@@ -68,6 +108,9 @@ class Instruments:
 
     def page_refused(self, *, application: str, reason: str, incident: str) -> None:
         """A visitor got a page that says no for another reason, such as 404; told the incident's id."""
+
+    def session_restarted(self, *, application: str, session: str, incident: str) -> None:
+        """A session has begun again with a new document, because of this incident."""
 
     def session_destroyed(self, *, application: str, session: str, reason: str) -> None:
         """A session has ended, its hooks included."""

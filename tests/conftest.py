@@ -72,6 +72,9 @@ class Recorder(Instruments):
     def session_refused(self, *, application, session, reason, incident):
         self.events.append(("refused", session, reason))
 
+    def session_restarted(self, *, application, session, incident):
+        self.events.append(("restarted", session, incident))
+
     def session_destroyed(self, *, application, session, reason):
         self.events.append(("destroyed", session, reason))
 

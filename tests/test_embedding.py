@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import logging
+import re
 import ssl
 import threading
 import urllib.request
@@ -358,7 +359,10 @@ async def test_without_instruments_failures_are_logged(caplog):
         assert await status_for(await listener.connect(), "evil.example") == 421
     failed, refused = caplog.records
     assert (failed.name, failed.levelno) == ("supervisor", logging.ERROR)
-    assert failed.getMessage().startswith("modify_document failed (application app, session ")
+    assert re.fullmatch(
+        r"application app → session \S+ → modify_document → LookupError: no such table \(incident [0-9a-f]{8}\)",
+        failed.getMessage(),
+    )
     assert str(failed.exc_info[1]) == "no such table"
     assert (refused.name, refused.levelno) == ("supervisor", logging.WARNING)
     assert "'evil.example' is none of ours" in refused.getMessage()

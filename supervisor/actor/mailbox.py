@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
+from itertools import islice
 from typing import Protocol, final
 
 import attrs
@@ -193,6 +194,11 @@ class Mailbox:
     def is_empty(self) -> bool:
         """Whether the reader has nothing to do."""
         return len(self._entries) == self._empty_slots and not self._system
+
+    def tail(self, count: int) -> list[Entry]:
+        """The last so many entries that are queued, the newest last."""
+        queued = (_entry_in(entry) for entry in reversed(self._entries) if not _is_empty_slot(entry))
+        return list(islice(queued, count))[::-1]
 
     def withdraw(self, entry: Entry) -> bool:
         """Take back an entry that is queued or waits for room; False if it is neither (any more)."""

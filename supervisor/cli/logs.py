@@ -200,13 +200,15 @@ class LogInstruments(Instruments):
         self._log = log
 
     def failed(self, incident: Incident) -> None:
-        """See `Instruments.failed`: the only lines with a traceback."""
+        """See `Instruments.failed`: the only lines with a traceback. What a message says may be private: not here."""
         self._log.error(
             f"{incident.what} failed",
             application=incident.application,
             session=incident.session,
             incident=incident.id,
             error=f"{type(incident.error).__name__}: {text_of(incident.error)}",
+            path=incident.path,
+            **{name: value for name in ("mailbox", "decision") if (value := getattr(incident, name))},
             exc_info=incident.error,
         )
 
@@ -251,6 +253,10 @@ class LogInstruments(Instruments):
     def page_refused(self, *, application: str, reason: str, incident: str) -> None:
         """See `Instruments.page_refused`."""
         self._log.info("no page", application=application, incident=incident, reason=reason)
+
+    def session_restarted(self, *, application: str, session: str, incident: str) -> None:
+        """See `Instruments.session_restarted`."""
+        self._log.warning("session restarted", application=application, session=session, incident=incident)
 
     def session_destroyed(self, *, application: str, session: str, reason: str) -> None:
         """See `Instruments.session_destroyed`."""

@@ -583,3 +583,21 @@ def test_any_mixture_of_policies_does_what_a_plain_list_would(capacity, operatio
         assert mailbox.is_empty() == (not model.queue)
     left = [each[0] for each in model.queue]
     assert [entry.message for entry in mailbox.close()] == left
+
+
+def test_its_tail_is_what_came_last():
+    mailbox = Mailbox()
+    assert mailbox.tail(2) == []
+    for number in range(3):
+        mailbox.put(Tell(number))
+    mailbox.put_system(Tell("system"))
+    assert [entry.message for entry in mailbox.tail(2)] == [1, 2]
+    assert [entry.message for entry in mailbox.tail(5)] == [0, 1, 2]
+
+
+def test_its_tail_shows_messages_under_a_policy_and_no_empty_slot():
+    mailbox = Mailbox(2)
+    mailbox.put(Tell(1))
+    put_under(mailbox, DROP, Tell(2))
+    put_under(mailbox, DROP, Tell(3))
+    assert [entry.message for entry in mailbox.tail(5)] == [1, 3]

@@ -76,6 +76,11 @@ def caught(error):
             "warning did you mean x? application=shop session=-",
         ),
         (
+            "session_restarted",
+            {**ABOUT, "incident": "ab12cd34"},
+            "warning session restarted application=shop session=abcdefgh incident=ab12cd34",
+        ),
+        (
             "session_destroyed",
             {**ABOUT, "reason": "two\nlines"},
             r"info session destroyed application=shop session=abcdefgh reason='two\nlines'",
@@ -288,3 +293,22 @@ def test_the_stack_of_what_blocks_is_a_text_in_json(stream):
     log.loop_blocked(**ABOUT, what="message Quote", where="f", seconds=0.1, stack="a\nb\n", over=False)
     line = json.loads(stream.getvalue())
     assert (line["event"], line["stack"], line["level"]) == ("the loop is blocked", "a\nb", "warning")
+
+
+def test_a_failure_says_where_it_was_what_waits_and_what_follows_but_not_what_the_message_says(stream):
+    see = LogInstruments(make_logger("debug", stream=stream, as_json=True))
+    incident = Incident(
+        id="deadbeef",
+        what="message Quote",
+        error=caught(KeyError("ACME")),
+        message="Quote(symbol='secret')",
+        mailbox=("message Quote", "borrow"),
+        decision="restarted 2 of 3 within 60 s",
+        **ABOUT,
+    )
+    see.failed(incident)
+    event = json.loads(stream.getvalue())
+    assert event["path"] == "application shop → session abcdefgh → message Quote → KeyError: 'ACME'"
+    assert event["mailbox"] == ["message Quote", "borrow"]
+    assert event["decision"] == "restarted 2 of 3 within 60 s"
+    assert "secret" not in stream.getvalue()
