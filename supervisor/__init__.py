@@ -6,6 +6,8 @@ What an app's author needs is here; `supervisor.testing` has the kit for tests.
 from supervisor._version import __version__ as __version__
 from supervisor.actor.callbacks import CallbackHandle as CallbackHandle
 from supervisor.actor.in_thread import in_thread as in_thread
+from supervisor.actor.restart import Backoff as Backoff
+from supervisor.actor.restart import FailurePolicy as FailurePolicy
 from supervisor.application.broadcast import BroadcastReport as BroadcastReport
 from supervisor.application.broadcast import UpdateReport as UpdateReport
 from supervisor.application.context import ApplicationContext as ApplicationContext

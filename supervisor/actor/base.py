@@ -13,6 +13,7 @@ a session's life nests as few as it can.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from random import random
 from time import perf_counter
 from types import CoroutineType, MappingProxyType
 from typing import Any
@@ -47,6 +48,8 @@ class Runtime:
     busy: BusyThreads = attrs.Factory(BusyThreads)
     instruments: Instruments = attrs.field(factory=Instruments, converter=GuardedInstruments)
     """They may raise: that ends nothing."""
+    random: Callable[[], float] = random
+    """Chance, from 0 to 1: for pauses before restarts."""
 
 
 class Actor:
@@ -100,6 +103,10 @@ class Actor:
     def report(self, what: str, error: BaseException) -> str:
         """Hand a failure to the instruments; returns the incident's id."""
         raise NotImplementedError
+
+    def supervise(self, entry: Entry, error: BaseException) -> str:
+        """An entry has failed, and is undone: report it, and say what is to follow; returns the incident's id."""
+        return self.report(entry.describe(), error)
 
     def gone(self) -> ActorGone:
         """See `Recipient.gone`."""
@@ -211,7 +218,7 @@ class Actor:
             entry.failed(failure, None)
             return
         self.failures += 1
-        entry.failed(failure, self.report(entry.describe(), unwrap(failure)))
+        entry.failed(failure, self.supervise(entry, unwrap(failure)))
 
     def _report_unawaited(self, entry: Entry) -> None:
         """Report what an entry dropped that is rolled back, or fails, for another reason."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Literal, final
 
 import trio
@@ -171,9 +171,13 @@ class Callbacks:
             if handle._kind in ("timeout", "periodic"):
                 self._forget(handle)
 
-    def clear(self) -> None:
-        """Remove all."""
-        for handle in list(self._active):
+    def active(self) -> frozenset[CallbackHandle]:
+        """Those that may still fire."""
+        return frozenset(self._active)
+
+    def clear(self, *, but: Collection[CallbackHandle] = ()) -> None:
+        """Remove all but these."""
+        for handle in self._active.difference(but):
             self._forget(handle)
 
     def __len__(self) -> int:

@@ -29,6 +29,8 @@ class Entry:
     """Whether it takes up room in the mailbox."""
     is_answered: ClassVar[bool] = False
     """Whether somebody waits for its outcome: then no newer one takes its place unseen."""
+    supervised: ClassVar[bool] = True
+    """Whether a failure policy looks at what it raises; else that is a matter of who asked for it."""
 
     def start(self, actor: Doer) -> Any | Awaitable[Any]:
         """Do it, or return what must be awaited for it to be done."""

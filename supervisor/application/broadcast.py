@@ -187,6 +187,7 @@ class _Part(Entry):
     """One session's part in an update."""
 
     __slots__ = ("record", "session")
+    supervised = False
 
     def __init__(self, record: _Update, session: SessionActor) -> None:
         self.record = record

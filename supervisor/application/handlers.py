@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 from supervisor.actor.in_thread import threaded_by_host
+from supervisor.actor.restart import FailurePolicy
 from supervisor.application.hooks import check_signature, find_hooks
 from supervisor.application.source import Source
 from supervisor.errors import ApplicationError
@@ -30,6 +31,8 @@ class Handler:
     """Where its `templates/` and `static/` are, if it has any."""
     warnings: Iterable[str] = ()
     """What looks wrong in it, a sentence each, for its author."""
+    failure_policy: FailurePolicy | None = None
+    """What follows when a session's code fails. Of an application's handlers the first counts that has one."""
     description: str = ""
     """What it is, in one line, for the list of applications."""
 
@@ -49,8 +52,19 @@ class Handler:
     def on_session_destroyed(self, session_context: Any) -> Any:
         """Called once per session that the created hook accepted; the document can still be read."""
 
+    def on_session_failed(self, session_context: Any, error: BaseException) -> Any:
+        """Called once for each failure of a session's own code, before what the failure policy says is done.
+
+        That is of a handler, callback, change listener, edit function, background task, opened or closed hook. It has
+        been rolled back and reported by then; this is a transaction of its own, and holds the document. What this
+        raises is only reported.
+        """
+
     def modify_document(self, doc: Any) -> Any:
-        """Called once per session: put into the document what it begins with. If it raises, the visitor gets 500."""
+        """Called once per session: put into the document what it begins with. If it raises, the visitor gets 500.
+
+        Called again when the session is restarted, with what the created hooks had left.
+        """
 
     def on_connection_opened(self, session_context: Any, connection: Any) -> Any:
         """Called before each attach, also of a client that comes back; holds the document.
@@ -126,6 +140,7 @@ class NamespaceHandler(Handler):
         self.directory = directory
         self.description = first_line(modify_document) or first_line(namespace)
         self.receivers = () if hooks_only else receivers_in(namespace)
+        self.failure_policy = _policy_in(namespace, where)
         self._modify_document: Callable[[Any], Any] | None = None
         if hooks_only:
             self.warnings = [*self.warnings, *_misplaced(namespace, where)]
@@ -170,6 +185,10 @@ class NamespaceHandler(Handler):
         """See `Handler.on_session_destroyed`."""
         return self._call("on_session_destroyed", session_context)
 
+    def on_session_failed(self, session_context: Any, error: BaseException) -> Any:
+        """See `Handler.on_session_failed`."""
+        return self._call("on_session_failed", session_context, error)
+
     def modify_document(self, doc: Any) -> Any:
         """See `Handler.modify_document`."""
         return None if self._modify_document is None else self._modify_document(doc)
@@ -194,6 +213,15 @@ class NamespaceHandler(Handler):
         return f"NamespaceHandler({self._where!r})"
 
 
+def _policy_in(namespace: Mapping[str, object], where: str) -> FailurePolicy | None:
+    policy = namespace.get("failure_policy")
+    if policy is None or isinstance(policy, FailurePolicy):
+        return policy
+    raise ApplicationError(
+        f'{where}: failure_policy is a FailurePolicy, as in FailurePolicy(directive="restart"), not {policy!r}'
+    )
+
+
 def _misplaced(namespace: Mapping[str, object], where: str) -> list[str]:
     """What stands in a file of hooks and is only looked for in main.py; what it imports from there is no mistake."""
     found = {"modify_document": namespace.get("modify_document")}
@@ -213,6 +241,8 @@ class Application:
     Args:
         handlers: one or several; their hooks are called in this order, or in its reverse: see `Handler`.
         name: the last part of its URL: letters, digits and `. _ ~ -`.
+        failure_policy: what follows when a session's code fails; None for that of the first handler which has one, and
+            by default to resume.
 
     Raises:
         TypeError: something among the handlers is no `Handler`, or a message handler is not marked with `@receives`.
@@ -220,7 +250,9 @@ class Application:
         ApplicationError: two functions receive one class of messages, or clients may send two classes of one name.
     """
 
-    def __init__(self, handlers: Iterable[Handler] | Handler, *, name: str) -> None:
+    def __init__(
+        self, handlers: Iterable[Handler] | Handler, *, name: str, failure_policy: FailurePolicy | None = None
+    ) -> None:
         self.handlers: tuple[Handler, ...] = (handlers,) if isinstance(handlers, Handler) else tuple(handlers)
         """What it is made of, in the order in which they are asked."""
         for handler in self.handlers:
@@ -236,6 +268,9 @@ class Application:
             _checked(receiver) for handler in self.handlers for receiver in receivers_of(handler.receivers)
         )
         """Its message handlers, by the type of message."""
+        found = (handler.failure_policy for handler in self.handlers)
+        self.failure_policy = failure_policy or next(filter(None, found), FailurePolicy())
+        """What follows when a session's code fails."""
 
     async def on_application_load(self, app_context: Any) -> None:
         """Call all handlers' load hooks, in order.
@@ -265,6 +300,11 @@ class Application:
         """Call all handlers' destroyed hooks, in reverse order."""
         for handler in reversed(self.handlers):
             await _finish(handler.on_session_destroyed(session_context))
+
+    async def on_session_failed(self, session_context: Any, error: BaseException) -> None:
+        """Call all handlers' failed hooks, in order."""
+        for handler in self.handlers:
+            await _finish(handler.on_session_failed(session_context, error))
 
     async def on_connection_opened(self, session_context: Any, connection: Any) -> None:
         """Call all handlers' opened hooks, in order."""

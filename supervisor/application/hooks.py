@@ -18,6 +18,7 @@ ARGUMENTS = {
     "on_application_unload": ("app_context",),
     "on_session_created": ("session_context",),
     "on_session_destroyed": ("session_context",),
+    "on_session_failed": ("session_context", "error"),
     "on_connection_opened": ("session_context", "connection"),
     "on_connection_closed": ("session_context", "connection"),
     "name_connection": ("request",),

@@ -14,6 +14,7 @@ from supervisor.application.hooks import call_author
 from supervisor.application.producers import Producer
 from supervisor.application.source import is_own
 from supervisor.session.actor import SessionActor
+from supervisor.session.background import Background
 from supervisor.session.context import Document, SessionContext
 
 
@@ -36,10 +37,8 @@ def _of_producer(local: Mapping[str, Any]) -> Work | None:
 
 
 def _of_background(local: Mapping[str, Any]) -> Work | None:
-    """In `SessionActor._run_background`."""
-    func = local["func"]
-    what = f"background task {getattr(func, '__qualname__', func)}"
-    return _of_owner(local["self"], what=what, piece=local["args"])
+    """In `Background._run`: who reports its failures is its session's actor."""
+    return _of_owner(getattr(local["self"]._report, "__self__", None), what=local["name"], piece=local["args"])
 
 
 def _of_call(local: Mapping[str, Any]) -> Work | None:
@@ -70,7 +69,7 @@ PLACES: Mapping[CodeType, Describe] = {
     _code(Actor._finish): _of_entry,
     _code(call_author): _of_hook,
     _code(Producer._repeat): _of_producer,
-    _code(SessionActor._run_background): _of_background,
+    _code(Background._run): _of_background,
     _code(ThreadDoor._run): _of_call,
 }
 """Our functions inside of which an author's code runs."""

@@ -99,7 +99,7 @@ class Porter:
                     let_in.connection,
                     timeout=max(0.0, until - trio.current_time()),
                     reserve=DESTROY_RESERVE,
-                    report=session.report,
+                    report=session.report_supervised,
                 ):
                     _keep(session)
                 else:

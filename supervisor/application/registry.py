@@ -8,7 +8,8 @@ attach: they get a quarter of the sessions, and the oldest of those that nobody 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, final
 
 import trio
@@ -22,11 +23,13 @@ from supervisor.application.batches import in_batches, pause_between
 from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused, TooMany
 from supervisor.application.crowd import Crowd
 from supervisor.application.deadline import HOOKS_ONLY, UNLOAD_RESERVE, call_last_hook
+from supervisor.application.failed_hooks import FailedHooks
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author, refusal_in
 from supervisor.application.options import ApplicationOptions
 from supervisor.application.porter import Porter
 from supervisor.application.statistics import RegistryStatistics
+from supervisor.instruments import Incident
 from supervisor.session.actor import RESTARTING, SessionActor
 from supervisor.session.connection import ConnectionContext, Ending
 from supervisor.session.context import SessionContext
@@ -49,6 +52,7 @@ class SessionRegistry:
         show_id: Callable[[str], str],
         on_session: Callable[[SessionActor], None],
         workers: Workers,
+        on_escalation: Callable[[Incident], None] = lambda incident: None,
         hooks_only: bool = False,
     ) -> None:
         self.application = definition.name
@@ -59,6 +63,11 @@ class SessionRegistry:
         """See `Household.stopping`."""
         self.porter = Porter(definition, options=options, stopping=self.stopping)
         """See `Household.porter`."""
+        self.failure_policy = definition.failure_policy
+        """See `Household.failure_policy`."""
+        self._failed_hooks = FailedHooks(definition, options=options, stopping=self.stopping)
+        self.has_failed_hooks = self._failed_hooks.any
+        """See `Household.has_failed_hooks`."""
         self.dead_letters = 0
         """Messages that came for sessions that had ended."""
         self._definition = definition
@@ -68,6 +77,8 @@ class SessionRegistry:
         self._show_id = show_id
         # Called with each new session before its task starts: the wire gives it its audience.
         self._on_session = on_session
+        # Called when a session's failure policy hands a failure on: the application decides what becomes of it.
+        self._on_escalation = on_escalation
         # Whether sessions run their hooks and nothing else; see `ApplicationActor`.
         self._hooks_only = hooks_only
         self._workers = workers
@@ -230,12 +241,19 @@ class SessionRegistry:
             session.end(Ending(kind="destroyed"))
 
     async def _make_in_turn(self, session: SessionActor) -> Outcome:
+        async with self._turn(session) as has_turn:
+            return await self._make(session) if has_turn else Busy(self._options.creating_timeout)
+
+    @asynccontextmanager
+    async def _turn(self, session: SessionActor) -> AsyncIterator[bool]:
+        """One of `max_creating` that build a document; False if there was no turn in time."""
         with trio.move_on_after(self._options.creating_timeout) as scope:
             await self._creating.acquire_on_behalf_of(session)
         if scope.cancelled_caught:
-            return Busy(self._options.creating_timeout)
+            yield False
+            return
         try:
-            return await self._make(session)
+            yield True
         finally:
             self._creating.release_on_behalf_of(session)
 
@@ -256,6 +274,7 @@ class SessionRegistry:
             if session.ending is not None:
                 return self._refused(session, session.ending.reason)
         self._accepted[session] = None
+        session.recovery.mark()
         for handler in self._definition.handlers:
             try:
                 await call_author(handler.modify_document, session.document, timeout=self._options.build_timeout)
@@ -266,6 +285,31 @@ class SessionRegistry:
                 return self._refused(session, session.ending.reason)
         self._runtime.instruments.session_created(application=self.application, session=session.shown_id)
         return Created(session)
+
+    async def rebuild(self, session: SessionActor) -> None:
+        """See `Household.rebuild`."""
+        async with self._turn(session) as has_turn:
+            if not has_turn:
+                raise trio.TooSlowError(
+                    f"the restart of {session} waited longer than {self._options.creating_timeout:g} s for its turn"
+                )
+            for handler in self._definition.handlers:
+                await call_author(handler.modify_document, session.document, timeout=self._options.build_timeout)
+                session.keep()
+                if session.ending is not None:
+                    return
+
+    async def tell_failures(self, session: SessionActor) -> None:
+        """See `Household.tell_failures`. Only those hear of it whose created hooks accepted the session."""
+        await self._failed_hooks.tell(session, self._hooked[session])
+
+    def escalate(self, session: SessionActor, incident: Incident) -> None:
+        """See `Household.escalate`."""
+        self._on_escalation(incident)
+
+    def make_epoch(self) -> str:
+        """See `Household.make_epoch`."""
+        return self._make_epoch()
 
     def _not_created(self, session: SessionActor, error: BaseException, what: str, *, may_refuse: bool) -> Outcome:
         session.undo()
@@ -292,6 +336,7 @@ class SessionRegistry:
     async def take_leave(self, session: SessionActor) -> None:
         """See `Household.take_leave`."""
         await self.porter.close_connections(session)
+        await self.tell_failures(session)
         for handler in reversed(self._hooked[session]):
             await call_last_hook(
                 self.stopping,

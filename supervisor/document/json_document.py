@@ -17,6 +17,7 @@ from supervisor.errors import InvalidValue
 
 _encode = msgspec.json.Encoder().encode
 _decode_operations = msgspec.json.Decoder(list[dict[str, Any]]).decode
+_decode_root = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def decode_patch(patch: Patch) -> list[dict[str, Any]]:
@@ -41,6 +42,7 @@ class JsonDocument:
     encoded at each commit. So what is refused is larger than the limit, and what is kept is so by a sixteenth at most.
 
     Args:
+        revision: What it begins with, and counts on from.
         guard: Called before each mutation of a container of this document, which it refuses by raising.
             Containers that a kept transaction took out, or a rolled back one put in, are nobody's: mutating
             them calls nothing.
@@ -49,12 +51,12 @@ class JsonDocument:
 
     __slots__ = ("_frozen", "_journal", "_max_size", "_revision", "_room")
 
-    def __init__(self, *, guard: Callable[[], None] = nothing, max_size: int | None = None) -> None:
+    def __init__(self, *, guard: Callable[[], None] = nothing, revision: int = 0, max_size: int | None = None) -> None:
         self._journal = Journal(guard=guard, dict_type=ObservedDict, list_type=ObservedList)
         self._journal.root = check_and_copy({}, self._journal, 1)
         # The root was made fresh, that is, as if told: from the next transaction on, changes are recorded.
         self._journal.keep()
-        self._revision = 0
+        self._revision = revision
         # What `snapshot()` gives while another thread may be at work on the data; None else.
         self._frozen: bytes | None = None
         self._max_size = max_size
@@ -73,7 +75,7 @@ class JsonDocument:
 
     @property
     def revision(self) -> int:
-        """Of the last committed state: the number of commits that changed something."""
+        """Of the last committed state: it rises by one with each commit that changed something."""
         return self._revision
 
     @property
@@ -107,6 +109,14 @@ class JsonDocument:
         journal.entries.append(swap_root(journal, root))
         # The new root is fresh, so nothing that follows in this transaction is told again.
         journal.operations = [{"op": "replace", "path": "", "value": root}]
+
+    def successor(self) -> JsonDocument:
+        """An empty document to take the place of this one: of the same guard and limit, and it counts on from here."""
+        return JsonDocument(guard=self._journal.guard, revision=self._revision, max_size=self._max_size)
+
+    def restore(self, snapshot: bytes) -> None:
+        """Replace all by what a `snapshot()` had."""
+        self.replace(_decode_root(snapshot))
 
     def commit(self) -> Patch | None:
         """Keep what changed; see `StoredDocument.commit`. Containers that were taken out become free.

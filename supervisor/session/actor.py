@@ -25,7 +25,7 @@ from trio.lowlevel import current_task, in_trio_run
 from supervisor.actor.base import Actor, Runtime
 from supervisor.actor.callbacks import Callbacks
 from supervisor.actor.entry import Entry, Finish, Stop, Tell
-from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
+from supervisor.actor.guard import pass_on, split_failure, unwrap
 from supervisor.actor.holding import Hold
 from supervisor.actor.mailbox import CAPACITY
 from supervisor.actor.policy import MailboxPolicy
@@ -35,7 +35,7 @@ from supervisor.actor.timers import Alarm
 from supervisor.actor.workers import Workers
 from supervisor.document.json_document import JsonDocument
 from supervisor.errors import DocumentNotHeld, SessionGone
-from supervisor.instruments import Incident
+from supervisor.session.background import Background
 from supervisor.session.changes import ChangeListeners
 from supervisor.session.connection import Audience, Connection, ConnectionContext, Ending, NoAudience
 from supervisor.session.context import Document, SessionContext
@@ -47,6 +47,7 @@ from supervisor.session.lifecycle import Effect, Event, Lifecycle, State
 from supervisor.session.opening import Departure, let_in
 from supervisor.session.receivers import Receivers
 from supervisor.session.request import Request
+from supervisor.session.restarting import Recovery
 from supervisor.session.threads import ThreadLoans
 
 GRACE = 5.0
@@ -82,10 +83,15 @@ class SessionActor(Actor):
         self.shown_id = shown_id
         """The id as logs and errors show it: too short to attach with."""
         self.epoch = epoch
-        """Tells this life of the document from every other."""
+        """Tells this life of the document from every other; another one after a restart."""
         self.request = request
         self.lifecycle = Lifecycle()
         self.stored = JsonDocument(guard=self.check_held, max_size=max_document_size)
+        """The document, as it is shown."""
+        # What the session's code works on: that one, but while a restart builds the one that takes its place.
+        self.working = self.stored
+        # Whether nobody is shown what is kept: while a restart builds, and once the end has begun.
+        self.is_silent = False
         self.callbacks = Callbacks(self, runtime.timers)
         self.edit_rules = EditRules(self._tell_editable)
         self.change_listeners = ChangeListeners(self.callbacks)
@@ -119,6 +125,8 @@ class SessionActor(Actor):
         self._age_alarm: Alarm | None = None
         # The session's own nursery while it lives: its background tasks, and the scope that destroying cancels.
         self._nursery: trio.Nursery | None = None
+        self.background = Background(self._report_and_supervise)
+        self.recovery = Recovery(self, household, receivers.on_failure)
         self._hooks_only = False
         self._ended = trio.Event()
 
@@ -224,6 +232,7 @@ class SessionActor(Actor):
         """Who waits for room has it: they had sent before, and wait no longer than for what is there."""
         self.callbacks.finish()
         self.mailbox.keep_only(lambda entry: True)
+        self.recovery.go_on()
         self.mailbox.put_tick(Finish())
 
     def _begin_end(self) -> None:
@@ -254,6 +263,7 @@ class SessionActor(Actor):
 
     def _leave(self) -> None:
         assert self.ending is not None
+        self.is_silent = True
         self.stopping.soft(trio.current_time() + GRACE)
         self._household.left(self)
         self.callbacks.clear()
@@ -301,15 +311,15 @@ class SessionActor(Actor):
 
     def keep(self) -> None:
         """See `Actor.keep`: commit, and show it to the audience; once the end has begun it goes to nobody."""
-        patch = self.stored.commit()
-        if patch is not None and not self.lifecycle.has_ended:
+        patch = self.working.commit()
+        if patch is not None and not self.is_silent:
             self.audience.committed(patch)
             if self.change_listeners.any and self.lifecycle.state is not State.CREATING:
                 self.change_listeners.committed(patch, self.connection_in_hand)
 
     def undo(self) -> None:
         """See `Actor.undo`."""
-        self.stored.roll_back()
+        self.working.roll_back()
 
     def commit(self) -> None:
         """See `Document.commit`."""
@@ -324,7 +334,8 @@ class SessionActor(Actor):
         return await self._threads.run(func, args)
 
     def _tell_editable(self) -> None:
-        self.audience.editable(self.edit_rules.patterns)
+        if not self.is_silent:
+            self.audience.editable(self.edit_rules.patterns)
 
     def borrow(self, timeout: float) -> AbstractAsyncContextManager[Document]:
         """See `SessionContext.locked_document`."""
@@ -370,18 +381,7 @@ class SessionActor(Actor):
         if self._nursery is None or self.has_ended or self._hooks_only:
             self.dead_letter(func)
         else:
-            self._nursery.start_soon(self._run_background, func, args, name=func)
-
-    async def _run_background(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        try:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            result = func(*args)
-            if hasattr(result, "__await__"):
-                await result
-        except BaseException as error:
-            rest = self._report_failure(f"background task {getattr(func, '__qualname__', func)}", error)
-            if rest is not None:
-                pass_on(error, rest)
+            self.background.start(self._nursery, func, args)
 
     # Its connections.
 
@@ -434,16 +434,25 @@ class SessionActor(Actor):
     # Reports.
 
     def report(self, what: str, error: BaseException) -> str:
-        """See `Actor.report`."""
-        incident = Incident(
-            id=new_incident_id(),
-            application=self._household.application,
-            session=self.shown_id,
-            what=what,
-            error=unwrap(error),
-        )
-        self.runtime.instruments.failed(incident)
-        return incident.id
+        """See `Actor.report`. For what no policy has a say in."""
+        return self.recovery.report(what, unwrap(error)).id
+
+    def supervise(self, entry: Entry, error: BaseException) -> str:
+        """See `Actor.supervise`."""
+        if entry.supervised:
+            return self.recovery.failed(entry.describe(), error, getattr(entry, "message", None))
+        return self.report(entry.describe(), error)
+
+    def report_supervised(self, what: str, error: BaseException) -> str:
+        """Report what failed beside an entry's own work, and have the policy decide what follows."""
+        return self.recovery.failed(what, unwrap(error))
+
+    def _report_and_supervise(self, what: str, error: BaseException) -> BaseException | None:
+        failure, rest = split_failure(error)
+        if failure is not None:
+            self.failures += 1
+            self.report_supervised(what, failure)
+        return rest
 
     def _report_failure(self, what: str, error: BaseException) -> BaseException | None:
         """Report what of `error` is a failure; returns what must pass."""

@@ -30,7 +30,7 @@ class Change:
     """Those of the transaction's JSON Patch operations (RFC 6902) that concern it, in order, as plain data of the
     listener's own: `{"op": "replace", "path": "/days/monday", "value": "swim"}`.
 
-    Empty: more changed than could be remembered; look at the data.
+    Empty: more changed than could be remembered, or the session was restarted; look at the data.
     """
     connection: ConnectionContext | None
     """Whose message or edit changed it; None: the server's own code."""
@@ -106,6 +106,14 @@ class ChangeListeners:
                 listener.waiting.clear()
                 operations, connection = (), None
             listener.waiting.append(Change(path=listener.path, operations=operations, connection=connection))
+            self._ring(listener)
+
+    def renewed(self) -> None:
+        """The document is another one: those who listen still are told so, in the place of what they were to hear."""
+        self.any = [listener for listener in self.any if listener.handle is not None and listener.handle.active]
+        for listener in self.any:
+            listener.waiting.clear()
+            listener.waiting.append(Change(path=listener.path, operations=(), connection=None))
             self._ring(listener)
 
     def _told(self, listener: _Listener) -> None:

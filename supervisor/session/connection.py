@@ -63,6 +63,9 @@ class Audience(Protocol):
     def editable(self, patterns: tuple[str, ...]) -> None:
         """Clients may edit something else from now on."""
 
+    def renewed(self, patterns: tuple[str, ...]) -> None:
+        """The session was restarted: its `stored` document and its `epoch` are others, and clients may edit this."""
+
 
 class NoAudience:
     """Shows nothing: for sessions that nobody can attach to."""
@@ -72,3 +75,6 @@ class NoAudience:
 
     def editable(self, patterns: tuple[str, ...]) -> None:
         """See `Audience.editable`."""
+
+    def renewed(self, patterns: tuple[str, ...]) -> None:
+        """See `Audience.renewed`."""

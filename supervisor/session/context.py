@@ -15,10 +15,12 @@ from supervisor.actor.in_thread import threaded
 from supervisor.actor.mailbox import MailboxStatistics
 from supervisor.actor.ref import TIMEOUT, ActorRef
 from supervisor.document.json_document import JsonDocument
+from supervisor.instruments import Incident
 from supervisor.session.changes import Change, ChangeListeners
 from supervisor.session.connection import ConnectionContext, Ending
 from supervisor.session.editing import EditRules, Judge
 from supervisor.session.request import Request
+from supervisor.session.restarting import Recovery
 
 
 class Host(Protocol):
@@ -30,11 +32,13 @@ class Host(Protocol):
     context: SessionContext
     document: Document
     stored: JsonDocument
+    working: JsonDocument
     callbacks: Callbacks
     edit_rules: EditRules
     change_listeners: ChangeListeners
     connection_in_hand: ConnectionContext | None
     ref: ActorRef
+    recovery: Recovery
 
     @property
     def has_ended(self) -> bool:
@@ -221,6 +225,19 @@ class SessionContext:
         """
         await self._host.wait_ended()
 
+    @property
+    def restarts(self) -> int:
+        """How often the session has been restarted by its application's failure policy."""
+        return self._host.recovery.restarts
+
+    @property
+    def last_incident(self) -> Incident | None:
+        """The last failure of the session's code, as it was reported; None if there was none.
+
+        So `modify_document` can tell, in a restarted session, what happened.
+        """
+        return self._host.recovery.last_incident
+
     def statistics(self) -> MailboxStatistics:
         """The state of the session's mailbox now."""
         return self._host.ref.statistics()
@@ -239,11 +256,10 @@ class Document:
     returns, or rolled back when it raises or is cancelled.
     """
 
-    __slots__ = ("_host", "_stored")
+    __slots__ = ("_host",)
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._stored = host.stored
 
     @property
     def data(self) -> dict[str, Any]:
@@ -257,17 +273,20 @@ class Document:
             InvalidValue: (at a change) JSON can't carry the value; nothing has changed.
         """
         self._host.check_held()
-        return self._stored.root
+        return self._host.working.root
 
     @data.setter
     def data(self, value: dict[str, Any]) -> None:
         self._host.check_held()
-        self._stored.replace(value)
+        self._host.working.replace(value)
 
     @property
     def revision(self) -> int:
-        """Rises by one with each kept transaction that changed something; 0 at first. Anybody may read it."""
-        return self._stored.revision
+        """Rises by one with each kept transaction that changed something, and with a restart; 0 at first.
+
+        Anybody may read it.
+        """
+        return self._host.stored.revision
 
     @property
     def session_context(self) -> SessionContext:
@@ -386,4 +405,4 @@ class Document:
         self._host.callbacks.remove(handle)
 
     def __repr__(self) -> str:
-        return f"<Document of {self._host.name} at revision {self._stored.revision}>"
+        return f"<Document of {self._host.name} at revision {self._host.stored.revision}>"

@@ -86,6 +86,16 @@ class EditRules:
             raise ValueError(f"edits of {pattern!r} were not allowed; clients may edit: {allowed}")
         self._on_changed()
 
+    def restore(self, rules: EditRules) -> None:
+        """Have the rules that another one has, and no others; tells nobody."""
+        self._rules = dict(rules._rules)
+
+    def copy(self) -> EditRules:
+        """The same rules once more, of which nobody is told."""
+        copy = EditRules(lambda: None)
+        copy.restore(self)
+        return copy
+
     def take(
         self, root: Callable[[], Any], document: Any, edit: EditOperation, connection: ConnectionContext, place: Place
     ) -> Awaitable[None] | None:

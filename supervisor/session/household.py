@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from supervisor.actor.restart import FailurePolicy
 from supervisor.actor.stopping import Stopping
+from supervisor.instruments import Incident
 from supervisor.session.opening import Porter
 
 
@@ -14,6 +16,10 @@ class Household(Protocol):
     application: str
     context: Any
     """The application as authors see it: see `SessionContext.application`."""
+    failure_policy: FailurePolicy
+    """What follows when a session's code fails."""
+    has_failed_hooks: bool
+    """Whether anybody wants to be told of that."""
 
     @property
     def porter(self) -> Porter:
@@ -26,8 +32,20 @@ class Household(Protocol):
     async def create(self, session: Any) -> None:
         """Run the created hooks and build the document; if there is to be no session, `end` it."""
 
+    async def rebuild(self, session: Any) -> None:
+        """Build the document anew, for a restart; what `modify_document` raises passes."""
+
+    async def tell_failures(self, session: Any) -> None:
+        """Run the failed hooks for each failure that is untold; reports what they raise, and raises nothing."""
+
+    def escalate(self, session: Any, incident: Incident) -> None:
+        """The policy hands a session's failure on to the application. The session was told to end."""
+
+    def make_epoch(self) -> str:
+        """A name for a new life of a document, that no other had."""
+
     async def take_leave(self, session: Any) -> None:
-        """Run the closed and the destroyed hooks that are due; reports what they raise, and raises nothing."""
+        """Run the closed, failed and destroyed hooks that are due; reports what they raise, and raises nothing."""
 
     def attached(self, session: Any) -> None:
         """Somebody attaches, for the first time."""

@@ -49,6 +49,7 @@ class Borrow(Answered):
     """Somebody who waits for the document, and then holds it."""
 
     __slots__ = ("returned",)
+    supervised = False
 
     def __init__(self, gone: Callable[[], ActorGone]) -> None:
         super().__init__(gone)

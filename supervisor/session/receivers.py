@@ -10,6 +10,7 @@ import attrs
 
 from supervisor.actor.in_thread import check_plain, threaded_by_host
 from supervisor.actor.policy import MailboxPolicy, WhenFull, check_policy
+from supervisor.actor.restart import Directive, check_directive
 from supervisor.errors import ApplicationError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,6 +26,8 @@ class Receiver:
     func: Callable[..., Any]
     from_client: bool
     """Whether a browser may send this type."""
+    on_failure: Directive | None = None
+    """What follows for the session when the handler fails; None: what its application's policy says."""
     thread: bool = False
     """Whether it runs in a worker thread, which is lent the document."""
     when_full: WhenFull = "wait"
@@ -37,6 +40,7 @@ def receives(
     message_type: type,
     *,
     from_client: bool = False,
+    on_failure: Directive | None = None,
     thread: bool = False,
     when_full: WhenFull = "wait",
     conflate: Callable[[Any], Hashable] | None = None,
@@ -45,13 +49,15 @@ def receives(
 
     The function is called as `func(doc, message)`, by the session's actor, which holds the document meanwhile. It may
     be plain or `async`; what it returns is the answer to `ask()`, and to `session.send()` in the browser. If it raises,
-    its changes to the document are rolled back and the session goes on; `Rejected(text)` says no without being a
-    failure.
+    its changes to the document are rolled back, and what follows for the session is a matter of the failure policy, by
+    default that it goes on; `Rejected(text)` says no without being a failure.
 
     Args:
         message_type: the class of the messages, compared exactly: subclasses need a handler of their own.
         from_client: a browser may send this type too. Its fields are validated against the class's annotations before
             the handler sees it: an attrs class, a dataclass or a msgspec Struct. What the fields *say* is untrusted.
+        on_failure: what follows for the session when this handler fails: "resume", "restart", "stop" or "escalate";
+            None for what the application's `FailurePolicy` says.
         thread: the function is plain, and blocks: it runs in a worker thread, to which the document is lent. See
             `in_thread()`.
         when_full: what becomes of a message of this type while the session's mailbox has no room. `"wait"`: its sender
@@ -68,16 +74,18 @@ def receives(
     Raises:
         TypeError: `message_type` is no class, or `conflate` no function; or `thread` is asked for, and the function is
             `async`.
-        ValueError: `when_full` is none of the three.
+        ValueError: `on_failure` or `when_full` is no such word.
     """
     if not isinstance(message_type, type):
         raise TypeError(f"@receives takes a class, as in @receives(Quote), not {message_type!r}")
     check_policy(when_full, conflate)
+    if on_failure is not None:
+        check_directive(on_failure)
 
     def mark(func: F) -> F:
         if thread:
             check_plain(func)
-        receiver = Receiver(message_type, func, from_client, thread=thread, when_full=when_full, conflate=conflate)
+        receiver = Receiver(message_type, func, from_client, on_failure, thread, when_full, conflate)
         marks = [*getattr(func, _MARK, ()), receiver]
         setattr(func, _MARK, marks)
         return func
@@ -117,6 +125,8 @@ class Receivers:
         """The function for each type: what the session's actor looks up."""
         self.from_client: dict[str, type] = {}
         """The types that a browser may send, by the names that it sends them under."""
+        self.on_failure: dict[type, Directive] = {}
+        """What follows when a handler fails, for those types that have a directive of their own."""
         self.policies: dict[type, MailboxPolicy] = {}
         """For the types that don't just wait for room."""
         for receiver in receivers_of(receivers):
@@ -130,6 +140,8 @@ class Receivers:
                 f"two functions receive {name}: {_where(other)} and {_where(receiver.func)}; keep one of them"
             )
         self.by_type[receiver.type] = threaded_by_host(receiver.func, thread=receiver.thread)
+        if receiver.on_failure is not None:
+            self.on_failure[receiver.type] = receiver.on_failure
         if receiver.when_full != "wait" or receiver.conflate is not None:
             self.policies[receiver.type] = MailboxPolicy(when_full=receiver.when_full, conflate=receiver.conflate)
         if receiver.from_client:

@@ -22,7 +22,7 @@ from supervisor.errors import DocumentNotHeld, SessionGone
 class Lender(Protocol):
     """What the loans need of the session's actor."""
 
-    stored: JsonDocument
+    working: JsonDocument
     # Who holds the document in the loop; nobody while it is lent to a thread.
     holder: Hold | None
     # How it ends, and by when.
@@ -65,12 +65,12 @@ class ThreadLoans:
     def _lend(self, work: Work) -> Iterator[None]:
         session = self._session
         own, session.holder = session.holder, None
-        stored = session.stored
-        stored.freeze()
+        document = session.working
+        document.freeze()
         try:
             yield
         finally:
-            stored.thaw()
+            document.thaw()
             session.holder = own
 
     def check(self) -> None:
@@ -96,12 +96,12 @@ class ThreadLoans:
         work.call_in_loop(self._commit)
 
     def _commit(self) -> None:
-        stored = self._session.stored
-        stored.thaw()
+        document = self._session.working
+        document.thaw()
         try:
             self._session.keep()
         finally:
-            stored.freeze()
+            document.freeze()
 
     def _gone(self) -> Exception:
         session = self._session

@@ -86,6 +86,16 @@ class SessionWire:
             for viewer in self._viewers:
                 viewer.show(self.editable_frame)
 
+    def renewed(self, patterns: tuple[str, ...]) -> None:
+        """See `Audience.renewed`: those who see the session get one snapshot, in a new epoch."""
+        self.feed.renewed(epoch=self.session.epoch, revision=self.session.stored.revision)
+        if patterns != self.feed.patterns:
+            self.editable(patterns)
+        if self._viewers:
+            frame = self.snapshot_frame()
+            for viewer in self._viewers:
+                viewer.show(frame)
+
     @contextmanager
     def expected(self, viewer: Viewer, resume: Resume | None) -> Iterator[str]:
         """While the opened hooks run for it, a client that comes back isn't forgotten; gives its peer.

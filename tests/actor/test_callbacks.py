@@ -452,3 +452,15 @@ async def test_a_handle_says_what_it_calls(clerk):
     assert repr(named) == "<CallbackHandle timeout callback block active>"
     assert repr(nameless).startswith("<CallbackHandle timeout callback functools.partial(")
     clerk.callbacks.clear()
+
+
+async def test_all_but_some_can_be_removed(autojump_clock, clerk, fire, fired):
+    clerk.callbacks.add_periodic(fire, ("kept",), 1)
+    kept = clerk.callbacks.active()
+    clerk.callbacks.add_periodic(fire, ("removed",), 1)
+    clerk.callbacks.add_next_tick(fire, ("never",))
+    clerk.callbacks.clear(but=kept)
+    assert clerk.callbacks.active() == kept
+    await trio.sleep(1.5)
+    assert fired == [("kept", 1)]
+    clerk.callbacks.clear()

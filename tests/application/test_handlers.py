@@ -1,5 +1,6 @@
 import pytest
 
+from supervisor.actor.restart import FailurePolicy
 from supervisor.application.handlers import Application, FunctionHandler, Handler, NamespaceHandler
 from supervisor.errors import ApplicationError
 from supervisor.session.receivers import receives
@@ -250,3 +251,22 @@ def test_an_application_is_described_by_the_first_line_of_its_main_module():
     assert FunctionHandler(make).description == "Makes it."
     assert FunctionHandler(lambda doc: None).description == ""
     assert Application([Handler(), NamespaceHandler({"__doc__": 5}, where="x")], name="app").description == ""
+
+
+def test_the_first_failure_policy_counts_and_the_applications_own_before_all():
+    first, second = FailurePolicy(directive="stop"), FailurePolicy(directive="restart")
+    plain = NamespaceHandler({}, where="lifecycle.py", hooks_only=True)
+    handlers = [plain, *(NamespaceHandler({"failure_policy": policy}, where="main.py") for policy in (first, second))]
+    assert Application(handlers, name="app").failure_policy is first
+    assert Application(handlers, name="app", failure_policy=second).failure_policy is second
+    assert Application(plain, name="app").failure_policy == FailurePolicy()
+
+    class Own(Handler):
+        failure_policy = second
+
+    assert Application(Own(), name="app").failure_policy is second
+
+
+def test_a_failure_policy_is_one():
+    with pytest.raises(ApplicationError, match=r"^main.py: failure_policy is a FailurePolicy, .*, not 'restart'$"):
+        NamespaceHandler({"failure_policy": "restart"}, where="main.py")

@@ -6,6 +6,7 @@ import re
 import tomllib
 from http import HTTPStatus
 from pathlib import Path
+from typing import get_args
 
 import attrs
 import pytest
@@ -13,12 +14,15 @@ import pytest
 import supervisor
 import supervisor.client
 import supervisor.testing
+from supervisor.actor.restart import Directive, FailurePolicy
 from supervisor.application.options import ApplicationOptions
 from supervisor.cli.logs import LogInstruments
 from supervisor.cli.serve import serve
 from supervisor.protocol.codes import CloseCode
 from supervisor.server_options import ServerOptions
+from supervisor.session.background import GRACE
 from supervisor.session.lifecycle import _TABLE, State
+from supervisor.session.restarting import MAX_UNTOLD
 from supervisor.transport.head import HttpLimits
 from supervisor.transport.pages import Pages
 from supervisor.transport.websocket import WebSocketOptions
@@ -230,6 +234,21 @@ def test_the_life_of_a_session_is_that_of_the_code():
     assert rows == expected
     states = table("explanation/session-lifecycle.md", "state", "meaning")
     assert [code(state)[0] for state, _ in states] == [state.value for state in State]
+
+
+def test_directives_and_numbers_of_the_failure_policy_are_those_of_the_code():
+    rows = table("explanation/failure.md", "directive", "what follows")
+    assert [code(directive)[0] for directive, _ in rows] == list(get_args(Directive))
+    policy, page = FailurePolicy(), (DOCS / "explanation" / "failure.md").read_text()
+    for told in (
+        f"at most {policy.max_restarts} within {policy.within:g} seconds",
+        f"The pause before a restart is {policy.backoff.first:g} s, and twice as long each time, up to",
+        f"up to {policy.backoff.longest:g} s",
+        f"doesn't end within {GRACE:g} seconds",
+        f"At most {MAX_UNTOLD} failures wait",
+    ):
+        assert told in page
+    assert (policy.backoff.factor, policy.backoff.jitter) == (2, 0.1)
 
 
 def test_the_floors_are_those_of_the_contracts():

@@ -465,3 +465,25 @@ def test_a_document_just_below_its_limit_is_not_measured_at_each_commit(monkeypa
         document.root["n"] = number + 1
         document.commit()
     assert len(measured) < 15
+
+
+def test_it_may_count_on_from_a_revision_and_begin_with_a_snapshot():
+    """What a restart does: the revision goes on rising, and the new data is a copy."""
+    first = JsonDocument()
+    first.root.update({"a": [1], "b": {}})
+    first.commit()
+    second = first.successor()
+    assert second.root == {}
+    second.restore(first.snapshot())
+    patch = second.commit()
+    assert (patch.base, patch.revision) == (1, 2)
+    assert second.root == first.root
+    second.root["a"].append(2)
+    assert first.root["a"] == [1]
+
+
+def test_a_successor_has_the_same_limit():
+    successor = JsonDocument(max_size=1024).successor()
+    successor.root["text"] = "x" * 1024
+    with pytest.raises(InvalidValue, match="max_document_size"):
+        successor.commit()

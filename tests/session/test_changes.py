@@ -219,3 +219,21 @@ async def test_a_place_is_a_pointer_and_a_listener_callable(session):
         session.context.document.on_change("notes", print)
     with pytest.raises(TypeError, match="must be callable, not 3"):
         session.context.document.on_change("/notes", 3)
+
+
+async def test_after_a_restart_those_that_listen_still_hear_that_all_has_changed(session, heard, listen):
+    """What they had yet to hear was of another document."""
+    listen("/notes")
+    removed = listen("/other")
+    listeners = session.context._host.change_listeners
+
+    def change(doc):
+        doc.data["notes"]["b"] = 1
+        doc.commit()
+        doc.remove_callback(removed)
+        listeners.renewed()
+        listeners.renewed()
+
+    await do(session, change)
+    [change] = heard
+    assert (change.path, change.operations, change.connection) == ("/notes", (), None)

@@ -250,3 +250,18 @@ def test_a_refusal_does_not_repeat_all_that_a_client_has_written():
     with pytest.raises(Rejected, match=r"lone surrogate.*replace it$") as caught:
         session.take("set", "other", value={"k" * 100_000: "\ud800"})
     assert len(str(caught.value)) < 600
+
+
+def test_rules_can_be_copied_and_restored_and_nobody_is_told():
+    session = Session()
+    session.rules.allow("/notes", None)
+    copy = session.rules.copy()
+    session.rules.allow("/other", None)
+    session.rules.forbid("/notes")
+    told = list(session.told)
+    session.rules.restore(copy)
+    session.rules.restore(copy)
+    assert session.rules.patterns == copy.patterns == ("/notes",)
+    copy.allow("/todo", None)
+    assert session.rules.patterns == ("/notes",)
+    assert session.told == told

@@ -123,3 +123,13 @@ def test_two_handlers_of_which_one_is_for_a_thread_are_named_by_their_own_lines(
         ApplicationError, match=r"two functions receive Quote: .*first \(line \d+ of .*test_receivers.py"
     ):
         Receivers([first, second])
+
+
+def test_a_type_of_message_may_have_a_directive_of_its_own():
+    @receives(Quote, on_failure="restart")
+    @receives(Watch)
+    def on_any(doc, message): ...
+
+    assert Receivers([on_any]).on_failure == {Quote: "restart"}
+    with pytest.raises(ValueError, match="resume, restart, stop or escalate, not 'restrat'"):
+        receives(Quote, on_failure="restrat")

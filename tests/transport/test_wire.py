@@ -11,6 +11,7 @@ import trio.testing
 from supervisor.actor.base import Runtime
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.handlers import Application, NamespaceHandler
+from supervisor.document.json_document import JsonDocument
 from supervisor.errors import ProtocolError, Rejected
 from supervisor.protocol.messages import Resume, Send
 from supervisor.session.receivers import receives
@@ -302,3 +303,22 @@ def test_the_text_of_a_failure_has_where_to_look_and_no_more():
 @pytest.mark.parametrize(("text", "sent"), [("", ""), ("ä€😀", "ä€😀"), ("a\ud800b\udfff", "a?b?")])
 def test_what_utf_8_cannot_carry_is_replaced(text, sent):
     assert sendable(text) == sent
+
+
+async def test_a_restart_is_one_snapshot_in_a_new_epoch_and_sends_are_answered_after_it(wire, autojump_clock):
+    viewer = Viewer()
+    attachment = wire.attach(viewer, None)
+    wire.session.stored = wire.session.working = JsonDocument(revision=1)
+    wire.session.working.root["new"] = 1
+    wire.session.working.commit()
+    wire.session.epoch = "another"
+    wire.renewed(())
+    wire.renewed(("/new",))
+    assert viewer.messages == [
+        {"type": "snapshot", "epoch": "another", "revision": 2, "data": {"new": 1}},
+        {"type": "editable", "patterns": ["/new"]},
+        {"type": "snapshot", "epoch": "another", "revision": 2, "data": {"new": 1}},
+    ]
+    await send(wire, attachment.client, 1, lambda doc: "ok")
+    assert viewer.messages[-1] == {"type": "answer", "number": 1, "value": "ok"}
+    wire.session.working = wire.session.stored
