@@ -6,6 +6,7 @@
 import pytest
 import trio
 
+from supervisor.actor.restart import Backoff, FailurePolicy
 from supervisor.application.creation import Created
 from supervisor.errors import ActorGone
 from supervisor.session.receivers import receives
@@ -15,13 +16,21 @@ class Work:
     pass
 
 
+class Break:
+    pass
+
+
+class Broken(Exception):
+    pass
+
+
 class Story:
     """An app that can be met at each of its places, and that counts its hooks."""
 
     def __init__(self, place, steps):
         self.place, self._steps = place, steps
         self.reached = trio.Event()
-        self.counts = dict.fromkeys(("loaded", "unload", "created", "destroyed"), 0)
+        self.counts = dict.fromkeys(("loaded", "unload", "broken", "told", "built"), 0)
         self.accepted = set()
         self.destroyed = []
 
@@ -52,10 +61,17 @@ class Story:
             session_context.document.data  # still readable
             await self.be_at("destroyed hook")
 
+        async def on_session_failed(session_context, error):
+            self.counts["told"] += 1
+            session_context.document.data["n"] += 1
+            await self.be_at("failed hook")
+            session_context.document.data["n"] += 1
+
         async def modify_document(doc):
+            self.counts["built"] += 1
             doc.data["n"] = 0
-            await self.be_at("modify_document")
-            doc.session_context.start_soon(trio.sleep_forever)
+            await self.be_at("modify_document" if self.counts["built"] == 1 else "restart")
+            doc.session_context.start_soon(self.linger_on)
 
         @receives(Work)
         async def on_work(doc, message):
@@ -63,7 +79,25 @@ class Story:
             await self.be_at("handler")
             doc.data["n"] += 1
 
-        return {name: value for name, value in locals().items() if name != "self"}
+        @receives(Break)
+        def on_break(doc, message):
+            doc.data["n"] += 1
+            self.counts["broken"] += 1
+            if self.place == "pause":
+                self.reached.set()
+            raise Broken
+
+        pause = 0 if self._steps else 0.5  # no time passes while a test goes on step by step
+        failure_policy = FailurePolicy(directive="restart", backoff=Backoff(first=pause, jitter=0))
+        return {name: value for name, value in locals().items() if name not in ("self", "pause")}
+
+    async def linger_on(self):
+        """A background task that needs a while to end, which a restart waits for."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.be_at("background")
 
     async def visit(self, app):
         """A visitor's story, which may end anywhere."""
@@ -72,6 +106,10 @@ class Story:
             if not isinstance(outcome, Created):
                 return
             session = outcome.session.context
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.ask, session)
+                nursery.start_soon(self.borrow, session)
+            await session.tell(Break())
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.ask, session)
                 nursery.start_soon(self.borrow, session)
@@ -101,10 +139,23 @@ class Story:
     def check(self):
         assert len(self.destroyed) == len(set(self.destroyed))
         assert set(self.destroyed) == self.accepted
+        assert self.counts["told"] == self.counts["broken"]
         assert self.counts["unload"] == self.counts["loaded"]
 
 
-PLACES = ["created hook", "modify_document", "handler", "borrow waiting", "borrow in hand", "destroyed hook", "nowhere"]
+PLACES = [
+    "created hook",
+    "modify_document",
+    "handler",
+    "borrow waiting",
+    "borrow in hand",
+    "failed hook",
+    "background",
+    "pause",
+    "restart",
+    "destroyed hook",
+    "nowhere",
+]
 
 
 def destroy(app, visitor):
@@ -143,8 +194,8 @@ async def test_ended_at_each_place(run_app, autojump_clock, all_tasks, recorder,
             end(app, nursery.cancel_scope)
     story.check()
     assert all_tasks() == before
-    # The only failure there can be: a hook that hung was cancelled since there was no time.
-    assert all(isinstance(error, trio.TooSlowError) for error in recorder.errors)
+    # The only failure there can be beside the wanted one: a hook that hung was cancelled since there was no time.
+    assert all(isinstance(error, (trio.TooSlowError, Broken)) for error in recorder.errors)
 
 
 @pytest.mark.parametrize("place", ["load", *PLACES[:-1], "unload"])
@@ -154,7 +205,7 @@ async def test_a_hard_stop_at_each_place(run_app, autojump_clock, all_tasks, pla
     async with trio.open_nursery() as outer:
 
         async def run():
-            async with run_app(story.namespace()) as app:
+            async with run_app(story.namespace(), expect_failures=True) as app:
                 await story.visit(app)
 
         outer.start_soon(run)
@@ -168,7 +219,7 @@ async def test_a_hard_stop_at_each_place(run_app, autojump_clock, all_tasks, pla
 async def test_ended_after_each_number_of_steps(run_app, autojump_clock, all_tasks, recorder, end):
     """The same, but at every single step of the scheduler, wherever that is."""
     story = None
-    for steps in range(60):
+    for steps in range(110):
         recorder.events.clear()
         recorder.incidents.clear()
         story = Story("nowhere", steps=2)
@@ -181,18 +232,19 @@ async def test_ended_after_each_number_of_steps(run_app, autojump_clock, all_tas
                 end(app, nursery.cancel_scope)
         story.check()
         assert all_tasks() == before
-        assert all(isinstance(error, trio.TooSlowError) for error in recorder.errors)
+        assert all(isinstance(error, (trio.TooSlowError, Broken)) for error in recorder.errors)
     assert len(story.destroyed) == 1  # the last one came too late to change anything
+    assert story.counts["built"] == 2
 
 
 async def test_a_hard_stop_after_each_number_of_steps(run_app, autojump_clock, all_tasks):
-    for steps in range(80):
+    for steps in range(130):
         story = Story("nowhere", steps=2)
         before = all_tasks()
         async with trio.open_nursery() as outer:
 
             async def run(story=story):
-                async with run_app(story.namespace()) as app:
+                async with run_app(story.namespace(), expect_failures=True) as app:
                     await story.visit(app)
 
             outer.start_soon(run)
