@@ -10,6 +10,11 @@ session that lent it its document: the session waits for everything that the bor
 So a hold is (actor, task, depth): the actor waits for what `task` does itself and in those of its nurseries that were
 opened when `depth` of them were open already. To find the actors that a task holds up, walk from it through its parent
 nurseries: at each ancestor, a hold counts if the nursery that we came through was opened inside it.
+
+Essay: threads in between. A handler that awaits `trio.to_thread.run_sync(func)` waits for the thread, and the thread
+waits for what it calls in the loop; but the task of that call stands in another nursery. So such a task `works_for` the
+one that waits for its thread, and the walk goes on there. (What runs a thread for an author calls in a nursery of the
+right task, and needs none of this; see `workers`.)
 """
 
 from __future__ import annotations
@@ -121,8 +126,37 @@ def ancestry(task: trio.lowlevel.Task) -> Iterator[tuple[trio.lowlevel.Task, flo
     depth: float = float("inf")  # the task's own code is inside every hold that it has
     while True:
         yield task, depth
+        if _hosts and (host := _hosts.get(task)) is not None:
+            task, depth = host, float("inf")
+            continue
         nursery = task.parent_nursery
         if nursery is None:
             return
         task = nursery.parent_task
         depth = task.child_nurseries.index(nursery)
+
+
+# The tasks that work for a thread, each with the task that waits for that thread.
+_hosts: dict[trio.lowlevel.Task, trio.lowlevel.Task] = {}
+
+
+@contextmanager
+def works_for(host: trio.lowlevel.Task | None) -> Iterator[None]:
+    """In this block the current task does what a thread waits for, for which `host` waits in turn."""
+    if host is None:
+        yield
+        return
+    task = trio.lowlevel.current_task()
+    _hosts[task] = host
+    try:
+        yield
+    finally:
+        del _hosts[task]
+
+
+def host_of_this_thread() -> trio.lowlevel.Task | None:
+    """The task that waits for this thread by trio's own `to_thread.run_sync`, unless it can abandon it; else None."""
+    try:
+        return trio.from_thread.run_sync(trio.lowlevel.current_task)
+    except (RuntimeError, trio.Cancelled):  # trio doesn't know it; or nobody waits for it any more
+        return None

@@ -10,6 +10,7 @@ from typing import Any, final
 import trio
 
 from supervisor.actor.guard import Report, pass_on, split_failure
+from supervisor.actor.holding import host_of_this_thread, works_for
 from supervisor.errors import ActorGone, HandlerFailed
 
 
@@ -39,6 +40,8 @@ class _Call:
         self.args = args
         self.future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         self.scope = trio.CancelScope()
+        # The task that waits for the calling thread, if that is known.
+        self.host: trio.lowlevel.Task | None = None
 
     def __str__(self) -> str:
         return f"call_from_thread({getattr(self.func, '__qualname__', self.func)})"
@@ -69,6 +72,8 @@ class ThreadDoor:
         if threading.get_ident() == self._thread:
             raise RuntimeError("this is the server's thread: call the function yourself, and await it")
         call = _Call(func, args)
+        if self._busy is None:  # else the nursery is of the task that waits
+            call.host = host_of_this_thread()
         try:
             self._token.run_sync_soon(self._start, call)
             try:
@@ -108,7 +113,7 @@ class ThreadDoor:
         result: Any = None
         failure: BaseException | None = None
         try:
-            with call.scope:
+            with works_for(call.host), call.scope:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 result = call.func(*call.args)
                 if hasattr(result, "__await__"):

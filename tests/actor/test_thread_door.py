@@ -6,10 +6,11 @@ import pytest
 import trio
 import trio.lowlevel
 
+from supervisor.actor import holding
 from supervisor.actor.base import Runtime
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.handlers import Application
-from supervisor.errors import ActorGone, HandlerFailed
+from supervisor.errors import ActorGone, DeadlockError, HandlerFailed
 from supervisor.session.receivers import receives
 
 PATIENCE = 60.0
@@ -241,3 +242,60 @@ def test_after_trio_has_ended_nobody_answers():
     thread.start()
     thread.join(PATIENCE)
     assert answers == ["application 'app' has ended"]
+
+
+class Through:
+    """Makes the handler wait for a thread that calls back into the loop."""
+
+    def __init__(self, func, *args, abandon=False):
+        self.func, self.args, self.abandon = func, args, abandon
+
+
+@receives(Through)
+async def on_through(doc, message):
+    context = doc.session_context.application
+    return await trio.to_thread.run_sync(
+        context.call_from_thread, message.func, *message.args, abandon_on_cancel=message.abandon
+    )
+
+
+async def test_a_circle_through_a_thread_that_a_handler_waits_for_is_an_error_at_once(run_app):
+    async with run_app(APP | {"on_through": on_through}, expect_failures=True) as app:
+        one, two = await app.open(), await app.open()
+        with pytest.raises(DeadlockError, match=f"session {one.id} → session {one.id}"):
+            await one.ask(Through(one.ask, Add()))
+        with pytest.raises(DeadlockError, match=f"session {two.id} → session {one.id} → session {two.id}"):
+            await one.ask(Through(two.ask, Through(one.ask, Add())))
+        assert await one.ask(Through(two.ask, Add())) == 1
+        assert holding._hosts == {}
+
+
+async def test_what_no_handler_waits_for_is_in_no_circle(run_app):
+    """A thread that its task may abandon holds nobody up for certain; and so doesn't a thread of the app's own."""
+    async with run_app(APP | {"on_through": on_through}) as app:
+        one, two = await app.open(), await app.open()
+        assert await one.ask(Through(two.ask, Add(), abandon=True)) == 1
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(app.context.call_from_thread(one.ask, Add())))
+        thread.start()
+        await trio.to_thread.run_sync(thread.join, PATIENCE)
+        assert answers == [1]
+
+
+async def test_a_thread_whose_task_was_cancelled_can_still_call(run_app):
+    """1. A task waits for a thread, and can't abandon it; 2. it is cancelled; 3. the thread calls the loop."""
+    async with run_app(APP) as app:
+        session = await app.open()
+        inside, cancelled, answers = threading.Event(), threading.Event(), []
+
+        def call_late():
+            inside.set()
+            assert cancelled.wait(PATIENCE)
+            answers.append(app.context.call_from_thread(session.ask, Add()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, call_late)
+            await trio.to_thread.run_sync(inside.wait, PATIENCE)
+            nursery.cancel_scope.cancel()
+            cancelled.set()
+        assert answers == [1]
