@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from supervisor.errors import HandlerFailed
 from supervisor.testing import supervise as open_app
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,23 @@ async def test_long_work_holds_nobody_up_who_need_not_wait():
         await client.send("Render", pages=2)
         assert client.data["pages"] == []  # the session goes on while pages are made
         await client.until(lambda data: data["pages"] == ["page 1", "page 2"])
+
+
+async def test_a_broken_sensor_begins_again_and_a_bad_note_does_not(autojump_clock):
+    async with open_app(EXAMPLES / "sensor.py") as app:
+        client = await (await app.new_session()).connect()
+        await app.broadcast(app.messages.Reading(20.0))
+        await app.broadcast(app.messages.Reading(22.0))
+        await client.until(lambda data: data["average"] == 21.0)
+        with pytest.raises(HandlerFailed):
+            await client.send("Note", text="")
+        assert client.data["readings"] == [20.0, 22.0]
+        await app.broadcast(app.messages.Reading(999.0))
+        await client.until(lambda data: data["readings"] == [])
+        assert client.data == {"readings": [], "average": None, "notes": []}
+        assert app.context.state.failures == ["IndexError", "RuntimeError"]
+        assert [incident.decision for incident in app.incidents][-1].startswith("restart")
+        app.incidents.clear()
 
 
 async def test_the_clock_of_the_readme_ticks_in_each_session(autojump_clock):
