@@ -41,7 +41,10 @@ class SupervisorError(Exception):
 
 
 class MailboxFull(SupervisorError):
-    """The mailbox has no room. Wait for room with `tell()`, or drop the message."""
+    """The mailbox has no room, or a newer message got this one's place. Wait for room with `tell()`, or drop it.
+
+    Where the message's type says `when_full="refuse"` or `"drop_oldest"`, `tell()` doesn't wait either.
+    """
 
 
 class ActorGone(SupervisorError):

@@ -13,6 +13,7 @@ that finds something has it with its next turn, and each task that can go on has
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import final
 
@@ -69,6 +70,11 @@ class Intake:
             self._tell()
 
         return answered
+
+    def let_all(self) -> None:
+        """Bound nothing any more: the conversation is over, and only the client's close frame is waited for."""
+        self._limit = sys.maxsize
+        self._tell()
 
     async def wait_may_read(self) -> None:
         """Return once more may be read. Safe to cancel."""

@@ -399,6 +399,7 @@ class WebSocketConnection:
         goodbye = self._goodbye
         self._socket = None
         self._conversation.be_absent()
+        self._intake.let_all()
         if self._beat is not None:
             self._beat.cancel()
         if self._violation is not None:

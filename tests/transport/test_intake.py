@@ -117,3 +117,15 @@ async def test_a_wait_can_be_cancelled(peer):
     with trio.move_on_after(0) as scope:
         await peer.intake.wait_may_read()
     assert scope.cancelled_caught
+
+
+async def test_once_the_conversation_is_over_all_is_read(peer, nursery):
+    nursery.start_soon(lambda: peer.run_reader(size=1000, every=10_000))
+    peer.intake.read(101)
+    await settle()
+    assert peer.read == 0
+    peer.intake.let_all()
+    for _ in range(10):
+        await trio.lowlevel.checkpoint()
+    assert peer.read > 0
+    nursery.cancel_scope.cancel()

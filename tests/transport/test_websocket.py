@@ -936,6 +936,29 @@ async def test_a_client_is_read_ahead_by_so_many_bytes_and_not_missed_meanwhile(
         nursery.cancel_scope.cancel()
 
 
+async def test_a_client_that_is_not_read_can_still_answer_a_close(serve):
+    async with serve(options=options_of(max_unanswered=50_000)) as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        await peer.send("Wait", seconds=1000)
+        over = False
+
+        async def send():
+            nonlocal over
+            for _ in range(3):
+                await peer.send("Wait", seconds=0, label="x" * 60_000)
+            over = True
+            await peer.send_frame(CLOSE, b"\x11\x3a")
+
+        nursery.start_soon(send)
+        await all_blocked()
+        assert not over
+        session.destroy(reason="over")
+        began = trio.current_time()
+        await session.wait_destroyed()
+        assert trio.current_time() - began < 2
+        nursery.cancel_scope.cancel()
+
+
 async def test_edits_that_wait_count_too(serve):
     async with serve(options=options_of(max_unanswered=100_000)) as table, trio.open_nursery() as nursery:
         peer, session = await lockstep(table, nursery)
@@ -1619,7 +1642,7 @@ async def test_more_operations_than_are_kept_back_give_way_to_a_snapshot(serve):
 
 async def test_who_never_empties_the_queue_is_too_slow_and_who_does_is_not(serve):
     async with (
-        serve(options=options_of(slow_timeout=3.0, ping_interval=100.0)) as table,
+        serve(options=options_of(slow_timeout=3.0, ping_interval=45.0)) as table,
         trio.open_nursery() as nursery,
     ):
         peer, session = await lockstep(table, nursery)
