@@ -39,7 +39,9 @@ def given():
 @contextlib.contextmanager
 def deaf():
     """Without a handler that would end the tests."""
-    previous = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {
+        number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    }
     try:
         yield
     finally:
@@ -100,18 +102,18 @@ async def test_trio_hears_of_signals_all_the_same(given):
 
 async def test_a_signal_that_another_thread_got_wakes_trio(given):
     """Only the descriptor tells: the loop's own wait is not interrupted."""
-    release = threading.Event()
-    other = threading.Thread(target=release.wait, args=(PATIENCE,))
-    other.start()
+
+    def signal_itself():
+        time.sleep(0.2)  # until the loop waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
     watchdog = ExitWatchdog((1000.0, 1000.0), stacks=STACKS, give_up=given.up)
     with deaf(), watchdog.watching(), trio.open_signal_receiver(signal.SIGUSR1) as signals:
         began = time.monotonic()
         with trio.fail_after(PATIENCE):
-            signal.pthread_kill(other.ident, signal.SIGUSR1)
+            threading.Thread(target=signal_itself).start()
             assert await anext(signals) == signal.SIGUSR1
     assert time.monotonic() - began < PATIENCE / 2
-    release.set()
-    other.join()
 
 
 async def test_threads_and_tasks_of_apps_are_named_the_loops_thread_first(given, nursery):
