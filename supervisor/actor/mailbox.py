@@ -235,6 +235,13 @@ class Mailbox:
             waiter.closed()
         return left
 
+    def finish(self) -> None:
+        """Take nothing more from senders. What is queued stays, in both lanes; who waits for room has it in turn.
+
+        So it is empty some time, unless its owner goes on putting ticks into it.
+        """
+        self.is_closed = True
+
     def keep_only(self, keep: Callable[[Entry], bool]) -> list[Entry]:
         """Close, but keep the entries that satisfy `keep`, those that wait for room too; returns the others."""
         waiting = [pair for pair in self._waiting if keep(_entry_in(pair[0]))]

@@ -231,7 +231,7 @@ class SessionActor(Actor):
     def _take_no_more(self) -> None:
         """Who waits for room has it: they had sent before, and wait no longer than for what is there."""
         self.callbacks.finish()
-        self.mailbox.keep_only(lambda entry: True)
+        self.mailbox.finish()
         self.recovery.go_on()
         self.mailbox.put_tick(Finish())
 

@@ -601,3 +601,14 @@ def test_its_tail_shows_messages_under_a_policy_and_no_empty_slot():
     put_under(mailbox, DROP, Tell(2))
     put_under(mailbox, DROP, Tell(3))
     assert [entry.message for entry in mailbox.tail(5)] == [1, 3]
+
+
+def test_told_to_finish_it_takes_nothing_more_and_keeps_what_is_there_and_who_waits_for_room():
+    mailbox = Mailbox(1)
+    first, second, stop, waiter = Tell(1), Tell(2), Stop(), Waiter()
+    assert mailbox.put(first)
+    mailbox.put_when_room(second, waiter)
+    mailbox.put_system(stop)
+    mailbox.finish()
+    assert mailbox.is_closed
+    assert take_all(mailbox) == [stop, first, second]

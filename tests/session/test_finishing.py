@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from supervisor.actor.restart import Backoff, FailurePolicy
 from supervisor.errors import SessionGone
 from supervisor.session.actor import RESTARTING
 from supervisor.session.connection import Ending
@@ -159,6 +160,35 @@ async def test_next_ticks_and_listeners_are_part_of_the_work_and_timers_are_not(
         await session.wait_destroyed()
     assert log == ["next tick", "changed", "changed"]
     assert namespace.last == [["napped", "work"]]
+
+
+async def test_a_restart_that_was_due_is_done(run_app, autojump_clock):
+    """1. A handler is in hand. 2. A background task fails, so a restart waits. 3. The session is told to finish."""
+    built = []
+
+    async def fail():
+        raise ValueError("mine")
+
+    def modify_document(doc):
+        built.append(trio.current_time())
+        doc.data["log"] = []
+
+    namespace = App(modify_document=modify_document)
+    namespace["failure_policy"] = FailurePolicy(
+        directive="restart", backoff=Backoff(first=0.5, longest=0.5, jitter=0.0)
+    )
+    async with run_app(namespace, expect_failures=True) as app:
+        session = await app.open()
+        session.tell_nowait(Call(napping))
+        session.tell_nowait(Log("waited"))
+        await trio.testing.wait_all_tasks_blocked()
+        session.start_soon(fail)
+        await trio.testing.wait_all_tasks_blocked()
+        finish(app, session)
+        await session.wait_destroyed()
+        assert trio.current_time() == 1.5
+    assert built == [0, 1.5]
+    assert namespace.last == [["waited"]]
 
 
 async def test_background_tasks_end_when_all_is_handled(run_app, autojump_clock):
