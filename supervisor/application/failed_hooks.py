@@ -9,6 +9,7 @@ from supervisor.actor.stopping import Stopping
 from supervisor.application.deadline import DESTROY_RESERVE, call_last_hook
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.options import ApplicationOptions
+from supervisor.errors import InvalidValue
 from supervisor.session.actor import SessionActor
 
 NAME = "on_session_failed"
@@ -49,7 +50,9 @@ class FailedHooks:
         except BaseException:
             session.undo()
             raise
-        if succeeded:
-            session.keep()
-        else:
-            session.undo()
+        try:
+            if succeeded:
+                session.keep()
+        except InvalidValue as error:  # the document would be too large
+            session.report(NAME, error)
+        session.undo()

@@ -82,9 +82,6 @@ class Restartable(Protocol):
     def has_ended(self) -> bool:
         """Whether the end has begun."""
 
-    def check_held(self) -> None:
-        """Raise `DocumentNotHeld` unless the current task holds the document."""
-
 
 @final
 class _Beginnings:

@@ -98,3 +98,16 @@ async def test_an_application_may_say_the_policy_itself(run_app, autojump_clock,
         async with session.locked_document():
             pass
         assert session.restarts == (given is not None)
+
+
+async def test_one_that_makes_the_document_too_large_has_failed_and_is_rolled_back(run_app, autojump_clock):
+    class Filling(First):
+        def on_session_failed(self, session_context, error):
+            session_context.document.data["text"] = "x" * 2000
+
+    async with run_app([Filling([], "1"), Told([], "2")], expect_failures=True, max_document_size=1024) as app:
+        session = await app.open()
+        session.tell_nowait(Break())
+        async with session.locked_document() as doc:
+            assert doc.data == {"2": "mine"}
+        assert [incident.what for incident in app.recorder.incidents] == ["message Break", "on_session_failed"]

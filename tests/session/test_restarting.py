@@ -975,3 +975,22 @@ async def test_a_soft_end_forgets_no_failure_that_had_no_turn_yet(run_app, autoj
         await session.wait_destroyed()
         assert namespace.story == ["created", "modify", "failed task", "modify", "waited", "destroyed"]
         assert session.restarts == 1
+
+
+async def test_a_document_that_a_restart_makes_too_large_is_one_more_failure(run_app, autojump_clock):
+    builds = []
+
+    def modify_document(doc):
+        doc.data["log"] = []
+        builds.append(1)
+        if len(builds) == 2:
+            doc.data["text"] = "x" * 2000
+
+    namespace = App(RESTART, modify_document=modify_document)
+    async with run_app(namespace, expect_failures=True, max_document_size=1024) as app:
+        session = await app.open()
+        session.tell_nowait(Break())
+        assert await log_of(session) == []
+        assert session.restarts == 1
+        assert len(builds) == 3
+        assert app.recorder.incidents[1].what == "modify_document of a restart"
