@@ -30,13 +30,15 @@ class Echo:
     wire = None
     is_at_the_door = False
 
-    def __init__(self, speaker, door, **timeouts):
+    def __init__(self, speaker, door, intake, *, on_first_frame, **limits):
         self.protocol = ServerConnection()
         self._speaker = speaker
+        self._on_first_frame = on_first_frame
 
     async def hold(self, receive):
         while True:
             message = await receive()
+            self._on_first_frame()
             if isinstance(message, str):
                 frame = text_frame(message.encode())
             else:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from .arena import attack, frames, http, messages, token
 from .generators import FRAMES, KNOWN_TEXTS, REQUESTS, TEXTS, TOKENS, VALID_REQUESTS
 
-few = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 """Examples of some attackers each: a server is started for every one. The long run goes on from here, by `fuzz`."""
 
 
