@@ -18,8 +18,8 @@ def on_add(doc, message):
 
 
 def build(doc):
+    """Not counted, since a session that is restarted is built again."""
     doc.data.update(log=[], counters={}, tick=0)
-    ledger.note(doc.session_context.id, "built")
 
 
 def count_hooks(namespace):

@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
@@ -55,6 +56,7 @@ def measure():
         "sockets": kinds["socket"],
         "threads": threading.active_count(),
         "memory": memory(),
+        "blocks": sys.getallocatedblocks(),
         "objects": dict(objects),
         "garbage": len(gc.garbage),
     }
