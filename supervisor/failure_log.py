@@ -31,6 +31,10 @@ class LoggedFailures(Instruments):
         else:
             self._log.warning("the loop is blocked: %s, in %s (%s)\n%s", what, where, place, stack.rstrip())
 
+    def application_failed(self, *, application: str, reason: str, incident: str) -> None:
+        """See `Instruments.application_failed`."""
+        self._log.error("%s", reason)
+
     def connection_refused(self, *, application: str, reason: str) -> None:
         """See `Instruments.connection_refused`."""
         self._log.warning("connection refused: %s", reason)

@@ -88,6 +88,9 @@ class Instruments:
     def application_loaded(self, *, application: str) -> None:
         """All load hooks of an application are done; sessions can be created from now on."""
 
+    def application_failed(self, *, application: str, reason: str, incident: str) -> None:
+        """An application could not be loaded, or something in it escalated: it ends, and others go on."""
+
     def application_unloaded(self, *, application: str) -> None:
         """All unload hooks of an application are done."""
 

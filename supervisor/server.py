@@ -17,7 +17,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, final
@@ -32,8 +32,9 @@ from supervisor.actor.watchdog import LoopStatistics, Watchdog
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.context import ApplicationContext
 from supervisor.application.handlers import Application
-from supervisor.application.loading import load_application
 from supervisor.application.places import STACKS
+from supervisor.application.stand_in import load_all
+from supervisor.application.starting import start_all
 from supervisor.development.reloader import Places, Reloader, Watch
 from supervisor.development.watcher import check_watchfiles, watch
 from supervisor.errors import ApplicationError, Unawaited
@@ -49,6 +50,7 @@ from supervisor.transport.conversation import Door
 from supervisor.transport.development import Development, RememberingInstruments
 from supervisor.transport.draining import Draining
 from supervisor.transport.forwarded import TrustedProxies
+from supervisor.transport.health import health_of
 from supervisor.transport.listener import accept_connections, connections_allowed
 from supervisor.transport.occupancy import Occupancy
 from supervisor.transport.origin import Origins, frame_source
@@ -78,6 +80,10 @@ class Server:
     hooks still run within that time. If the server fails, the block is cancelled and the failure raised. Signals,
     logging and the garbage collector stay the program's own.
 
+    Of several applications, one that can't be loaded, or fails later, ends alone: its page says so, `failures` has it,
+    and the others go on. A program that wants all or none looks at `failures` when it has entered. When none is left
+    the server ends, with an `ApplicationError`; under `ServerOptions.dev` it waits for changed code instead.
+
     Who has listeners already awaits `serve` instead; `stop` begins the end of both.
 
     Args:
@@ -93,11 +99,12 @@ class Server:
             Python's `logging`, under the name "supervisor".
         entropy: where keys and ids come from; for tests.
         wall_clock: what the ages of tokens are counted by; for tests.
+        chance: random numbers from 0 to 1, by which pauses are longer or shorter; for tests.
         watch: what tells of changed files with `ServerOptions.dev`; for tests.
 
     Raises:
-        ApplicationError: an application isn't there, fails while it is loaded, or can't be served; or, from entering,
-            a load hook failed, or the address can't be had. Nothing is left running then.
+        ApplicationError: none of the applications can be loaded and served, two have one name; or, from entering, the
+            load hooks of none succeeded, or the address can't be had. Nothing is left running then.
         ValueError: an option can't be, such as an origin that is none; the text has the way out.
     """
 
@@ -115,6 +122,7 @@ class Server:
         instruments: Instruments | None = None,
         entropy: Entropy = secrets.token_bytes,
         wall_clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
         watch: Watch = watch,
     ) -> None:
         self.options = options or ServerOptions()
@@ -129,6 +137,8 @@ class Server:
             ssl_context=ssl_context,
         )
         self._listeners = listeners
+        # Why the server ends by itself: no application is left.
+        self._none_left: ApplicationError | None = None
         self._embedded: contextlib.AbstractAsyncContextManager[None] | None = None
         self._has_served = False
         self._entropy = entropy
@@ -147,7 +157,7 @@ class Server:
                 )
             self._development = Development(boot=self._new_id())
             told = RememberingInstruments(told, self._development)
-        self.runtime = Runtime(instruments=told)
+        self.runtime = Runtime(instruments=told, random=chance)
         self._watchdog: Watchdog | None = None
         if self.options.stall_limit:
             self._watchdog = Watchdog(self.options.stall_limit, stacks=STACKS, instruments=self.runtime.instruments)
@@ -168,8 +178,10 @@ class Server:
         )
         if isinstance(applications, (Application, str, PathLike)):
             applications = [applications]
-        for application in applications:
-            self._add(application if isinstance(application, Application) else load_application(fspath(application)))
+        for application in load_all(applications, self._check):
+            if application.name in self.applications:
+                raise ApplicationError(f"two applications are named {application.name!r}; rename one of them")
+            self._install(application)
         if not self.applications:
             raise ValueError("a server needs at least one application")
         if self._development is not None:
@@ -192,7 +204,7 @@ class Server:
             new_session_id=self._new_id,
             read_signed_id=lambda signed: self._keys.read_id(signed, now=self._wall_clock()),
             sign=self._sign,
-            health=lambda: "draining" if self._draining.begun else "ok",
+            health=lambda: health_of(self.applications.values(), draining=self._draining.begun),
             report=self._report,
             instruments=self.runtime.instruments,
             development=self._development,
@@ -216,12 +228,6 @@ class Server:
             on_error=self._connection_failed,
         )
 
-    def _add(self, application: Application) -> None:
-        name = application.name
-        if name in self.applications:
-            raise ApplicationError(f"two applications are named {name!r}; rename one of them")
-        self._install(application)
-
     @staticmethod
     def _check(application: Application) -> ClientMessages:
         try:
@@ -238,6 +244,7 @@ class Server:
             make_epoch=self._new_id,
             show_id=self._show_id,
             on_session=self._on_session,
+            on_failed=self._application_failed,
             within=self._stopping,
         )
         self.applications[name] = actor
@@ -316,11 +323,11 @@ class Server:
     ) -> None:
         """Load the applications, accept connections, and serve until `stop()`; then end everything in order.
 
-        Started when all have loaded and connections are accepted. Takes the listeners over and closes them. Cancelling
-        it is a hard stop: hooks still run, each under its deadline.
+        Started when all have loaded, or failed to, and connections are accepted. Takes the listeners over and closes
+        them. Cancelling it is a hard stop: hooks still run, each under its deadline.
 
         Raises:
-            ApplicationError: an application can't be loaded; the others were unloaded again.
+            ApplicationError: none of the applications can be loaded; or all have failed later, and it was shut down.
             RuntimeError: it has served already.
         """
         if self._has_served:
@@ -333,6 +340,8 @@ class Server:
                 await self._serve_all(listeners, task_status)
         except BaseExceptionGroup as group:
             failure = unwrap(group)
+        else:
+            failure = self._none_left
         finally:
             with trio.CancelScope(shield=True):
                 for listener in listeners:
@@ -360,9 +369,7 @@ class Server:
         listeners: Sequence[trio.abc.Listener[Any]],
         task_status: trio.TaskStatus[None],
     ) -> None:
-        for application in self.applications.values():
-            if not self._stopping.has_begun:
-                await applications.start(application.run)
+        await start_all(self.applications.values(), applications, until=self._stopping)
         async with trio.open_nursery() as connections:
             async with trio.open_nursery() as accepting:
                 for listener in listeners:
@@ -381,6 +388,18 @@ class Server:
             if application.was_run:
                 await application.wait_unloaded()
         self._left.set()
+
+    def _application_failed(self, failed: ApplicationActor) -> None:
+        """Go on with the others; without any, end: whoever runs the process is to hear of it."""
+        statuses = {application.status for application in self.applications.values()}
+        if statuses == {"failed"} and self._development is None:
+            self._none_left = ApplicationError(f"no application is left: {failed.failed_because}")
+            self.stop()
+
+    @property
+    def failures(self) -> dict[str, Incident]:
+        """Why applications have failed, by name; of those that are served, nothing."""
+        return {name: each.failure for name, each in self.applications.items() if each.failure is not None}
 
     async def _reload(self, reloader: Reloader, applications: trio.Nursery) -> None:
         with self._stopping.waiting():

@@ -63,6 +63,9 @@ class Recorder(Instruments):
     def application_loaded(self, *, application):
         self.events.append(("loaded", application))
 
+    def application_failed(self, *, application, reason, incident):
+        self.events.append(("failed", application, reason, incident))
+
     def application_unloaded(self, *, application):
         self.events.append(("unloaded", application))
 
@@ -137,8 +140,10 @@ class Running:
             actor._registry._accepted,
             actor._registry.porter._let_in,
             actor._registry.stopping._bounded,
+            actor._failure_hooks._stopping._bounded,
         ):
             assert not left
+        assert len(actor._producers._live) == 0
         assert list(actor.stopping._bounded) == [actor._registry.stopping]
         assert actor._registry._creating.borrowed_tokens == 0
         assert len(actor.runtime.holds.graph) == 0
@@ -194,7 +199,7 @@ def run_app(recorder):
             app = [NamespaceHandler(app, where="app")]
         if isinstance(app, (Handler, list, tuple)):
             app = Application(app, name="app")
-        runtime = runtime or Runtime(instruments=recorder)
+        runtime = runtime or Runtime(instruments=recorder, random=lambda: 0.5)
         epochs = (f"epoch{number}" for number in itertools.count(1))
         actor = ApplicationActor(
             app,

@@ -155,11 +155,25 @@ async def test_an_application_that_cannot_load_is_raised_from_entering(autojump_
     def on_application_load(app_context):
         raise LookupError("no such feed")
 
-    good, bad = recording(calls, "good"), app_of("bad", on_application_load=on_application_load)
     with pytest.raises(ApplicationError, match="'bad' can't be served") as raised:
-        async with embedded(good, bad):
+        async with embedded(app_of("bad", on_application_load=on_application_load)):
             pytest.fail("it was entered")
     assert isinstance(raised.value.__cause__, LookupError)
+    async with embedded(recording(calls, "good"), app_of("bad", on_application_load=on_application_load)) as server:
+        assert calls == ["load"]
+        assert list(server.failures) == ["bad"]  # who wants all or none raises here
+    assert calls == ["load", "unload"]
+
+
+async def test_when_no_application_is_left_the_block_is_cancelled(autojump_clock):
+    def fail():
+        raise ValueError("no more")
+
+    calls = []
+    with pytest.raises(ApplicationError, match=r"^no application is left"):
+        async with embedded(recording(calls)) as server:
+            server.contexts["app"].add_callback(fail, restart="temporary", escalate=True)
+            await trio.sleep_forever()
     assert calls == ["load", "unload"]
 
 

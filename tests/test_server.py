@@ -1,6 +1,7 @@
 """The server: names it answers to, the order of its end, what it leaves behind."""
 
 import contextlib
+import gc
 import logging
 import socket
 import threading
@@ -22,13 +23,14 @@ from supervisor.protocol.client import ClientConnection
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
+from supervisor.session.request import Request
 from supervisor.testing.harness import Incidents, RunningApp
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.admission import SHOWN_NAME
 from supervisor.transport.head import HttpLimits
 from supervisor.transport.listener import find_peer
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
 
 MACHINE = socket.gethostname()
 
@@ -44,6 +46,10 @@ class Log(Incidents):
         super().__init__()
         self.events = []
         self.refusals = []
+        self.failed_applications = []
+
+    def application_failed(self, *, application, reason, incident):
+        self.failed_applications.append((application, reason, incident))
 
     def application_loaded(self, *, application):
         self.events.append(f"{application} loaded")
@@ -679,22 +685,103 @@ async def test_cancelled_during_the_shutdown_it_still_runs_the_hooks(serve, nurs
     assert [name for name, _ in hooks][-3:] == ["destroyed ends", "unload begins", "unload ends"]
 
 
-@pytest.mark.parametrize("failing", [0, 1])
-async def test_of_two_applications_one_that_cannot_load_ends_all(serve, failing):
-    hooks = []
-
+def broken(name="bad"):
     def on_application_load(app_context):
         raise LookupError("no such feed")
 
-    good, bad = Application(Recording(hooks), name="good"), app_of("bad", on_application_load=on_application_load)
-    apps = [good, bad]
-    if not failing:
-        apps.reverse()
-    with pytest.raises(ApplicationError, match="'bad' can't be served") as raised:
-        await serve(*apps)
+    return app_of(name, on_application_load=on_application_load)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+async def test_of_two_applications_one_that_cannot_load_ends_alone(serve, failing):
+    hooks = []
+    apps = [Application(Recording(hooks), name="good"), broken()]
+    run = await serve(*(apps if failing else reversed(apps)))
+    assert [name for name, _ in hooks] == ["load begins", "load ends"]
+    assert list(run.server.failures) == ["bad"]
+    failure = run.server.failures["bad"]
+    assert (failure.what, repr(failure.error)) == ("on_application_load", "LookupError('no such feed')")
+    reason = (
+        "application 'bad' can't be served: its on_application_load raised LookupError: no such feed "
+        f"(incident {failure.id}, the log has the traceback)"
+    )
+    assert run.log.failed_applications == [("bad", reason, failure.id)]
+    assert (await run.get("/good")).status == 200
+    assert (await run.get("/bad")).status == 503
+    run.server.stop()
+    await run.server.wait_stopped()
+    assert [name for name, _ in hooks][-2:] == ["unload begins", "unload ends"]
+    assert run.log.events.count("bad unloaded") == 1
+
+
+async def test_where_none_can_load_the_server_ends(serve):
+    with pytest.raises(ApplicationError, match=r"^application 'bad' can't be served") as raised:
+        await serve(broken())
     assert isinstance(raised.value.__cause__, LookupError)
-    names = [name for name, _ in hooks]
-    assert names == (["load begins", "load ends", "producer ends", "unload begins", "unload ends"] if failing else [])
+    with pytest.raises(ApplicationError, match=r"^no application can be served: application 'a' .*; application 'b' "):
+        await serve(broken("a"), broken("b"))
+
+
+def fail():
+    raise ValueError("no more")
+
+
+async def test_one_that_escalates_ends_alone_with_its_hooks_and_its_clients_are_told(serve, nursery):
+    hooks = []
+    bad, good = (Application(Recording(hooks, name), name=name) for name in ("bad-", "good-"))
+    run = await serve(bad, good)
+    clients = [await (await run.clients(nursery, name).new_session()).connect() for name in ("bad-", "good-")]
+    other = await run.clients(nursery, "bad-").new_session()
+    run.server.contexts["bad-"].add_callback(fail, restart="temporary", escalate=True, name="feed")
+    told = await clients[0].until_ended()
+    incident = run.server.failures["bad-"].id
+    assert (told.code, told.reason) == (4410, f"the application has failed (incident {incident})")
+    await trio.sleep(1)
+    assert [name for name, _ in hooks if name.startswith("bad-")][-2:] == ["bad-unload begins", "bad-unload ends"]
+    assert clients[1].status == "live"
+    assert not run.server.contexts["bad-"].sessions
+    answer = await run.get("/bad-")
+    assert (answer.status, f"incident <code>{incident}</code>" in answer.text) == (503, True)
+    assert "no more" not in answer.text
+    late = other.client()  # its page was loaded before
+    assert await late.until_ended() == told
+    assert (await run.get("/-/health")).text == "degraded\n"
+    assert (await run.get("/-/health/ready")).status == 200
+    assert (await run.get("/good-")).status == 200
+    assert "has failed" in (await run.get("/")).text
+    run.server.stop()
+    await run.server.wait_stopped()
+
+
+async def test_when_the_last_one_escalates_the_server_ends_in_order(autojump_clock):
+    hooks = []
+
+    def on_application_load(app_context):
+        app_context.add_callback(fail, restart="temporary", escalate=True)
+
+    app = app_of(
+        on_application_load=on_application_load, on_application_unload=lambda app_context: hooks.append("unload")
+    )
+    listener = MemoryListener()
+    with pytest.raises(ApplicationError, match=r"^no application is left: application 'app' has failed, and its"):
+        await Server([broken(), app], instruments=Log()).serve([listener])
+    assert hooks == ["unload"]
+    with pytest.raises(trio.BrokenResourceError):
+        await listener.connect()
+
+
+async def test_a_producer_that_failed_for_good_degrades_the_health_until_it_is_removed(serve):
+    run = await serve()
+    assert (await run.get("/-/health")).text == "ok\n"
+    app = run.server.contexts["app"]
+    producer = app.add_callback(fail, restart="temporary")
+    await trio.sleep(1)
+    for path, text in (("", "degraded"), ("/live", "ok"), ("/ready", "degraded")):
+        answer = await run.get(f"/-/health{path}")
+        assert (answer.status, answer.text) == (200, f"{text}\n")
+        assert answer.headers["cache-control"] == "no-store"
+    app.remove_callback(producer)
+    assert (await run.get("/-/health")).text == "ok\n"
 
 
 async def test_a_server_that_cannot_load_closes_its_listeners(autojump_clock):
@@ -1173,3 +1260,78 @@ async def test_who_takes_nothing_of_a_page_is_let_go(serve, nursery, autojump_cl
     assert run.server.occupancy.connections == 1
     await trio.sleep(0.2)
     assert run.server.occupancy.connections == 0
+
+
+# A long life.
+
+
+class Boom(Exception):
+    """What a stream of these tests raises."""
+
+
+class FailingStream(trio.abc.Stream):
+    """A connection that fails as no network does."""
+
+    async def receive_some(self, max_bytes=None):
+        await trio.lowlevel.checkpoint()
+        raise Boom
+
+    async def send_all(self, data):
+        raise Boom
+
+    async def wait_send_all_might_not_block(self):
+        raise Boom
+
+    async def aclose(self):
+        await trio.lowlevel.checkpoint()
+
+
+class FailingListener(trio.abc.Listener):
+    """So many of them."""
+
+    def __init__(self, connections):
+        self.left = connections
+        self.none_left = trio.Event()
+
+    async def accept(self):
+        await trio.lowlevel.checkpoint()
+        if not self.left:
+            self.none_left.set()
+            await trio.sleep_forever()
+        self.left -= 1
+        return FailingStream()
+
+    async def aclose(self):
+        await trio.lowlevel.checkpoint()
+
+
+class CountingLog(Instruments):
+    """Counts what fails, and keeps nothing of it; so does a log."""
+
+    def __init__(self):
+        self.failures = 0
+
+    def failed(self, incident):
+        assert isinstance(incident.error, Boom)
+        self.failures += 1
+
+
+async def test_of_ten_thousand_connections_that_fail_no_exception_is_kept(nursery, autojump_clock):
+    log = CountingLog()
+    server = Server(app_of(), instruments=log)
+    listener = FailingListener(10_000)
+    await nursery.start(server.serve, [listener])
+    await listener.none_left.wait()
+    await trio.testing.wait_all_tasks_blocked()
+    assert log.failures == 10_000
+    for _ in range(20):
+        for _ in range(100):
+            door = server._doors[b"/app/-/websocket"]
+            connection = WebSocketConnection(FailingStream(), Request(), door, WebSocketOptions())
+            door.application.connection_nursery.start_soon(connection.run)
+        await trio.testing.wait_all_tasks_blocked()
+    assert log.failures == 12_000
+    gc.collect()
+    assert sum(isinstance(each, Boom) for each in gc.get_objects()) < 20
+    server.stop()
+    await server.wait_stopped()

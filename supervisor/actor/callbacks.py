@@ -54,6 +54,11 @@ class CallbackHandle(Entry):
         self._on_over: Callable[[], None] | None = None
 
     @property
+    def name(self) -> str:
+        """The function's name."""
+        return str(getattr(self._shown, "__qualname__", repr(self._shown)))
+
+    @property
     def active(self) -> bool:
         """Whether it may still fire: neither removed nor finished."""
         return self._callbacks is not None
@@ -82,8 +87,7 @@ class CallbackHandle(Entry):
 
     def describe(self) -> str:
         """See `Entry.describe`."""
-        name = getattr(self._shown, "__qualname__", repr(self._shown))
-        return f"{self._kind} callback {name}"
+        return f"{self._kind} callback {self.name}"
 
     def __repr__(self) -> str:
         state = "active" if self.active else "over"

@@ -7,6 +7,11 @@ hooks run. All of that is the soft half of one stop: when its time is over, or `
 is ended hard, in the same order. The nurseries are
 nested in that order, background ⊃ connections ⊃ sessions, so that leaving them one after the other is the order. The
 background is left last: a producer that is slow to unwind, or blocks a thread, delays nobody's hooks.
+
+Essay: how an application fails alone. It has failed when it can't be loaded, or when something that its policy lets
+`escalate` does so. Then it ends as it would at a stop, sessions, hooks and all, and `run` returns without an exception:
+what surrounds it, and its neighbours there, go on. Only a `run` that never had loaded raises. `failure` stays, so that
+pages can say what happened.
 """
 
 from __future__ import annotations
@@ -19,8 +24,8 @@ import trio
 
 from supervisor.actor.base import Runtime
 from supervisor.actor.callbacks import Callbacks
-from supervisor.actor.guard import new_incident_id, pass_on, split_failure, text_of, unwrap
-from supervisor.actor.stopping import Children, Stopping
+from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
+from supervisor.actor.stopping import Stopping
 from supervisor.actor.thread_door import ThreadDoor
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.actor.workers import Workers, WorkOwner, current_work
@@ -29,12 +34,17 @@ from supervisor.application.callback_actor import CallbackActor
 from supervisor.application.context import ApplicationContext
 from supervisor.application.creation import Failed, Outcome, Refused
 from supervisor.application.deadline import HOOKS_ONLY, UNLOAD_RESERVE, call_last_hook
+from supervisor.application.failing import because_escalated, because_not_loaded, ending_of_failed
+from supervisor.application.failure_hooks import FailureHooks
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author
+from supervisor.application.loading import own_part_of
 from supervisor.application.options import ApplicationOptions
+from supervisor.application.producer_life import ProducerLife
 from supervisor.application.producers import Producer
 from supervisor.application.registry import SessionRegistry
-from supervisor.application.statistics import ApplicationStatistics
+from supervisor.application.roster import Roster
+from supervisor.application.statistics import ApplicationStatistics, ApplicationStatus
 from supervisor.application.visitors import choose_session_id, name_connection
 from supervisor.errors import ActorGone, ApplicationError
 from supervisor.instruments import Incident
@@ -61,10 +71,13 @@ class ApplicationActor:
         make_epoch: Callable[[], str],
         show_id: Callable[[str], str],
         on_session: Callable[[SessionActor], None] = lambda session: None,
+        on_failed: Callable[[ApplicationActor], None] = lambda application: None,
         hooks_only: bool = False,
         within: Stopping | None = None,
     ) -> None:
         """`within` is what this application is part of: its deadline bounds this one's.
+
+        `on_failed` is called once, as soon as it has failed, before its sessions end.
 
         `hooks_only` is for an export: producers, callbacks and background tasks that are added never run, and each
         session ends as soon as it is built.
@@ -78,6 +91,11 @@ class ApplicationActor:
         self.workers = Workers(self.options.max_threads, busy=runtime.busy)
         self.connection_nursery: trio.Nursery | None = None
         """Where the tasks of this application's connections belong; None before it is loaded and after its end."""
+        self.failure: Incident | None = None
+        """Why it has failed: it could not be loaded, or something escalated. The first reason counts."""
+        self.failed_because = ""
+        """The same in a sentence, for operators."""
+        self._on_failed = on_failed
         self.was_run = False
         """Whether `run` was called: else there is nothing that could end."""
         self._drained = trio.Event()
@@ -95,6 +113,7 @@ class ApplicationActor:
             show_id=show_id,
             on_session=on_session,
             workers=self.workers,
+            on_escalation=self.escalate,
             hooks_only=hooks_only,
         )
         self._work_owner = WorkOwner(
@@ -105,12 +124,19 @@ class ApplicationActor:
             stopping=self.stopping,
         )
         self._hooks_only = hooks_only
-        self._callback_actor = CallbackActor(self.application, runtime, self.report)
+        self._failure_hooks = FailureHooks(
+            application,
+            context=self.context,
+            timeout=self.options.hook_timeout,
+            stopping=self.stopping,
+            report=self.report,
+        )
+        self._callback_actor = CallbackActor(self.application, runtime, self.report, self._failure_hooks.call)
         self.callbacks = Callbacks(self._callback_actor, runtime.timers)
         self.callbacks.hold()
         self._callback_scope = trio.CancelScope()
-        # Those that are not over; they run once there is a background nursery.
-        self._producers: Children[Producer] = Children()
+        # They run once there is a background nursery.
+        self._producers = Roster()
         self._background: trio.Nursery | None = None
         # How many tasks of producers and callbacks there are, and whether all of them have ended.
         self._in_background = 0
@@ -125,13 +151,29 @@ class ApplicationActor:
 
     # Its life.
 
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Let it run in this nursery, and wait until it has loaded.
+
+        Raises:
+            ApplicationError: see `run`. The nursery and the others in it go on.
+        """
+        try:
+            await nursery.start(self.run)
+        except BaseExceptionGroup as group:
+            failure, rest = split_failure(group)
+            if rest is not None:
+                pass_on(group, rest)
+            assert failure is not None
+            raise failure from failure.__cause__
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Load, serve until `stop()`, end all sessions, unload. Started when it has loaded.
+        """Load, serve until `stop()` or `escalate()`, end all sessions, unload. Started when it has loaded.
 
         Cancelling it is a hard stop: sessions still end with their hooks, each under its deadline.
 
         Raises:
-            ApplicationError: a load hook failed or was late; those that had loaded were unloaded again.
+            ApplicationError: its code couldn't be loaded, or a load hook failed or was late; handlers that had loaded
+                were unloaded again.
         """
         loaded: list[Handler] = []
         self.was_run = True
@@ -202,11 +244,11 @@ class ApplicationActor:
         """Cancel producers and callbacks, and wait for them, but not too long; called again, no longer than that."""
         if not self._callback_scope.cancel_called:
             self._unwound_by = trio.current_time() + PRODUCER_GRACE
+            self._failure_hooks.end_by(self._unwound_by)
         self._callback_scope.cancel()
         self._callback_actor.mailbox.close()
         self.callbacks.clear()
-        for producer in self._producers:
-            producer.cancel()
+        self._producers.end()
         timeout = self._unwound_by - trio.current_time()
         with self.stopping.working(UNLOAD_RESERVE, timeout=timeout, shield=shield):
             await self._background_over.wait()
@@ -229,6 +271,36 @@ class ApplicationActor:
         """Wait until the sessions are over. Their deadlines bound it once it was stopped."""
         await self._drained.wait()
 
+    def escalate(self, incident: Incident) -> None:
+        """End this application because of this incident, as `stop` does; no other one. Returns at once.
+
+        The first one counts, and none once it ends anyway. Call it in the server's thread; it raises nothing.
+        """
+        if self.failure is None and not self.is_stopping:
+            self._has_failed(incident, because_escalated(self.application, incident))
+            self.stop(ending=ending_of_failed(incident))
+
+    def _has_failed(self, incident: Incident, reason: str) -> None:
+        self.failure, self.failed_because = incident, reason
+        self.runtime.instruments.application_failed(application=self.application, reason=reason, incident=incident.id)
+        self._on_failed(self)
+
+    @property
+    def status(self) -> ApplicationStatus:
+        """Where it is in its life."""
+        if self.failure is not None:
+            return "failed"
+        if self.has_unloaded:
+            return "unloaded"
+        if self.is_stopping:
+            return "stopping"
+        return "loading" if self._background is None else "serving"
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether it has failed, or one of its producers has for good and was not removed since."""
+        return self.failure is not None or self._producers.failed > 0
+
     @property
     def has_unloaded(self) -> bool:
         """Whether the sessions and then the unload hooks are over."""
@@ -249,6 +321,10 @@ class ApplicationActor:
         return self.stopping
 
     async def _load(self, loaded: list[Handler]) -> None:
+        if self.definition.load_error is not None:
+            error = self.definition.load_error
+            self._has_failed(self.incident("loading of its code", own_part_of(error)), str(error))
+            raise error
         for handler in self.definition.handlers:
             try:
                 scope = trio.CancelScope()
@@ -257,14 +333,14 @@ class ApplicationActor:
                     await call_author(handler.on_application_load, self.context, timeout=timeout, scope=scope)
             except BaseException as error:
                 failure, rest = split_failure(error)
-                incident = "" if failure is None else self.report("on_application_load", failure)
+                incident = None if failure is None else self.incident("on_application_load", failure)
                 if rest is not None:
                     pass_on(error, rest)
                 assert failure is not None
-                raise ApplicationError(
-                    f"application {self.application!r} can't be served: its on_application_load raised "
-                    f"{type(failure).__name__}: {text_of(failure)} (incident {incident}, the log has the traceback)"
-                ) from failure
+                assert incident is not None
+                reason = because_not_loaded(self.application, incident)
+                self._has_failed(incident, reason)
+                raise ApplicationError(reason) from failure
             loaded.append(handler)
 
     async def _unload(self, loaded: list[Handler]) -> None:
@@ -280,6 +356,7 @@ class ApplicationActor:
         if not self.has_unloaded:
             self._drained.set()
             self._unloaded.set()
+            self._failure_hooks.leave()
             self.stopping.leave()
             self.runtime.instruments.application_unloaded(application=self.application)
 
@@ -320,9 +397,21 @@ class ApplicationActor:
         """See `ApplicationContext.destroy_session`."""
         return self._registry.destroy(id)
 
-    def add_producer(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Producer:
+    def add_producer(
+        self, func: Callable[..., Any], args: tuple[Any, ...], *, life: ProducerLife, name: str | None, escalates: bool
+    ) -> Producer:
         """See `ApplicationContext.add_callback`."""
-        producer = Producer(func, args, report=self.report, on_over=self._producers.discard)
+        producer = Producer(
+            func,
+            args,
+            life=life,
+            chance=self.runtime.random,
+            report=self.incident,
+            name=name,
+            tell=self._failure_hooks.call,
+            on_failed=self.escalate if escalates else lambda incident: None,
+            on_over=self._producers.over,
+        )
         self._producers.add(producer)
         if self.is_stopping:
             producer.cancel()
@@ -332,9 +421,7 @@ class ApplicationActor:
 
     def remove_producer(self, producer: Producer) -> None:
         """See `ApplicationContext.remove_callback`."""
-        if producer not in self._producers:
-            raise ValueError(f"{producer!r} was removed already, has finished, or is another application's")
-        producer.cancel()
+        self._producers.remove(producer)
 
     async def _run_callbacks(self) -> None:
         with self._callback_scope:
@@ -382,6 +469,10 @@ class ApplicationActor:
 
     def report(self, what: str, error: BaseException) -> str:
         """Hand a failure to the instruments; returns the incident's id."""
+        return self.incident(what, error).id
+
+    def incident(self, what: str, error: BaseException) -> Incident:
+        """Hand a failure to the instruments; returns the incident."""
         incident = Incident(
             id=new_incident_id(),
             application=self.application,
@@ -390,13 +481,16 @@ class ApplicationActor:
             error=unwrap(error),
         )
         self.runtime.instruments.failed(incident)
-        return incident.id
+        return incident
 
     def statistics(self) -> ApplicationStatistics:
         """The state of this application now."""
         return ApplicationStatistics(
+            status=self.status,
             sessions=self._registry.statistics(),
-            producers=len(self._producers),
+            producers=self._producers.live,
+            failed_producers=self._producers.failed,
+            producer_states=self._producers.statistics(),
             callbacks=self._callback_actor.statistics(),
             threads=self.workers.at_work,
         )

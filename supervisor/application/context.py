@@ -9,9 +9,11 @@ from typing import Any, Protocol, final, overload
 from supervisor.actor.callbacks import CallbackHandle, Callbacks
 from supervisor.actor.guard import check_thread
 from supervisor.actor.in_thread import threaded
+from supervisor.actor.restart import Backoff, RestartKind
 from supervisor.actor.stopping import Stopping
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.application.broadcast import TIMEOUT, BroadcastReport, UpdateReport
+from supervisor.application.producer_life import ProducerLife
 from supervisor.application.producers import Producer
 from supervisor.application.statistics import ApplicationStatistics
 from supervisor.session.connection import ConnectionContext
@@ -38,7 +40,9 @@ class Host(Protocol):
     def destroy_session(self, id: str) -> bool:
         """See `ApplicationContext.destroy_session`."""
 
-    def add_producer(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Producer:
+    def add_producer(
+        self, func: Callable[..., Any], args: tuple[Any, ...], *, life: ProducerLife, name: str | None, escalates: bool
+    ) -> Producer:
         """See `ApplicationContext.add_callback`."""
 
     def remove_producer(self, producer: Producer) -> None:
@@ -162,17 +166,49 @@ class ApplicationContext:
         """Wait until the application is asked to stop. See `stopping`. Safe to cancel."""
         await self._host.look_at_stopping().wait()
 
-    def add_callback(self, func: Callable[..., Any], *args: Any, thread: bool = False) -> Producer:
-        """Run `func(*args)` in a task of its own, for as long as it likes: a producer.
+    def add_callback(
+        self,
+        func: Callable[..., Any],
+        *args: Any,
+        restart: RestartKind = "transient",
+        max_restarts: int | None = None,
+        within: float = 60.0,
+        backoff: Backoff | None = None,
+        name: str | None = None,
+        escalate: bool = False,
+        thread: bool = False,
+    ) -> Producer:
+        """Run `func(*args)` in a task of its own, for as long as it likes: a producer. Waits for nothing.
 
         It starts when all load hooks are done (at once, if they are), and is cancelled when the application ends. If
-        it raises, that is reported and it is called again after 0.5 s, then 1 s, doubling up to 60 s; from 0.5 s again
-        once it has run for 60 s. When it returns it is done. So it is what OTP calls a transient child, with a backoff
-        as Pekko's supervisors have it. With `thread`, or marked `@in_thread`, a plain function runs in a worker thread:
-        it reaches the server by `call_from_thread()`, which raises `ActorGone` once the producer was removed.
+        it raises, that is reported, `on_callback_failed` is called, and it is called again after 0.5 s, then 1 s,
+        doubling up to 60 s, each a tenth longer or shorter by chance; from 0.5 s again once it has run for 60 s. When
+        it returns it is done. A producer that fails for good stops no session and no other producer; the health page
+        says `degraded` until it is removed.
+
+        Args:
+            func: plain or `async`; a plain one must return soon, unless it runs in a thread.
+            args: what it is called with.
+            restart: when it is called again: `permanent`, always; `transient`, if it raised; `temporary`, never, so
+                that it has failed for good when it raises.
+            max_restarts: restarts within `within` seconds; the next one would be too many, and it has failed for good.
+                None for any number.
+            within: the period in which restarts are counted, in seconds; who has run that long begins with the first
+                pause again.
+            backoff: the pauses before it is called again; by default `Backoff()`.
+            name: what logs and statistics call it; by default the function's name.
+            escalate: whether its failing for good ends the application, and no other one.
+            thread: whether a plain function runs in a worker thread, as one marked `@in_thread` does: it reaches the
+                server by `call_from_thread()`, which raises `ActorGone` once the producer was removed.
+
+        Raises:
+            TypeError: the function can't be called, or the name or the backoff is none.
+            ValueError: another argument can't be.
         """
         check_thread()
-        return self._host.add_producer(threaded(func, self._host.run_in_thread, thread=thread), args)
+        life = ProducerLife(restart=restart, max_restarts=max_restarts, within=within, backoff=backoff)
+        func = threaded(func, self._host.run_in_thread, thread=thread)
+        return self._host.add_producer(func, args, life=life, name=name, escalates=escalate)
 
     def add_periodic_callback(
         self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
@@ -210,7 +246,7 @@ class ApplicationContext:
         return self._host.callbacks.add_next_tick(threaded(func, self._host.run_in_thread, thread=thread), args)
 
     def remove_callback(self, handle: CallbackHandle | Producer) -> None:
-        """Remove what an adder returned: it never fires again. A producer is cancelled.
+        """Remove what an adder returned: it never fires again. A producer is cancelled; one that failed is forgotten.
 
         Raises:
             ValueError: it was removed already, has finished, or is another's.
@@ -272,7 +308,7 @@ class ApplicationContext:
         return self._host.call_from_thread(func, args, timeout)
 
     def statistics(self) -> ApplicationStatistics:
-        """The state of the application now: its sessions, dead letters, producers and callbacks."""
+        """The state of the application now: its status, sessions, dead letters, producers and callbacks."""
         return self._host.statistics()
 
     def __repr__(self) -> str:

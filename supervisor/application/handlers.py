@@ -82,6 +82,13 @@ class Handler:
     def choose_session_id(self, request: Any) -> Any:
         """Called for a page that names no session: which one it gets, or None for a new one of its own."""
 
+    def on_callback_failed(self, app_context: Any, callback: Any, error: BaseException) -> Any:
+        """Called once for each failure of a producer, or of a periodic, timeout or next-tick callback of `app_context`.
+
+        `callback` is what the adder returned, and `error` what it raised; the log has it already. In the task of what
+        failed, so only that waits: a producer before its pause, and the other callbacks. What it raises is reported.
+        """
+
     def has_hook(self, name: str) -> bool:
         """Whether this hook is more than the one that does nothing; so nothing is waited for where there is none."""
         return name in vars(self) or getattr(type(self), name) is not getattr(Handler, name)
@@ -209,6 +216,10 @@ class NamespaceHandler(Handler):
         """See `Handler.choose_session_id`."""
         return self._call("choose_session_id", request)
 
+    def on_callback_failed(self, app_context: Any, callback: Any, error: BaseException) -> Any:
+        """See `Handler.on_callback_failed`."""
+        return self._call("on_callback_failed", app_context, callback, error)
+
     def __repr__(self) -> str:
         return f"NamespaceHandler({self._where!r})"
 
@@ -264,6 +275,8 @@ class Application:
         """The last part of its URL."""
         self.source: Source | None = None
         """What it was loaded from; None if it was made by hand."""
+        self.load_error: ApplicationError | None = None
+        """Why its code could not be loaded, if this only stands in for it; see `stand_in.load_all`."""
         self.receivers = Receivers(
             _checked(receiver) for handler in self.handlers for receiver in receivers_of(handler.receivers)
         )
@@ -327,6 +340,11 @@ class Application:
             if id is not None:
                 return id
         return None
+
+    async def on_callback_failed(self, app_context: Any, callback: Any, error: BaseException) -> None:
+        """Call all handlers' hooks for a failed callback, in order."""
+        for handler in self.handlers:
+            await _finish(handler.on_callback_failed(app_context, callback, error))
 
     @property
     def directory(self) -> Path | None:

@@ -23,6 +23,7 @@ ARGUMENTS = {
     "on_connection_closed": ("session_context", "connection"),
     "name_connection": ("request",),
     "choose_session_id": ("request",),
+    "on_callback_failed": ("app_context", "callback", "error"),
 }
 """What each hook is called with."""
 HOOKS = tuple(ARGUMENTS)
@@ -99,7 +100,7 @@ def check_signature(func: Callable[..., Any], *arguments: str, where: str, name:
 
 
 def _count(arguments: tuple[str, ...]) -> str:
-    return "one argument" if len(arguments) == 1 else "two arguments"
+    return ("one argument", "two arguments", "three arguments")[len(arguments) - 1]
 
 
 def _near_misses(namespace: Mapping[str, object], where: str) -> list[str]:

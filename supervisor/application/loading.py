@@ -218,6 +218,15 @@ def _translated(file: Path) -> Iterator[None]:
         ) from error
 
 
+def own_part_of(error: BaseException) -> BaseException:
+    """What an app's code raised, with a traceback from its own first line on: how it was imported says nothing."""
+    cause = error.__cause__ if isinstance(error, ApplicationError) and error.__cause__ is not None else error
+    own = cause.__traceback__
+    while own is not None and not is_own(own.tb_frame.f_code.co_filename):
+        own = own.tb_next
+    return cause.with_traceback(own)
+
+
 def _culprit(error: BaseException, file: Path) -> str:
     """The last line of the app's own code on the way to the error, or the file if there is none."""
     directory = file.resolve().parent  # it may be an installed package's, whose code is nobody's own elsewhere

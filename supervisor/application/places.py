@@ -31,7 +31,7 @@ def _of_hook(local: Mapping[str, Any]) -> Work | None:
 
 
 def _of_producer(local: Mapping[str, Any]) -> Work | None:
-    """In `Producer._repeat`: who reports its failures is its application's actor."""
+    """In `Producer._call`: who reports its failures is its application's actor."""
     producer = local["self"]
     return _of_owner(getattr(producer._report, "__self__", None), what=f"callback {producer.name}", piece=producer)
 
@@ -68,7 +68,7 @@ PLACES: Mapping[CodeType, Describe] = {
     _code(Actor.handle): _of_entry,
     _code(Actor._finish): _of_entry,
     _code(call_author): _of_hook,
-    _code(Producer._repeat): _of_producer,
+    _code(Producer._call): _of_producer,
     _code(Background._run): _of_background,
     _code(ThreadDoor._run): _of_call,
 }

@@ -2,100 +2,173 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, final
 
 import trio
 
-from supervisor.actor.guard import Report, pass_on, split_failure
+from supervisor.actor.guard import pass_on, split_failure
+from supervisor.application.producer_life import ProducerLife, ProducerState
+from supervisor.application.statistics import ProducerStatistics
+from supervisor.instruments import Incident
 
-FIRST_DELAY = 0.5
-"""Seconds before the first new try: long enough not to spin, short enough that nobody reloads the page."""
-LONGEST_DELAY = 60.0
-"""The longest pause between tries, and how long a producer must have run for its next failure to count as the first."""
+LONGEST_NAME = 100
+"""Characters of a producer's name: that of a `partial` shows all its arguments."""
 
 
-def next_delay(delay: float, *, ran: float) -> float:
-    """The pause after a failure: twice the last one, from the start again after a long run. Pure."""
-    return FIRST_DELAY if ran >= LONGEST_DELAY else min(max(2 * delay, FIRST_DELAY), LONGEST_DELAY)
+async def _tell_nobody(producer: Producer, error: BaseException) -> None:
+    """No hook hears of it."""
 
 
 @final
 class Producer:
-    """One background function of an application, called again when it fails. Give it to `remove_callback()`."""
+    """One background function of an application, called again as its policy says. Give it to `remove_callback()`.
+
+    `app_context.add_callback()` makes it, and says what the policy is. Everything here can be read at any time.
+    """
 
     def __init__(
         self,
         func: Callable[..., Any],
         args: tuple[Any, ...],
         *,
-        report: Report,
+        life: ProducerLife,
+        chance: Callable[[], float],
+        report: Callable[[str, BaseException], Incident],
+        name: str | None = None,
+        tell: Callable[[Producer, BaseException], Awaitable[None]] = _tell_nobody,
+        on_failed: Callable[[Incident], object] = lambda incident: None,
         on_over: Callable[[Producer], object] = lambda producer: None,
     ) -> None:
+        """`on_failed` is called when it fails for good, `on_over` when it is over, then `tell` after each failure."""
         if not callable(func):
             raise TypeError(f"a callback must be callable, not {func!r}")
+        if not (name is None or (isinstance(name, str) and name)):
+            raise TypeError(f"a producer's name is a text, not {name!r}")
         self._func = func
         self._args = args
+        self._life = life
+        self._chance = chance
         self._report = report
-        # Called once, when it becomes clear that it isn't called again: it was removed, or has returned.
+        self._tell = tell
+        self._on_failed = on_failed
+        # Called once, when it becomes clear that it isn't called again.
         self._on_over = on_over
+        self._was_over = False
         self._scope: trio.CancelScope = trio.CancelScope()
-        self.over = False
-        """Whether it returned, or was removed."""
-        self.failures = 0
-        """How often it has failed."""
+        self.name = str(name or getattr(func, "__qualname__", repr(func)))[:LONGEST_NAME]
+        """What logs and statistics call it: as it was named, or else the function's name."""
+        self.last_incident: str | None = None
+        """The id of its last failure, which the log has too; None if it has not failed."""
 
     @property
-    def name(self) -> str:
-        """The function's name."""
-        return str(getattr(self._func, "__qualname__", repr(self._func)))
+    def state(self) -> ProducerState:
+        """`waiting` (for the load hooks), `running`, `backing off`, `done`, `failed` (for good) or `removed`."""
+        return self._life.state
+
+    @property
+    def over(self) -> bool:
+        """Whether it is never called again."""
+        return self._life.is_over
+
+    @property
+    def failures(self) -> int:
+        """How often it has raised."""
+        return self._life.failures
+
+    @property
+    def next_call_at(self) -> float | None:
+        """When it is called again, by `trio.current_time()`; None unless it backs off."""
+        return self._life.next_call_at
 
     def cancel(self) -> None:
         """End it as soon as it can; if its task has not begun yet, the function is never called."""
         self._scope.cancel()
-        self._is_over()
+        self._life.remove()
+        self._settle()
 
     async def run(self) -> None:
-        """Call it until it returns. Raises nothing but a cancellation from outside: this is its outer guard."""
+        """Call it until it is over. Raises nothing but a cancellation from outside: this is its outer guard.
+
+        The pause counts from the failure, so a hook that hears of it doesn't make it longer.
+        """
         try:
             with self._scope:
                 await trio.lowlevel.checkpoint_if_cancelled()
-                await self._repeat()
+                while not self._life.is_over:
+                    self._life.call(trio.current_time())
+                    await self._call_once()
+                    if self._life.next_call_at is not None:
+                        await trio.sleep_until(self._life.next_call_at)
         except BaseException as error:
-            self._pass(error)
+            failure, rest = split_failure(error)
+            if failure is not None:  # of the inner guard itself
+                self._life.give_up()
+                self._failed(failure)
+            if rest is not None:
+                pass_on(error, rest)
         finally:
-            self._is_over()
+            if not self._life.is_over:  # what is above it ends
+                self._life.remove()
+            self._settle()
 
-    def _is_over(self) -> None:
-        if not self.over:
-            self.over = True
+    async def _call_once(self) -> None:
+        """Call it, decide what follows, and tell of a failure."""
+        raised: BaseException | None = None
+        failure: BaseException | None = None
+        rest: BaseException | None = None
+        try:
+            await self._call()
+        except BaseException as error:
+            raised = error
+            failure, rest = split_failure(error)
+        if failure is not None or rest is None:  # else it has not ended by itself
+            self._life.end(trio.current_time(), failed=failure is not None, chance=self._chance())
+        if failure is None and self._life.state == "failed":
+            failure = RuntimeError(f"{self.name} returned once more than its max_restarts allow")
+        try:
+            if failure is not None:
+                self._failed(failure)
+            self._settle()
+            if failure is not None:
+                await self._tell(self, failure)
+            if rest is not None:
+                assert raised is not None
+                pass_on(raised, rest)
+        finally:
+            del raised, failure, rest  # a traceback and its frame would keep each other
+
+    async def _call(self) -> None:
+        result = self._func(*self._args)
+        if hasattr(result, "__await__"):
+            await result
+        elif isinstance(result, Generator | AsyncGenerator):
+            raise TypeError(f"{self.name} has a yield in it, so nothing of it was run; write `async def` and `await`")
+
+    def _failed(self, failure: BaseException) -> None:
+        is_over = self._life.state == "failed"
+        incident = self._report(f"callback {self.name}{', which is not called again,' if is_over else ''}", failure)
+        self.last_incident = incident.id
+        if is_over:
+            self._on_failed(incident)
+
+    def _settle(self) -> None:
+        if self._life.is_over and not self._was_over:
+            self._was_over = True
             self._on_over(self)
 
-    async def _repeat(self) -> None:
-        delay = 0.0
-        while True:
-            began = trio.current_time()
-            try:
-                result = self._func(*self._args)
-                if hasattr(result, "__await__"):
-                    await result
-                elif isinstance(result, Generator | AsyncGenerator):
-                    raise TypeError(
-                        f"{self.name} has a yield in it, so nothing of it was run; write `async def` and `await`"
-                    )
-                return
-            except BaseException as error:
-                self._pass(error)
-            delay = next_delay(delay, ran=trio.current_time() - began)
-            await trio.sleep(delay)
-
-    def _pass(self, error: BaseException) -> None:
-        failure, rest = split_failure(error)
-        if failure is not None:
-            self.failures += 1
-            self._report(f"callback {self.name}", failure)
-        if rest is not None:
-            pass_on(error, rest)
+    def statistics(self) -> ProducerStatistics:
+        """The state of this producer now."""
+        life = self._life
+        return ProducerStatistics(
+            name=self.name,
+            restart=life.restart,
+            state=life.state,
+            failures=life.failures,
+            restarts=life.restarts,
+            last_incident=self.last_incident,
+            next_call_after=None if life.next_call_at is None else max(0.0, life.next_call_at - trio.current_time()),
+        )
 
     def __repr__(self) -> str:
-        return f"<Producer {self.name} {'over' if self.over else 'running'} failures={self.failures}>"
+        return f"<Producer {self.name} {self.state} failures={self.failures}>"

@@ -226,6 +226,10 @@ class LogInstruments(Instruments):
         """See `Instruments.application_loaded`."""
         self._log.info("application loaded", application=application)
 
+    def application_failed(self, *, application: str, reason: str, incident: str) -> None:
+        """See `Instruments.application_failed`."""
+        self._log.error("application failed", application=application, incident=incident, reason=reason)
+
     def application_unloaded(self, *, application: str) -> None:
         """See `Instruments.application_unloaded`."""
         self._log.info("application unloaded", application=application)

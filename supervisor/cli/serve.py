@@ -18,7 +18,6 @@ import trio
 
 from supervisor.actor.guard import unwrap
 from supervisor.application.deadline import HOOKS_ONLY
-from supervisor.application.loading import load_application
 from supervisor.application.places import STACKS
 from supervisor.cli.collector import tune_collector
 from supervisor.cli.exit_watchdog import ExitWatchdog, Holder
@@ -48,12 +47,13 @@ def serve(apps: tuple[str, ...], log_level: str, log_json: bool, **options: Any)
       python -m supervisor serve chat.py --ssl-certfile cert.pem --ssl-keyfile key.pem
       python -m supervisor serve chat.py --unix-socket chat.socket --trusted-proxy unix
 
-    Addresses go to stdout, one line for each APP, once connections are accepted. Logs go to stderr.
+    Addresses go to stdout, one line for each APP, once connections are accepted. Logs go to stderr. Of several, an
+    APP that can't be loaded, or fails, ends alone: its page and the log say so.
 
     \b
     Exit codes:
       0  a stop by SIGTERM or Ctrl-C, also if a hook failed or hung meanwhile
-      1  an APP or the system failed: no such APP, the port is taken, a key file is unsafe; an APP held a shutdown up
+      1  no APP can be served, or all have failed; the port is taken, a key file is unsafe; an APP held a shutdown up
       2  wrong usage: an unknown option, a value that can't be
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     log = make_logger(log_level, as_json=log_json)
@@ -74,11 +74,10 @@ def serve(apps: tuple[str, ...], log_level: str, log_json: bool, **options: Any)
 def _serve_apps(apps: Sequence[str], options: dict[str, Any], log: Any) -> int:
     server_options = make_server_options(**options)
     address = make_address(**options)
-    applications = [load_application(app) for app in apps]
-    for application in applications:
-        for warning in application.warnings:
-            log.warning(warning, application=application.name)
-    server = Server(applications, options=server_options, instruments=LogInstruments(log))
+    server = Server(apps, options=server_options, instruments=LogInstruments(log))
+    for name, application in server.applications.items():
+        for warning in application.definition.warnings:
+            log.warning(warning, application=name)
     with _signals_noted() as early:
         try:
             trio.run(_serve, server, address, log, early, options["show"])
@@ -135,7 +134,8 @@ async def _serve(server: Server, address: Address, log: Any, early: Sequence[int
                 # A Unix socket has no URL; this is how nginx's proxy_pass writes one.
                 scheme = "http" if address.ssl_context is None else "https"
                 base = address.url(listeners) or f"{scheme}://unix:{address.unix_socket}:"
-                for name in server.applications:
+                served = [name for name in server.applications if name not in server.failures]
+                for name in served:
                     click.echo(f"{name} is served at {base}{server.options.prefix}/{name} ")
                 if show:
                     names = list(server.applications)

@@ -17,11 +17,10 @@ from typing import Protocol, final
 import attrs
 import trio
 
-from supervisor.actor.guard import pass_on, split_failure
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.handlers import Application
+from supervisor.application.loading import own_part_of
 from supervisor.application.reloading import Reload
-from supervisor.application.source import is_own
 from supervisor.development.watcher import watch
 from supervisor.errors import ApplicationError
 from supervisor.instruments import Incident, Instruments
@@ -118,9 +117,11 @@ class Reloader:
 
         While its code can't be loaded any file may be the one that it wants.
         """
-        source = self._places.applications[name].definition.source
+        actor = self._places.applications[name]
+        source = actor.definition.source
         assert source is not None
-        if source.file is None or file == source.file or self._development.apps[name].problem is not None:
+        is_broken = self._development.apps[name].problem is not None or actor.failure is not None
+        if source.file is None or file == source.file or is_broken:
             return True
         return file in Reload(source).files
 
@@ -135,7 +136,8 @@ class Reloader:
         except (Exception, SystemExit) as error:
             reload.undo()
             self._report(name, error)
-            app.failed(error, "Nothing is served meanwhile." if app.is_down else "The code from before goes on.")
+            is_down = app.is_down or actor.failure is not None
+            app.failed(error, "Nothing is served meanwhile." if is_down else "The code from before goes on.")
             return
         for warning in new.warnings:
             self._instruments.application_warned(application=name, warning=warning)
@@ -157,6 +159,8 @@ class Reloader:
         except ApplicationError as error:
             reload.undo()
             try:
+                if old.load_error is not None:  # there is no code from before
+                    raise old.load_error
                 await self._start(old, applications)
             except ApplicationError:
                 meanwhile = "The code from before could not be loaded again either, so nothing is served."
@@ -170,23 +174,11 @@ class Reloader:
 
     async def _start(self, application: Application, applications: trio.Nursery) -> None:
         """Start it; what its load hooks raise was reported by itself."""
-        actor = self._places.install(application)
-        try:
-            await applications.start(actor.run)
-        except BaseExceptionGroup as group:
-            failure, rest = split_failure(group)
-            if rest is not None:
-                pass_on(group, rest)
-            assert failure is not None
-            raise failure from failure.__cause__
+        await self._places.install(application).start(applications)
 
     def _report(self, name: str, error: BaseException) -> None:
-        """Report what the app's code raised, from its own first line on: how it was imported says nothing."""
-        cause = error.__cause__ if isinstance(error, ApplicationError) and error.__cause__ is not None else error
-        traceback = cause.__traceback__
-        while traceback is not None and not is_own(traceback.tb_frame.f_code.co_filename):
-            traceback = traceback.tb_next
-        cause = cause.with_traceback(traceback)
+        """Report what the app's code raised."""
+        cause = own_part_of(error)
         id, what = self._new_incident_id(), "loading the changed code"
         self._instruments.failed(Incident(id=id, application=name, session="-", what=what, error=cause))
 

@@ -215,7 +215,12 @@ async def supervise(app: App, *, options: ServerOptions | None = None) -> AsyncI
     listener = MemoryListener()
     options = attrs.evolve(options or ServerOptions(), stall_limit=0.0)
     server = Server(
-        _application(app), options=options, listeners=[listener], instruments=seen, wall_clock=trio.current_time
+        _application(app),
+        options=options,
+        listeners=[listener],
+        instruments=seen,
+        wall_clock=trio.current_time,
+        chance=lambda: 0.5,
     )
     _wait_for_threads(server.runtime.busy)
     try:

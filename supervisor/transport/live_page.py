@@ -18,9 +18,10 @@ from supervisor.actor.guard import new_incident_id
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.creation import Busy, Created, Failed, Refused, TooMany
 from supervisor.identity import IdRefused, is_well_formed
+from supervisor.instruments import Incident
 from supervisor.session.actor import SessionActor
 from supervisor.session.request import Request
-from supervisor.transport.development import DevelopedApp
+from supervisor.transport.development import DevelopedApp, Problem
 from supervisor.transport.pages import DevContext, PageContext, WayOut
 from supervisor.transport.requests import read_request
 from supervisor.transport.site import Endpoint, Site, report_refusal
@@ -51,13 +52,17 @@ class LivePage(Endpoint):
     async def answer(self, request: WebRequest) -> Response:
         """The page of a session, which this creates or joins."""
         if request.method == "HEAD":
-            return Response(media_type="text/html", headers={"Cache-Control": "no-store", "X-Robots-Tag": "noindex"})
+            status = 200 if self._application.failure is None else 503
+            headers = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
+            return Response(status_code=status, media_type="text/html", headers=headers)
         purpose = request.headers.get("sec-purpose", request.headers.get("purpose", ""))
         if "prefetch" in purpose.lower():
             text = "A session is created when its page is opened, not before."
             return self._say(request, 503, "Not in advance", text)
         if self._developed is not None and not await self._is_ready(self._developed):
             return self._down(request, self._developed)
+        if self._application.failure is not None:
+            return self._failed(request, self._application.failure)
         if self._application.is_stopping:
             return self._send_away(request, _RESTARTING_RETRY)
         wanted = request.query_params.get("session")
@@ -191,6 +196,14 @@ class LivePage(Endpoint):
         text = reason or "This application does not let you in."
         return self._say(request, 403, "No entry", text, incident=incident)
 
+    def _failed(self, request: WebRequest, failure: Incident) -> Response:
+        """What is said of an application that has failed, and doesn't come back by itself."""
+        if self._developed is not None and self._developed.problem is not None:  # newer than the failure
+            return self._cannot_be_loaded(request, self._developed.problem)
+        error = failure.error if self._developed is not None else None
+        text = "The server goes on without this application. That is not your fault; its operator can read why."
+        return self._say(request, 503, "This application has failed", text, incident=failure.id, error=error)
+
     def _send_away(self, request: WebRequest, seconds: int) -> Response:
         application = self._application
         headers = {"Retry-After": str(seconds)}
@@ -239,6 +252,9 @@ class LivePage(Endpoint):
         if not developed.is_down or problem is None:
             text = "The application's code has changed, and it is being loaded anew. This page follows by itself."
             return self._say(request, 503, "Loading", text, headers={"Retry-After": "1"})
+        return self._cannot_be_loaded(request, problem)
+
+    def _cannot_be_loaded(self, request: WebRequest, problem: Problem) -> Response:
         text = f"{problem.text}. {problem.consequence} This page follows by itself."
         return self._say(request, 500, "The application can't be loaded", text, error=problem.error)
 

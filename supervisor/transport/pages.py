@@ -91,6 +91,8 @@ class Listed:
     description: str
     sessions: int
     """How many are live."""
+    has_failed: bool = False
+    """Whether it is not served."""
 
 
 @final

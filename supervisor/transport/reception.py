@@ -7,6 +7,7 @@ from typing import Any, final
 
 import trio
 
+from supervisor.application.failing import ending_of_failed
 from supervisor.transport.admission import Admission
 from supervisor.transport.bridge import Upgrade, serve_http
 from supervisor.transport.conversation import Door
@@ -86,7 +87,7 @@ class Reception:
                 self._on_proxy(caller.address or "")
             return caller
 
-        upgrade = None
+        upgrade, is_handed_over = None, False
         try:
             upgrade = await serve_http(
                 stream,
@@ -97,8 +98,10 @@ class Reception:
                 draining=self._draining,
                 limits=self._http,
             )
+            if upgrade is not None:
+                is_handed_over = await self._open_websocket(upgrade, identify(upgrade.head))
         finally:
-            if upgrade is None or not self._open_websocket(upgrade, identify(upgrade.head)):
+            if not is_handed_over:
                 self._occupancy.leave()
                 with trio.CancelScope(shield=True):
                     await trio.aclose_forcefully(stream)
@@ -125,13 +128,21 @@ class Reception:
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
 
-    def _open_websocket(self, upgrade: Upgrade, caller: Caller) -> bool:
-        """Hand a connection over to its application; False if that has ended meanwhile."""
+    async def _open_websocket(self, upgrade: Upgrade, caller: Caller) -> bool:
+        """Hand a connection over to its application; False if that has ended meanwhile.
+
+        One that has failed has no nursery for it any more: the client is told so here, in the connection's own task.
+        """
         door = self._doors[upgrade.head.target.partition(b"?")[0]]
-        nursery = door.application.connection_nursery
-        if nursery is None:
+        nursery, failure = door.application.connection_nursery, door.application.failure
+        if nursery is None and failure is None:
             return False
         request = read_request(upgrade.head.target, upgrade.head.headers, remote_address=caller.address)
         connection = WebSocketConnection(upgrade.stream, request, door, self._websocket, self._occupancy)
-        nursery.start_soon(connection.run, name=f"websocket of {door.application.application}")
+        if failure is not None:
+            connection.end(ending_of_failed(failure))
+        if nursery is None:
+            await connection.run()
+        else:
+            nursery.start_soon(connection.run, name=f"websocket of {door.application.application}")
         return True

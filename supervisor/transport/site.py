@@ -14,6 +14,7 @@ from supervisor.actor.guard import new_incident_id
 from supervisor.application.actor import ApplicationActor
 from supervisor.instruments import Instruments
 from supervisor.transport.development import Development
+from supervisor.transport.health import Health
 from supervisor.transport.pages import Pages
 
 SessionIds = Literal["generated", "any", "external-signed"]
@@ -50,8 +51,8 @@ class Site:
     """The id that a signed one stands for; raises `IdRefused`."""
     sign: Callable[[ApplicationActor, str], str]
     """The token that lets a page attach to a session of an application."""
-    health: Callable[[], str]
-    """The status word."""
+    health: Callable[[], Health]
+    """The state of the server now."""
     report: Callable[[str, BaseException], str]
     """Hands a failure that is no application's to the instruments; returns the incident's id."""
     instruments: Instruments

@@ -27,6 +27,8 @@ def make_web_app(site: Site) -> SafeHeaders:
     routes = [
         Route("/", _IndexPage(site)),
         Route("/-/health", _Health(site)),
+        Route("/-/health/live", _Live(site)),
+        Route("/-/health/ready", _Ready(site)),
         Mount("/-/client", _StaticFiles(directory=_BROWSER_CLIENT)),
     ]
     for name, application in site.applications.items():
@@ -92,7 +94,26 @@ class _StaticFiles(StaticFiles):
 class _Health(Endpoint):
     async def answer(self, request: WebRequest) -> Response:
         """The status word and nothing else, for load balancers and strangers."""
-        return PlainTextResponse(self._site.health() + "\n", headers={"Cache-Control": "no-store"})
+        return _word(self._site.health().word)
+
+
+@final
+class _Live(Endpoint):
+    async def answer(self, request: WebRequest) -> Response:
+        """That the process answers, whatever else: who asks this starts it again where it doesn't."""
+        return _word("ok")
+
+
+@final
+class _Ready(Endpoint):
+    async def answer(self, request: WebRequest) -> Response:
+        """Whether visitors may be sent here, by the status; the body is the status word."""
+        health = self._site.health()
+        return _word(health.word, status=200 if health.is_ready else 503)
+
+
+def _word(word: str, *, status: int = 200) -> Response:
+    return PlainTextResponse(f"{word}\n", status_code=status, headers={"Cache-Control": "no-store"})
 
 
 @final
@@ -113,7 +134,12 @@ class _IndexPage(Endpoint):
             return RedirectResponse(target, headers={"Cache-Control": "no-store"})
         return self._site.pages.index(
             [
-                Listed(name=name, description=each.definition.description, sessions=len(each.snapshot()))
+                Listed(
+                    name=name,
+                    description=each.definition.description,
+                    sessions=len(each.snapshot()),
+                    has_failed=each.failure is not None,
+                )
                 for name, each in applications.items()
             ]
         )

@@ -29,9 +29,13 @@ def connection_hook(session_context, connection):
     """A function of two."""
 
 
+def callback_hook(app_context, callback, error):
+    """A function of three."""
+
+
 @pytest.mark.parametrize("name", HOOKS)
 def test_a_hook_is_found_by_its_name(name):
-    func = hook if len(ARGUMENTS[name]) == 1 else connection_hook
+    func = (hook, connection_hook, callback_hook)[len(ARGUMENTS[name]) - 1]
     assert find_hooks({name: func, "other": 1, "helper": print}, "app") == ({name: func}, [])
 
 
@@ -48,6 +52,15 @@ def test_a_connections_hook_takes_two_arguments(name):
         ApplicationError, match=rf"^app: {name} is no function; write `def {name}\(session_context, con"
     ):
         find_hooks({name: 1}, "app")
+
+
+def test_the_hook_of_failed_callbacks_takes_three_arguments_and_is_known_when_it_is_misspelt():
+    with pytest.raises(
+        ApplicationError, match=r"must take three arguments; write `def on_callback_failed\(app_context, c"
+    ):
+        find_hooks({"on_callback_failed": hook}, "app")
+    (warning,) = find_hooks({"on_callback_fails": callback_hook}, "app")[1]
+    assert warning == "app: on_callback_fails is no hook and is never called; did you mean on_callback_failed?"
 
 
 def test_a_function_with_a_yield_is_refused_since_nothing_of_it_would_run():

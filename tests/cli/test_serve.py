@@ -600,24 +600,64 @@ def test_a_message_that_a_browser_could_not_send(cli, app):
 @pytest.mark.parametrize(
     "raising", ["raise RuntimeError('no data')", "raise SystemExit('no data')", "raise PermissionError('no data')"]
 )
-def test_a_load_hook_that_raises(cli, write_files, tmp_path, raising):
-    """Another app had loaded, and is unloaded again; nobody was served."""
-    write_files(
-        tmp_path,
-        {
-            "good.py": """
-                import sys
-
-                def on_application_unload(app_context):
-                    sys.stderr.write("application=good unloaded again")
-            """,
-            "bad.py": f"def on_application_load(app_context):\n    {raising}\n",
-        },
-    )
-    result = cli("serve", tmp_path / "good.py", tmp_path / "bad.py", "--port", 0)
+def test_a_load_hook_that_raises(cli, app, raising):
+    result = cli("serve", app(f"def on_application_load(app_context):\n    {raising}\n", "bad.py"), "--port", 0)
     assert fails(result, "'bad'", "on_application_load", "no data", "incident")
-    assert "good unloaded again" in result.stderr
     assert "ExceptionGroup" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("def on_application_load(app_context):\n    raise RuntimeError('no data')", "on_application_load raised"),
+        ("def modify_document(doc:", "syntax error"),
+        ("import json\njson.nothing", "AttributeError while the app was loaded"),
+    ],
+)
+def test_of_two_apps_one_that_cannot_be_loaded_ends_alone(start, write_files, tmp_path, fetch, bad, said):
+    write_files(tmp_path, {"good.py": COUNTER, "bad.py": bad})
+    server = start("serve", "bad.py", "good.py", "--port", 0, cwd=tmp_path)
+    (url,) = server.until_served(1)
+    assert url.endswith("/good")
+    assert fetch(url).status == 200
+    base = url.removesuffix("/good")
+    answer = fetch(f"{base}/bad")
+    assert (answer.status, "This application has failed" in answer.text) == (503, True)
+    assert "bad.py" not in answer.text  # no traceback for strangers
+    incident = re.search(r"incident <code>([0-9a-f]{8})</code>", answer.text)[1]
+    (line,) = [line for line in server.stderr.splitlines() if "application failed" in line]
+    assert "application=bad" in line
+    assert f"incident={incident}" in line
+    assert said in line
+    assert (fetch(f"{base}/-/health").text, fetch(f"{base}/-/health/ready").status) == ("degraded\n", 200)
+    assert server.stop() == 0
+    assert_structured(server.stderr)
+
+
+def test_of_two_apps_none_that_can_be_loaded(cli, write_files, tmp_path):
+    load = "def on_application_load(app_context):\n    raise RuntimeError('no data')"
+    write_files(tmp_path, {"one.py": load, "two.py": load, "broken.py": "f(:"})
+    result = cli("serve", tmp_path / "one.py", tmp_path / "two.py", "--port", 0)
+    assert fails(result, "no application can be served: ", "'one'", "'two'", "incident")
+    result = cli("serve", tmp_path / "broken.py", tmp_path / "none.py")
+    assert fails(result, "no application can be served: ", "syntax error", "none.py")
+
+
+def test_the_last_application_that_escalates_ends_the_process(start, app, tmp_path):
+    app("""
+        def fail():
+            raise RuntimeError("no data")
+
+        def on_application_load(app_context):
+            app_context.add_callback(fail, restart="temporary", escalate=True)
+    """)
+    server = start("serve", "app.py", "--port", 0, cwd=tmp_path)
+    assert server.end() == 1
+    last = server.stderr.splitlines()[-1]
+    assert last.startswith(
+        "Error: no application is left: application 'app' has failed, and its sessions end: callback"
+    )
+    assert "ExceptionGroup" not in server.stderr
 
 
 def test_a_load_hook_whose_tasks_raise_together(cli, app):

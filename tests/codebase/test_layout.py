@@ -15,6 +15,7 @@ MAX_LINES = 500
 # Tests mirror modules: supervisor/room/noun.py is tested by tests/room/test_noun.py. Where that would be worse, the
 # module is named here with the file that tests it, and the reason.
 TESTED_ELSEWHERE = {
+    "application/starting.py": ("test_server.py", "a server starts its applications"),
     "application/statistics.py": ("application/test_actor.py", "numbers that others fill in"),
     "application/creation.py": ("application/test_registry.py", "the values that the registry answers with"),
     "transport/site.py": ("transport/test_web.py", "what all addresses share"),

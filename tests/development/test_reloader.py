@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from supervisor.application.handlers import Application, NamespaceHandler
-from supervisor.application.loading import PRIVATE, load_application
+from supervisor.application.loading import PRIVATE
 from supervisor.application.options import ApplicationOptions
 from supervisor.development.reloader import _names
 from supervisor.server import Server
@@ -79,9 +79,8 @@ class Run:
         self.folder = folder
         self.log = Log()
         self.listener = MemoryListener()
-        applications = [load_application(str(folder / name)) for name in names]
         self.server = Server(
-            applications,
+            [folder / name for name in names],
             options=ServerOptions(dev=True, **options),
             instruments=self.log,
             wall_clock=trio.current_time,
@@ -127,10 +126,10 @@ def develop(tmp_path, hooks, supervise):
     """Run a development server: `async with develop("board") as run`."""
 
     @contextlib.asynccontextmanager
-    async def develop(*names, **options):
+    async def develop(*names, texts=(), **options):
         for name in names or ("board",):
             (tmp_path / name).mkdir()
-            (tmp_path / name / "main.py").write_text(code("one"))
+            (tmp_path / name / "main.py").write_text(dict(texts).get(name, code("one")))
         run = Run(tmp_path, names or ("board",), **options)
         async with trio.open_nursery() as nursery:
             await nursery.start(run.server.serve, [run.listener])
@@ -288,6 +287,54 @@ async def test_if_neither_can_be_loaded_pages_say_so_until_it_is_mended(develop)
         assert (await run.app().get("/board")).status == 500
         await run.change("board/main.py", code("three"))
         assert await run.version() == "three"
+        run.log.incidents.clear()
+
+
+async def test_an_app_that_could_not_be_loaded_at_the_start_is_mended_by_a_change(develop, hooks):
+    async with develop("board", "late", texts={"late": "x = 1\ndef broken(:\n"}) as run:
+        assert list(run.server.failures) == ["late"]
+        answer = await run.app().get("/late")
+        assert answer.status == 503
+        assert "This application has failed" in answer.text
+        assert "SyntaxError: invalid syntax" in answer.text  # with its traceback, since this is for development
+        assert '<meta name="supervisor-dev"' in answer.text  # it follows
+        before = run.developed("late").version
+        await run.change("late/main.py", "x = 1\ndef broken(again:\n")
+        assert run.developed("late").problem.consequence == "Nothing is served meanwhile."
+        answer = await run.app().get("/late")
+        assert (answer.status, "Nothing is served meanwhile." in answer.text) == (500, True)
+        await run.change("late/main.py", code("two"))
+        assert run.server.failures == {}
+        assert run.developed("late").version != before
+        assert await run.version("late") == "two"
+        assert hooks == ["one loads", "two loads"]
+        assert (await run.app().get("/-/health")).text == "ok\n"
+        run.log.incidents.clear()
+
+
+async def test_for_an_app_that_could_not_be_loaded_there_is_no_code_from_before(develop, hooks):
+    async with develop("board", "late", texts={"late": "1 / 0\n"}) as run:
+        await run.change("late/main.py", code("two", load="raise ValueError('mine')"))
+        problem = run.developed("late").problem
+        assert problem.consequence == "The code from before could not be loaded again either, so nothing is served."
+        assert [incident.what for incident in run.log.incidents] == ["loading of its code", "on_application_load"]
+        await run.change("late/main.py", code("three"))
+        assert await run.version("late") == "three"
+        run.log.incidents.clear()
+
+
+async def test_one_that_has_escalated_is_loaded_anew_by_a_change(develop, hooks):
+    """Also if it is the only one: a development server waits for better code."""
+    escalating = "app_context.add_callback(lambda: 1 / 0, restart='temporary', escalate=True)"
+    async with develop(texts={"board": code("one", load=escalating)}) as run:
+        await trio.sleep(1)
+        assert list(run.server.failures) == ["board"]
+        answer = await run.app().get("/board")
+        assert (answer.status, "ZeroDivisionError" in answer.text) == (503, True)
+        assert (await run.app().get("/-/health/ready")).status == 503
+        await run.change("board/main.py", code("two"))
+        assert await run.version() == "two"
+        assert hooks == ["one loads", "one unloads", "two loads"]
         run.log.incidents.clear()
 
 

@@ -1,0 +1,30 @@
+"""Starting several applications, of which one that can't be loaded keeps no other from being served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import trio
+
+from supervisor.actor.stopping import Stopping
+from supervisor.application.actor import ApplicationActor
+from supervisor.application.stand_in import none_left
+from supervisor.errors import ApplicationError
+
+
+async def start_all(applications: Iterable[ApplicationActor], nursery: trio.Nursery, *, until: Stopping) -> None:
+    """Start them in this nursery, one after the other, until it is told to stop; those that can't be loaded fail alone.
+
+    Raises:
+        ApplicationError: none could be loaded.
+    """
+    loaded, errors = 0, list[ApplicationError]()
+    for application in applications:
+        if not until.has_begun:
+            try:
+                await application.start(nursery)
+                loaded += 1
+            except ApplicationError as error:
+                errors.append(error)
+    if errors and not loaded:
+        raise errors[0] if len(errors) == 1 else none_left(errors)
