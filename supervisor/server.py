@@ -79,7 +79,6 @@ class Server:
     `ServerOptions.shutdown_timeout`, also if the block raises. If the block is cancelled, connections are cut and the
     hooks still run within that time. If the server fails, the block is cancelled and the failure raised. Signals,
     logging and the garbage collector stay the program's own.
-
     Of several applications, one that can't be loaded, or fails later, ends alone: its page says so, `failures` has it,
     and the others go on. A program that wants all or none looks at `failures` when it has entered. When none is left
     the server ends, with an `ApplicationError`; under `ServerOptions.dev` it waits for changed code instead.
@@ -391,8 +390,7 @@ class Server:
 
     def _application_failed(self, failed: ApplicationActor) -> None:
         """Go on with the others; without any, end: whoever runs the process is to hear of it."""
-        statuses = {application.status for application in self.applications.values()}
-        if statuses == {"failed"} and self._development is None:
+        if self._development is None and len(self.failures) == len(self.applications):
             self._none_left = ApplicationError(f"no application is left: {failed.failed_because}")
             self.stop()
 

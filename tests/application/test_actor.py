@@ -6,6 +6,8 @@ import pytest
 import trio
 
 from supervisor.actor.guard import unwrap
+from supervisor.actor.restart import FailurePolicy
+from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.errors import ApplicationError, MailboxFull, SessionGone
 from supervisor.session.connection import Ending
 from supervisor.session.receivers import receives
@@ -470,3 +472,17 @@ async def test_a_stop_says_what_the_connections_are_told_and_the_first_one_count
         await app.actor.wait_unloaded()
         assert app.actor.has_unloaded
         assert connection.ending == ending
+
+
+async def test_a_session_whose_policy_escalates_ends_its_application_and_not_what_surrounds_it(run_app, autojump_clock):
+    def fail(doc):
+        raise ValueError("mine")
+
+    handler = NamespaceHandler({"modify_document": lambda doc: None}, where="app")
+    application = Application([handler], name="app", failure_policy=FailurePolicy(directive="escalate"))
+    async with run_app(application, expect_failures=True) as app:
+        first, second = await app.open(), await app.open()
+        first.document.add_next_tick_callback(fail, None)
+        await app.ended.wait()  # without an exception
+        assert (first.destroyed, second.destroyed, app.actor.status) == (True, True, "failed")
+        assert app.actor.failure is app.recorder.incidents[0]
