@@ -154,7 +154,8 @@ async def _play(stories, policy, other_directive, build_fails, chances):
         assert not neighbour.destroyed
         assert neighbour.restarts == 0
         actor.stop()
-        await neighbour.wait_destroyed()
+        for session in (*sessions, neighbour):
+            await session.wait_destroyed()
         assert sorted(destroyed) == ["s0", "s1", "s2", "s3"]
         nursery.cancel_scope.cancel()
 
