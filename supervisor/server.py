@@ -16,7 +16,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -37,9 +37,10 @@ from supervisor.application.stand_in import load_all
 from supervisor.application.starting import start_all
 from supervisor.development.reloader import Places, Reloader, Watch
 from supervisor.development.watcher import check_watchfiles, watch
-from supervisor.errors import ApplicationError, Unawaited
+from supervisor.embedding import serving
+from supervisor.errors import ApplicationError
 from supervisor.failure_log import LoggedFailures
-from supervisor.identity import Entropy, KeyRing, new_id
+from supervisor.identity import Entropy
 from supervisor.instruments import Incident, Instruments
 from supervisor.protocol.fields import ClientMessages
 from supervisor.server_options import ServerOptions
@@ -47,6 +48,7 @@ from supervisor.session.actor import SessionActor
 from supervisor.transport.address import Address
 from supervisor.transport.admission import Admission
 from supervisor.transport.conversation import Door
+from supervisor.transport.credentials import Credentials
 from supervisor.transport.development import Development, RememberingInstruments
 from supervisor.transport.draining import Draining
 from supervisor.transport.forwarded import TrustedProxies
@@ -57,12 +59,11 @@ from supervisor.transport.origin import Origins, frame_source
 from supervisor.transport.pages import Pages
 from supervisor.transport.presence import PresenceRoom
 from supervisor.transport.reception import Reception
+from supervisor.transport.reports import Reports
 from supervisor.transport.site import Site
 from supervisor.transport.web import make_web_app
 from supervisor.transport.wire import SessionWire
 
-SHOWN_CHARACTERS = 8
-"""How much of a generated session id logs show: enough to tell sessions apart, far too little to attach with."""
 _ONCE = "a server serves once; make another one of the same applications"
 
 
@@ -140,11 +141,13 @@ class Server:
         self._none_left: ApplicationError | None = None
         self._embedded: contextlib.AbstractAsyncContextManager[None] | None = None
         self._has_served = False
-        self._entropy = entropy
-        self._wall_clock = wall_clock
-        if self.options.session_ids == "external-signed" and self.options.keys is None:
-            raise ValueError("with session_ids='external-signed' a server needs the keys that ids are signed with")
-        self._keys = self.options.keys or KeyRing((entropy(32),))
+        self._credentials = Credentials(
+            self.options.keys,
+            session_ids=self.options.session_ids,
+            token_max_age=self.options.token_max_age,
+            entropy=entropy,
+            wall_clock=wall_clock,
+        )
         told = instruments or LoggedFailures()
         self._development: Development | None = None
         self._reloader: Reloader | None = None
@@ -154,12 +157,13 @@ class Server:
                 raise ValueError(
                     "with dev=True a server is for its own machine: host 127.0.0.1, and no trusted_proxies"
                 )
-            self._development = Development(boot=self._new_id())
+            self._development = Development(boot=self._credentials.new_id())
             told = RememberingInstruments(told, self._development)
         self.runtime = Runtime(instruments=told, random=chance)
         self._watchdog: Watchdog | None = None
         if self.options.stall_limit:
             self._watchdog = Watchdog(self.options.stall_limit, stacks=STACKS, instruments=self.runtime.instruments)
+        self._reports = Reports(self.runtime.instruments, new_incident_id=self._credentials.new_incident_id)
         self._draining = Draining()
         self._stopping = Stopping()
         # Whether connections and hooks are over, and whether all is.
@@ -173,7 +177,7 @@ class Server:
             Origins(names, machine=socket.gethostname()),
             websockets=self._doors,
             local_only=self.options.dev,
-            tell=self._refused,
+            tell=self._reports.refused,
         )
         if isinstance(applications, (Application, str, PathLike)):
             applications = [applications]
@@ -193,25 +197,27 @@ class Server:
             applications=self.applications,
             pages=Pages(
                 prefix=self.options.prefix,
-                new_nonce=self._new_id,
+                new_nonce=self._credentials.new_id,
                 names=list(self.applications),
                 embedders=embedders,
             ),
             prefix=self.options.prefix,
             session_ids=self.options.session_ids,
             max_message_size=self.options.websocket.max_message_size,
-            new_session_id=self._new_id,
-            read_signed_id=lambda signed: self._keys.read_id(signed, now=self._wall_clock()),
-            sign=self._sign,
+            new_session_id=self._credentials.new_id,
+            read_signed_id=self._credentials.read_signed_id,
+            sign=lambda application, id: self._credentials.sign(application.application, id),
             health=lambda: health_of(self.applications.values(), draining=self._draining.begun),
-            report=self._report,
+            report=self._reports.failed,
             instruments=self.runtime.instruments,
             development=self._development,
         )
         self.occupancy = Occupancy(
             max_connections=connections_allowed(self.options.max_connections),
             max_newcomers=self.options.max_newcomers,
-            on_full=self._all_places_taken,
+            on_full=lambda: self._reports.places_taken(
+                self.occupancy.max_connections, wanted=self.options.max_connections
+            ),
         )
         """How many connections there are."""
         self._reception = Reception(
@@ -223,8 +229,8 @@ class Server:
             http=self.options.http,
             websocket=self.options.websocket,
             occupancy=self.occupancy,
-            on_proxy=self._proxy_met,
-            on_error=self._connection_failed,
+            on_proxy=(lambda address: None) if self.options.dev else self._reports.proxy_met,  # dev lets none be named
+            on_error=self._reports.connection_failed,
         )
 
     @staticmethod
@@ -240,8 +246,8 @@ class Server:
             application,
             runtime=self.runtime,
             options=self.options.application,
-            make_epoch=self._new_id,
-            show_id=self._show_id,
+            make_epoch=self._credentials.new_id,
+            show_id=self._credentials.show_id,
             on_session=self._on_session,
             on_failed=self._application_failed,
             within=self._stopping,
@@ -250,8 +256,8 @@ class Server:
         self._doors[f"{self.options.prefix}/{name}/-/websocket".encode()] = Door(
             application=actor,
             messages=messages,
-            check_token=lambda token: self._check_token(actor, token),
-            new_connection_id=self._new_id,
+            check_token=lambda token: self._credentials.check_token(name, token),
+            new_connection_id=self._credentials.new_id,
             random=random.random,
             presence=PresenceRoom("application", self.runtime.timers),
         )
@@ -262,7 +268,7 @@ class Server:
             Places(applications=self.applications, check=self._check, install=self._install),
             development,
             instruments=self.runtime.instruments,
-            new_incident_id=lambda: self._entropy(4).hex(),
+            new_incident_id=self._credentials.new_incident_id,
             shutdown_timeout=self.options.shutdown_timeout,
             watch=watch,
         )
@@ -277,7 +283,7 @@ class Server:
     async def __aenter__(self) -> Server:
         if self._embedded is not None or self._has_served:
             raise RuntimeError(_ONCE)
-        self._embedded = self._embed()
+        self._embedded = serving(self._start, self.stop)
         await self._embedded.__aenter__()
         return self
 
@@ -287,32 +293,14 @@ class Server:
         assert self._embedded is not None
         return await self._embedded.__aexit__(kind, error, traceback)
 
-    @contextlib.asynccontextmanager
-    async def _embed(self) -> AsyncIterator[None]:
-        """The nursery around a block. What is raised is the block's or the server's own exception; a group if both."""
-        failures: list[BaseException] = []
-        try:
-            async with trio.open_nursery() as nursery:
-                listeners = self._listeners
-                if listeners is None:
-                    listeners = await self._address.listen()
-                    url = self._address.url(listeners)
-                    if url is not None:
-                        self.urls = {name: f"{url}{self.options.prefix}/{name}" for name in self.applications}
-                await nursery.start(self.serve, listeners)
-                try:
-                    yield
-                except (trio.Cancelled, GeneratorExit):
-                    raise
-                except BaseException as error:  # it must not cancel the nursery: hooks and clients are owed an end
-                    failures.append(error)
-                self.stop()
-        except BaseExceptionGroup as group:
-            failures.append(unwrap(group))
-        if len(failures) > 1:
-            raise BaseExceptionGroup("a block and the server around it failed", failures)
-        if failures:  # raised here and not above, where it would lose its own cause
-            raise failures[0]
+    async def _start(self, nursery: trio.Nursery) -> None:
+        listeners = self._listeners
+        if listeners is None:
+            listeners = await self._address.listen()
+            url = self._address.url(listeners)
+            if url is not None:
+                self.urls = {name: f"{url}{self.options.prefix}/{name}" for name in self.applications}
+        await nursery.start(self.serve, listeners)
 
     async def serve(
         self,
@@ -335,7 +323,7 @@ class Server:
         failure: BaseException | None = None
         try:
             watching = contextlib.nullcontext() if self._watchdog is None else self._watchdog.watching()
-            with watch_unawaited(self._coroutine_dropped), watching:
+            with watch_unawaited(self._reports.coroutine_dropped), watching:
                 await self._serve_all(listeners, task_status)
         except BaseExceptionGroup as group:
             failure = unwrap(group)
@@ -443,58 +431,23 @@ class Server:
     # Its connections.
 
     async def _accept(self, listener: trio.abc.Listener[Any], connections: trio.Nursery) -> None:
-        await accept_connections(listener, connections, self._reception.handle, on_error=self._connection_failed)
+        await accept_connections(
+            listener, connections, self._reception.handle, on_error=self._reports.connection_failed
+        )
 
     async def handle(self, stream: trio.abc.Stream) -> None:
         """See `Reception.handle`."""
         await self._reception.handle(stream)
-
-    def _refused(self, reason: str) -> None:
-        self.runtime.instruments.connection_refused(application="-", reason=reason)
-
-    def _all_places_taken(self) -> None:
-        places, wanted = self.occupancy.max_connections, self.options.max_connections
-        advice = "--max-connections" if places == wanted else "a higher `ulimit -n`"
-        self._refused(f"{places:,} connections are there already; {advice} allows more")
-
-    def _proxy_met(self, address: str) -> None:
-        if not self.options.dev:  # which lets no proxy be named
-            self.runtime.instruments.proxy_not_trusted(address=address)
-
-    def _coroutine_dropped(self, error: Unawaited) -> None:
-        self._report("code outside of handlers and hooks", error)
-
-    def _connection_failed(self, error: BaseException) -> None:
-        self._report("connection", unwrap(error))
-
-    def _report(self, what: str, error: BaseException) -> str:
-        incident = Incident(id=self._entropy(4).hex(), application="-", session="-", what=what, error=error)
-        self.runtime.instruments.failed(incident)
-        return incident.id
 
     # Its sessions.
 
     def _on_session(self, session: SessionActor) -> None:
         session.audience = SessionWire(
             session,
-            key=self._new_id(),
-            new_client_id=self._new_id,
+            key=self._credentials.new_id(),
+            new_client_id=self._credentials.new_id,
             linger=self.options.application.linger,
         )
-
-    def _new_id(self) -> str:
-        return new_id(self._entropy)
-
-    def _show_id(self, id: str) -> str:
-        return id[:SHOWN_CHARACTERS] if self.options.session_ids == "generated" else id
-
-    def _sign(self, application: ApplicationActor, session_id: str) -> str:
-        purpose = f"attach to {application.application}"
-        return self._keys.sign(session_id, purpose=purpose, now=self._wall_clock())
-
-    def _check_token(self, application: ApplicationActor, token: str) -> str:
-        purpose = f"attach to {application.application}"
-        return self._keys.check(token, purpose=purpose, now=self._wall_clock(), max_age=self.options.token_max_age)
 
     def __repr__(self) -> str:
         return f"<Server {', '.join(self.applications)}>"

@@ -22,6 +22,8 @@ TESTED_ELSEWHERE = {
     "transport/live_page.py": ("transport/test_web.py", "pages are asked for by their addresses"),
     "transport/events.py": ("transport/test_development.py", "a stream of what is told there"),
     "failure_log.py": ("test_server.py", "told by a server that was given no instruments"),
+    "transport/reports.py": ("test_server.py", "what instruments are told is looked at there"),
+    "transport/credentials.py": ("test_server.py", "a whole server lets in, or refuses"),
     "transport/reception.py": ("test_server.py", "streams are handed to a whole server"),
     "session/household.py": ("application/test_registry.py", "an interface that the registry fulfils"),
     "errors.py": ("codebase/test_exports.py", "classes without behaviour"),

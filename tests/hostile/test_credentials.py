@@ -75,7 +75,7 @@ def test_a_token_of_a_rotated_key(ring, admitted, monkeypatch):
     async def attacker(arena):
         page = await arena.page()
         assert KEYS.keys == (OLD,)
-        arena.app.server._keys = ring
+        arena.app.server._credentials._keys = ring
         outcome = await show(arena, type="attach", token=page["token"])
         assert outcome.codes == ([] if admitted else [4401])
         assert (outcome.attached is not None) == admitted
