@@ -140,10 +140,10 @@ class Running:
             actor._registry._accepted,
             actor._registry.porter._let_in,
             actor._registry.stopping._bounded,
-            actor._failure_hooks._stopping._bounded,
+            actor.background._failure_hooks._stopping._bounded,
         ):
             assert not left
-        assert len(actor._producers._live) == 0
+        assert len(actor.background.producers._live) == 0
         assert list(actor.stopping._bounded) == [actor._registry.stopping]
         assert actor._registry._creating.borrowed_tokens == 0
         assert len(actor.runtime.holds.graph) == 0

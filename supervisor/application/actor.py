@@ -17,25 +17,23 @@ pages can say what happened.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, final
 
 import trio
 
 from supervisor.actor.base import Runtime
-from supervisor.actor.callbacks import Callbacks
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
 from supervisor.actor.stopping import Stopping
 from supervisor.actor.thread_door import ThreadDoor
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.actor.workers import Workers, WorkOwner, current_work
+from supervisor.application.background import Background
 from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
-from supervisor.application.callback_actor import CallbackActor
 from supervisor.application.context import ApplicationContext
 from supervisor.application.creation import Failed, Outcome, Refused
-from supervisor.application.deadline import HOOKS_ONLY, UNLOAD_RESERVE, call_last_hook
+from supervisor.application.deadline import UNLOAD_RESERVE, call_last_hook
 from supervisor.application.failing import because_escalated, because_not_loaded, ending_of_failed
-from supervisor.application.failure_hooks import FailureHooks
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author
 from supervisor.application.loading import own_part_of
@@ -43,7 +41,6 @@ from supervisor.application.options import ApplicationOptions
 from supervisor.application.producer_life import ProducerLife
 from supervisor.application.producers import Producer
 from supervisor.application.registry import SessionRegistry
-from supervisor.application.roster import Roster
 from supervisor.application.statistics import ApplicationStatistics, ApplicationStatus
 from supervisor.application.visitors import choose_session_id, name_connection
 from supervisor.errors import ActorGone, ApplicationError
@@ -52,10 +49,6 @@ from supervisor.session.actor import RESTARTING, SessionActor
 from supervisor.session.connection import ConnectionContext, Ending
 from supervisor.session.context import SessionContext
 from supervisor.session.request import Request
-
-PRODUCER_GRACE = 2.0
-"""Seconds that producers get to return, if their app looks whether it is stopping, and then as many to unwind once they
-are cancelled, before the sessions begin to end all the same."""
 
 
 @final
@@ -123,26 +116,19 @@ class ApplicationActor:
             has_ended=lambda: self.has_unloaded,
             stopping=self.stopping,
         )
-        self._hooks_only = hooks_only
-        self._failure_hooks = FailureHooks(
+        self.background = Background(
             application,
             context=self.context,
-            timeout=self.options.hook_timeout,
+            runtime=runtime,
+            options=self.options,
             stopping=self.stopping,
-            report=self.report,
+            report=self.incident,
+            escalate=self.escalate,
+            idle=hooks_only,
         )
-        self._callback_actor = CallbackActor(self.application, runtime, self.report, self._failure_hooks.call)
-        self.callbacks = Callbacks(self._callback_actor, runtime.timers)
-        self.callbacks.hold()
-        self._callback_scope = trio.CancelScope()
-        # They run once there is a background nursery.
-        self._producers = Roster()
-        self._background: trio.Nursery | None = None
-        # How many tasks of producers and callbacks there are, and whether all of them have ended.
-        self._in_background = 0
-        self._background_over = trio.Event()
-        # When those that were cancelled are waited for no longer; set as they are cancelled.
-        self._unwound_by = math.inf
+        """Its producers and callbacks."""
+        self.callbacks = self.background.callbacks
+        self._has_loaded = False
         self._door: ThreadDoor | None = None
         self.ending = RESTARTING
         """What the sessions' connections are told when all of it ends."""
@@ -181,7 +167,7 @@ class ApplicationActor:
             await self._load(loaded)
             self.runtime.instruments.application_loaded(application=self.application)
             async with trio.open_nursery() as background:
-                self._background = background
+                self._has_loaded = True
                 self._door = ThreadDoor(background, f"application {self.application!r}", self.report)
                 try:
                     await self._serve(background, task_status)
@@ -202,19 +188,13 @@ class ApplicationActor:
                 if not self.stopping.has_begun:  # or it was told to while it loaded
                     self._registry.open(sessions)
                 try:
-                    if self._hooks_only:
-                        self._background_over.set()
-                    else:
-                        self._start(background, self._run_callbacks, name=f"callbacks of {self.application}")
-                        self.callbacks.start()
-                        for producer in self._producers:
-                            self._start(background, producer.run, name=producer.name)
+                    self.background.start(background)
                     task_status.started()
                     await self.stopping.wait()
                     await self._finish()
                 finally:
                     self.stopping.soft()
-                    await self._end_background(shield=True)
+                    await self.background.end(shield=True)
                     self._registry.end_all(self.ending)
             self._drained.set()
             connections.cancel_scope.cancel()
@@ -223,35 +203,9 @@ class ApplicationActor:
     async def _finish(self) -> None:
         """The soft half of the end."""
         if self._is_looked_at:
-            with self.stopping.working(HOOKS_ONLY, timeout=PRODUCER_GRACE):
-                await self._producers.wait_empty()
-        await self._end_background()
+            await self.background.wait_returned()
+        await self.background.end()
         await self._registry.finish_all(self.ending)
-
-    def _start(self, background: trio.Nursery, run: Callable[[], Awaitable[None]], *, name: str) -> None:
-        self._in_background += 1
-        background.start_soon(self._run_in_background, run, name=name)
-
-    async def _run_in_background(self, run: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await run()
-        finally:
-            self._in_background -= 1
-            if not self._in_background:
-                self._background_over.set()
-
-    async def _end_background(self, *, shield: bool = False) -> None:
-        """Cancel producers and callbacks, and wait for them, but not too long; called again, no longer than that."""
-        if not self._callback_scope.cancel_called:
-            self._unwound_by = trio.current_time() + PRODUCER_GRACE
-            self._failure_hooks.end_by(self._unwound_by)
-        self._callback_scope.cancel()
-        self._callback_actor.mailbox.close()
-        self.callbacks.clear()
-        self._producers.end()
-        timeout = self._unwound_by - trio.current_time()
-        with self.stopping.working(UNLOAD_RESERVE, timeout=timeout, shield=shield):
-            await self._background_over.wait()
 
     def stop(self, *, deadline: float = math.inf, ending: Ending = RESTARTING) -> None:
         """Begin to end, without waiting; `deadline` is when all of it must be over, by `trio.current_time()`.
@@ -264,7 +218,7 @@ class ApplicationActor:
             self.ending = ending
         self._registry.stop_creating()
         self.stopping.soft(deadline)
-        if self._background is None:  # no session can be created any more
+        if not self._has_loaded:  # no session can be created any more
             self._drained.set()
 
     async def wait_drained(self) -> None:
@@ -294,12 +248,12 @@ class ApplicationActor:
             return "unloaded"
         if self.is_stopping:
             return "stopping"
-        return "loading" if self._background is None else "serving"
+        return "serving" if self._has_loaded else "loading"
 
     @property
     def is_degraded(self) -> bool:
         """Whether it has failed, or one of its producers has for good and was not removed since."""
-        return self.failure is not None or self._producers.failed > 0
+        return self.failure is not None or self.background.producers.failed > 0
 
     @property
     def has_unloaded(self) -> bool:
@@ -356,7 +310,7 @@ class ApplicationActor:
         if not self.has_unloaded:
             self._drained.set()
             self._unloaded.set()
-            self._failure_hooks.leave()
+            self.background.leave()
             self.stopping.leave()
             self.runtime.instruments.application_unloaded(application=self.application)
 
@@ -401,31 +355,11 @@ class ApplicationActor:
         self, func: Callable[..., Any], args: tuple[Any, ...], *, life: ProducerLife, name: str | None, escalates: bool
     ) -> Producer:
         """See `ApplicationContext.add_callback`."""
-        producer = Producer(
-            func,
-            args,
-            life=life,
-            chance=self.runtime.random,
-            report=self.incident,
-            name=name,
-            tell=self._failure_hooks.call,
-            on_failed=self.escalate if escalates else lambda incident: None,
-            on_over=self._producers.over,
-        )
-        self._producers.add(producer)
-        if self.is_stopping:
-            producer.cancel()
-        elif self._background is not None and not self._hooks_only:
-            self._start(self._background, producer.run, name=producer.name)
-        return producer
+        return self.background.add_producer(func, args, life=life, name=name, escalates=escalates)
 
     def remove_producer(self, producer: Producer) -> None:
         """See `ApplicationContext.remove_callback`."""
-        self._producers.remove(producer)
-
-    async def _run_callbacks(self) -> None:
-        with self._callback_scope:
-            await self._callback_actor.run()
+        self.background.producers.remove(producer)
 
     async def broadcast(self, message: object, timeout: float) -> BroadcastReport:
         """See `ApplicationContext.broadcast`."""
@@ -485,13 +419,14 @@ class ApplicationActor:
 
     def statistics(self) -> ApplicationStatistics:
         """The state of this application now."""
+        producers = self.background.producers
         return ApplicationStatistics(
             status=self.status,
             sessions=self._registry.statistics(),
-            producers=self._producers.live,
-            failed_producers=self._producers.failed,
-            producer_states=self._producers.statistics(),
-            callbacks=self._callback_actor.statistics(),
+            producers=producers.live,
+            failed_producers=producers.failed,
+            producer_states=producers.statistics(),
+            callbacks=self.background.statistics(),
             threads=self.workers.at_work,
         )
 

@@ -19,7 +19,7 @@ async def test_a_failing_callback_is_reported_and_a_periodic_one_goes_on(step, r
 async def test_the_callbacks_task_goes_on_after_a_failure_of_its_loop(step, run_app, autojump_clock):
     calls = []
     async with run_app([step([])], expect_failures=True) as app:
-        mailbox = app.actor._callback_actor.mailbox
+        mailbox = app.actor.background._actor.mailbox
 
         class Broken:
             @property

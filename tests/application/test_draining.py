@@ -258,7 +258,7 @@ async def test_cancelled_at_any_time_it_ends_hard_and_hooks_run(run_app, autojum
         await trio.testing.wait_all_tasks_blocked()
         app.actor.stop(deadline=30)
         await trio.sleep(at)
-        app.actor._background.cancel_scope.cancel()
+        app.actor.background._nursery.cancel_scope.cancel()
         await app.ended.wait()
         assert [what for what, _ in namespace.log] == ["destroyed", "unload"]
         assert trio.current_time() == min(at, 7) + 3

@@ -17,6 +17,10 @@ MAX_LINES = 500
 TESTED_ELSEWHERE = {
     "application/starting.py": ("test_server.py", "a server starts its applications"),
     "application/statistics.py": ("application/test_actor.py", "numbers that others fill in"),
+    "application/background.py": (
+        "application/test_actor.py",
+        "it ends with its application",
+    ),
     "application/creation.py": ("application/test_registry.py", "the values that the registry answers with"),
     "transport/site.py": ("transport/test_web.py", "what all addresses share"),
     "transport/live_page.py": ("transport/test_web.py", "pages are asked for by their addresses"),
