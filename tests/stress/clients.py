@@ -45,7 +45,7 @@ class Client:
         haste: what delays between attempts are multiplied with.
         records: whether it writes down what it sees.
         receive_buffer: bytes that the kernel takes for it while it doesn't read.
-        revisit: the app and the session whose page it loads anew when it is told to.
+        revisit: app and session of the page that it loads anew when told to.
     """
 
     def __init__(
@@ -93,10 +93,6 @@ class Client:
     @property
     def data(self) -> dict[str, Any]:
         return self.protocol.data
-
-    @property
-    def revision(self) -> int:
-        return self.protocol.revision
 
     @property
     def is_live(self) -> bool:

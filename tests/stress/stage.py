@@ -152,13 +152,13 @@ class Stage:
                     raise Violation(f"there is no session {session} any more")
                 revision = final["revision"]
                 live = [each for each in clients if each.ended is None]
-                if all(each.is_live and each.revision >= revision and not each.unsettled for each in live):
+                if all(each.is_live and each.protocol.revision >= revision and not each.unsettled for each in live):
                     again = await self.order("Read", session=session)
                     if again["revision"] == revision:
                         break
                 await trio.sleep(0.05)
         if scope.cancelled_caught:
-            late = [repr(each.protocol) for each in clients if each.ended is None and each.revision < revision]
+            late = [repr(each.protocol) for each in clients if each.ended is None and each.protocol.revision < revision]
             raise Violation(f"not settled after {REST:g} s at revision {revision}: {late[:3]}")
         return history.Final(final["revision"], digest(final["data"]), final["data"]["log"])
 

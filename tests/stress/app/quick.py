@@ -3,7 +3,6 @@
 import argparse
 import signal
 
-import attrs
 import trio
 
 from supervisor import ApplicationOptions, Server, ServerOptions, WebSocketOptions
@@ -11,12 +10,14 @@ from supervisor.cli.logs import LogInstruments, adopt_logging, make_logger
 
 OPTIONS = ServerOptions(
     application=ApplicationOptions(linger=3, hook_timeout=0.5, first_attach=1),
-    websocket=WebSocketOptions(ping_interval=0.7, first_frame_timeout=0.7, close_timeout=0.5, max_backlog=200_000),
+    websocket=WebSocketOptions(
+        ping_interval=0.7, first_frame_timeout=0.7, close_timeout=0.5, max_backlog=200_000, slow_timeout=2.0
+    ),
     session_ids="any",
     token_max_age=1.0,
     shutdown_timeout=8,
     # A busy machine stops any program for a tenth of a second.
-    **({"stall_limit": 5.0} if "stall_limit" in attrs.fields_dict(ServerOptions) else {}),
+    stall_limit=5.0,
 )
 
 

@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator
 
 import trio
 
-from supervisor.protocol import codes
-
 from .. import history
 from ..clients import Client, Failed
 from ..scenario import scenario
@@ -52,6 +50,7 @@ async def restart_storm(stage: Stage) -> None:
     """Handlers fail under `restart`: clients get a snapshot of a new epoch and stay; beyond the budget it stops."""
     async with serving(stage, "policies"):
         stage.expect(r"message FailAnd", 0)
+        stage.expect_exactly(r"session restarted", 6)
         session, other = stage.new_session(), stage.new_session()
         clients, neighbour = await stage.clients(3, session), await stage.client(other)
         for turn in range(3):
@@ -185,23 +184,59 @@ async def merged_backlog(stage: Stage) -> None:
     stage.note(f"{len(patches)} patches, {merged} of them merged")
 
 
-@scenario()
+@contextlib.asynccontextmanager
+async def limited(stage: Stage, option: str, value: str) -> AsyncIterator[None]:
+    """A server of the usual apps with one limit; the last of equal options counts."""
+    if option not in OPTIONS:
+        raise Skipped(f"the command serve has no {option}")
+    stage.server = Server(stage.folder, options=(*OPTIONS, option, value))
+    try:
+        await stage.server.start()
+        await stage.begin()
+        yield
+        await stage.finish()
+    finally:
+        stage.server.kill()
+
+
+@scenario(own_server=True)
 async def too_many_messages(stage: Stage) -> None:
     """A client that sends faster than it may is slowed down: each message is done once, others are served."""
-    if not hasattr(codes.CloseCode, "TOO_MANY"):
-        raise Skipped("there is no close code 4429")
-    session, other = stage.new_session(), stage.new_session()
-    client, neighbour = await stage.client(session), await stage.client(other)
-    for number in range(stage.scale(700, 5000)):
-        await client.post("Add", label=f"flood-{number}", who="flood")
-        if client.unsettled > 200:
-            await client.until(lambda: client.unsettled < 100)
-        if number % 100 == 0:
-            with trio.fail_after(2):
-                await neighbour.ask("Add", label=f"beside-{number}", who="neighbour")
-    await client.until(lambda: not client.unsettled, wait=60)
-    await stage.check([client], session)
-    await stage.check([neighbour], other)
+    async with limited(stage, "--max-message-rate", "200"):
+        session, other = stage.new_session(), stage.new_session()
+        client, neighbour = await stage.client(session), await stage.client(other)
+        began = trio.current_time()
+        for number in range(stage.scale(700, 5000)):
+            await client.post("Add", label=f"flood-{number}", who="flood")
+            if client.unsettled > 200:
+                await client.until(lambda: client.unsettled < 100)
+            if number % 100 == 0:
+                with trio.fail_after(5):
+                    await neighbour.ask("Add", label=f"beside-{number}", who="neighbour")
+        await client.until(lambda: not client.unsettled, wait=60)
+        stage.require(trio.current_time() - began > 1.2, "700 messages were taken at once")
+        await stage.check([client], session)
+        await stage.check([neighbour], other)
+
+
+@scenario(own_server=True)
+async def too_many_connections(stage: Stage) -> None:
+    """Connections beyond a session's limit are told 4429 and come back later; they are let in once others have left."""
+    async with limited(stage, "--max-connections-per-session", "5"):
+        stage.expect(r"connection refused: connections to session", 3)
+        session = stage.new_session()
+        first = await stage.clients(5, session)
+        more = [await stage.client(session, live=False) for _ in range(3)]
+        for each in more:
+            await each.until(lambda each=each: each.codes)
+            stage.require(each.codes[0] == 4429 and not each.is_live, f"one too many was told {each.codes}")
+            stage.require(each.delays[0] >= 1, f"it is to come back after {each.delays[0]} s")
+        stage.require(all(each.codes == [] for each in first), "who was there was cut")
+        for each in first[:3]:
+            each.leave()
+        for each in more:
+            await each.until_live()
+        await stage.check([*first[3:], *more], session)
 
 
 @scenario(own_server=True)

@@ -1,7 +1,4 @@
-"""What the checker gives orders by: it reads what the server holds, and makes the server's own side of a scenario.
-
-Its sessions belong to the checker alone, and what they do to the work app they do as a program's own code does.
-"""
+"""What the checker gives orders by: it reads what the server holds, and plays the server's own side of a scenario."""
 
 import math
 from collections import Counter
