@@ -17,9 +17,9 @@ CRASHES = r"message (Crash|Hang) of a client|background task"
 
 RISE = 0.5
 """MiB of memory a minute that a soak may rise by."""
-MORE_BLOCKS = 400
-"""Pieces of memory of Python's objects, of some 200,000: in a minute hundreds of sessions come and go, of which a leak
-of a few objects each would be thousands."""
+MORE_BLOCKS = 2000
+"""Pieces of memory of Python's objects: there are 260,000, give or take 2,000, and a session has hundreds. Hundreds of
+sessions come and go in a minute."""
 
 
 class Chaos:
