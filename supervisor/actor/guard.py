@@ -8,8 +8,10 @@ neighbour. So there are two guards. The inner one stands around each message: it
 must pass go on. The outer one stands *outside* the actor's (producer's, hook's) cancel scope and takes what is left
 once the scope has had its share. Both call `split_failure`.
 
-`SystemExit` is a failure like any other: code of one session doesn't decide on the server's life. `Cancelled` (of an
-outer scope), `KeyboardInterrupt` and `GeneratorExit` belong to whoever sent them, so they always pass.
+`SystemExit` is a failure like any other: code of one session doesn't decide on the server's life. Nor does a
+`GeneratorExit` that it raises or lets out: Python sends one into a coroutine that is closed, but nobody closes a task's
+coroutine while trio runs. `Cancelled` (of an outer scope) and `KeyboardInterrupt` (of whoever pressed Ctrl-C, where no
+signal receiver takes it) belong to whoever sent them, so they always pass.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import NoReturn
 
 import trio
 
-_PASSING = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+_PASSING = (trio.Cancelled, KeyboardInterrupt)
 
 
 def split_failure(error: BaseException) -> tuple[BaseException | None, BaseException | None]:

@@ -19,12 +19,12 @@ async def cancelled():
     return caught
 
 
-@pytest.mark.parametrize("failure", [ValueError("x"), SystemExit(1), BaseException("x")])
-def test_whatever_code_raises_is_a_failure_also_system_exit(failure):
+@pytest.mark.parametrize("failure", [ValueError("x"), SystemExit(1), GeneratorExit(), BaseException("x")])
+def test_whatever_code_raises_is_a_failure_also_what_would_end_more(failure):
     assert split_failure(failure) == (failure, None)
 
 
-@pytest.mark.parametrize("passing", [KeyboardInterrupt(), GeneratorExit()])
+@pytest.mark.parametrize("passing", [KeyboardInterrupt()])
 def test_what_belongs_to_others_passes(passing):
     assert split_failure(passing) == (None, passing)
 

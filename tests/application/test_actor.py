@@ -53,7 +53,7 @@ async def loading_error(app):
     return error
 
 
-@pytest.mark.parametrize("error", [ValueError("mine"), SystemExit("mine")], ids=repr)
+@pytest.mark.parametrize("error", [ValueError("mine"), SystemExit("mine"), GeneratorExit("mine")], ids=repr)
 async def test_a_load_hook_that_fails_is_one_clear_sentence_and_unloads_what_had_loaded(
     step, run_app, autojump_clock, error, recorder
 ):

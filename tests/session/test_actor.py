@@ -363,12 +363,21 @@ async def test_a_failure_of_ours_at_the_end_is_reported_and_the_end_is_announced
         assert app.recorder.failed_parts == ["end of the session"]
 
 
-async def test_system_exit_in_a_handler_is_a_failure_like_any_other(run_app, autojump_clock):
+@pytest.mark.parametrize("error", [SystemExit("no"), GeneratorExit("no")], ids=repr)
+@pytest.mark.parametrize("late", [False, True], ids=["plain", "async"])
+async def test_what_would_end_more_is_a_failure_like_any_other(error, late, run_app, autojump_clock):
+    async def fail(doc):
+        await trio.sleep(1)
+        raise error
+
+    def fail_at_once(doc):
+        raise error
+
     async with run_app(App(), expect_failures=True) as app:
         session = await app.open()
-        session.tell_nowait(Call(lambda doc: sys.exit("no")))
+        session.tell_nowait(Call(fail if late else fail_at_once))
         assert await session.ask(Call(lambda doc: len(doc.data["log"]))) == 0
-        assert [repr(error) for error in app.recorder.errors] == ["SystemExit('no')"]
+        assert app.recorder.errors == [error]
         assert app.recorder.incidents[0].what == "message Call"
 
 
