@@ -53,7 +53,8 @@ def serve(apps: tuple[str, ...], log_level: str, log_json: bool, **options: Any)
     \b
     Exit codes:
       0  a stop by SIGTERM or Ctrl-C, also if a hook failed or hung meanwhile
-      1  no APP can be served, or all have failed; the port is taken, a key file is unsafe; an APP held a shutdown up
+      1  no APP can be served, or all have failed; the port is taken, a key file is unsafe;
+         an APP held a shutdown up
       2  wrong usage: an unknown option, a value that can't be
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     log = make_logger(log_level, as_json=log_json)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -58,9 +57,6 @@ async def _watch(
     directories: Collection[Path], recursive: bool, tell: Callable[[set[Path]], None], done: trio.CancelScope
 ) -> None:
     from watchfiles import awatch  # not above: the package is optional
-
-    # It asks anyio for its exceptions, which loads all of its streams at its first use: a tenth of a second.
-    await trio.to_thread.run_sync(importlib.import_module, "anyio._backends._trio")
 
     # Its thread can't be cancelled; it looks at this between two waits for quiet.
     stop = trio.Event()
