@@ -112,7 +112,7 @@ class Callbacks:
         self._actor = actor
         self._mailbox = actor.mailbox
         self._timers = timers
-        self._active: set[CallbackHandle] = set()
+        self._active: dict[CallbackHandle, None] = {}
         self._next_ticks = 0
         # Whether callbacks wait for `start` before they may tick.
         self._held: list[CallbackHandle] | None = None
@@ -181,7 +181,7 @@ class Callbacks:
 
     def clear(self, *, but: Collection[CallbackHandle] = ()) -> None:
         """Remove all but these."""
-        for handle in self._active.difference(but):
+        for handle in [handle for handle in self._active if handle not in but]:
             self._forget(handle)
 
     def __len__(self) -> int:
@@ -201,7 +201,7 @@ class Callbacks:
             self._finished(handle)
             self._actor.dead_letter(handle)
             return handle
-        self._active.add(handle)
+        self._active[handle] = None
         if self._held is not None:
             self._held.append(handle)
         else:
@@ -221,7 +221,7 @@ class Callbacks:
     def _finished(self, handle: CallbackHandle) -> None:
         """A one-time callback is in hand: it can't be removed any more."""
         handle._callbacks = None
-        self._active.discard(handle)
+        self._active.pop(handle, None)
         if handle._kind == "next tick":
             self._next_ticks -= 1
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from itertools import islice
-from typing import Protocol, final
+from typing import Any, Final, Protocol, final
 
 import attrs
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
@@ -31,6 +31,10 @@ from supervisor.actor.policy import NO_KEY, Admission, MailboxPolicy
 
 CAPACITY = 1_000
 """Messages that a mailbox holds unless told otherwise: a second's worth of a fast feed, a few hundred kilobytes."""
+
+
+_NOBODY: Final[deque[Any]] = deque(maxlen=0)
+"""The queue of all mailboxes at which nobody waits for room: it can't hold anything."""
 
 
 class RoomWaiter(Protocol):
@@ -93,10 +97,12 @@ class Mailbox:
         if capacity < 1:
             raise ValueError(f"a mailbox needs room for at least one entry, not {capacity!r}")
         self._entries: deque[Entry] = deque()
-        self._system: deque[Entry] = deque()
+        # Of lifecycle entries there are hardly ever two; an empty list is a tenth of an empty deque.
+        self._system: list[Entry] = []
         self._room = self._least_room = self._capacity = capacity
-        # Those who wait for room, in order of arrival; not empty only while there is none.
-        self._waiting: deque[tuple[Entry, RoomWaiter]] = deque()
+        # Those who wait for room, in order of arrival; not empty only while there is none. Most mailboxes never have
+        # any, so the queue is made for the first one.
+        self._waiting: deque[tuple[Entry, RoomWaiter]] = _NOBODY
         # The reader's task while it is parked in `wait`.
         self._parked: Task | None = None
         # Of each type with a policy: what of it is queued.
@@ -168,12 +174,14 @@ class Mailbox:
         if policy is not None:
             entry = Slot(self._lane(policy), entry, key)
             entry.lane.expect(entry)
+        if self._waiting is _NOBODY:
+            self._waiting = deque()
         self._waiting.append((entry, waiter))
 
     def take(self) -> Entry | None:
         """The next entry, or None if there is none; gives its room to the sender that waits longest."""
         if self._system:
-            return self._system.popleft()
+            return self._system.pop(0)
         if not self._entries:
             return None
         entry = self._entries.popleft()
@@ -230,7 +238,7 @@ class Mailbox:
         self._system.clear()
         self._lanes.clear()
         self._empty_slots = 0
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, _NOBODY
         for _, waiter in waiting:
             waiter.closed()
         return left

@@ -50,7 +50,7 @@ class Stopping:
         # What is told when it begins; made when somebody waits for that.
         self._begun: trio.Event | None = None
         # The scopes of waits for new work.
-        self._waits: set[trio.CancelScope] = set()
+        self._waits: dict[trio.CancelScope, None] = {}
         # What the deadline ends, each with the seconds that it must leave.
         self._bounded: dict[trio.CancelScope | Stopping, float] = {}
         self._within = within
@@ -107,11 +107,11 @@ class Stopping:
         with trio.move_on_after(timeout) as scope:
             if self.has_begun:
                 scope.cancel()
-            self._waits.add(scope)
+            self._waits[scope] = None
             try:
                 yield
             finally:
-                self._waits.discard(scope)
+                del self._waits[scope]
 
     @contextlib.contextmanager
     def working(

@@ -21,7 +21,6 @@ WAITING is not LINGERING, because a page needs seconds to load and to attach, ho
 from __future__ import annotations
 
 import enum
-from collections import deque
 from typing import final
 
 
@@ -83,6 +82,10 @@ _TABLE: dict[tuple[State, Event], tuple[State, tuple[Effect, ...]]] = {
 }
 
 
+STORY = 8
+"""Events that are told with a bug of ours: more than lead from one state to any other."""
+
+
 class InvalidTransition(AssertionError):
     """A bug of ours: an event in a state that has no place for it. It carries the story so far."""
 
@@ -93,8 +96,8 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self.state = State.CREATING
-        self.story: deque[Event] = deque(maxlen=8)
-        """The last few events, oldest first: at most eight."""
+        self.story: tuple[Event, ...] = ()
+        """The last few events, oldest first: at most `STORY`."""
         self.was_attached = False
         """Whether anybody ever attached."""
         self.has_ended = False
@@ -102,7 +105,7 @@ class Lifecycle:
 
     def handle(self, event: Event) -> tuple[Effect, ...]:
         """Go on; returns what must be done now."""
-        self.story.append(event)
+        self.story = (*self.story[1 - STORY :], event)
         try:
             self.state, effects = _TABLE[self.state, event]
         except KeyError:

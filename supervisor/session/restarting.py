@@ -27,7 +27,6 @@ by `MAX_UNTOLD`: background tasks can fail by the thousand while one handler wai
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Collection, Mapping
 from typing import Protocol, final
 
@@ -135,7 +134,7 @@ class Recovery:
         self._session = session
         self._household = household
         self._decider = Decider(household.failure_policy, by_type)
-        self._untold: deque[BaseException] = deque()
+        self._untold: list[BaseException] = []
         self._queued = False
         # What has become due last, and the failure that led to it.
         self._last_due: Decision | None = None
@@ -183,7 +182,7 @@ class Recovery:
 
     def next_untold(self) -> BaseException | None:
         """The failure of which the failed hooks are to be told next, once: from now on it is told. None: no more."""
-        return self._untold.popleft() if self._untold else None
+        return self._untold.pop(0) if self._untold else None
 
     def _note(self, what: str, error: BaseException, decision: Decision | None, message: str = "") -> Incident:
         words = ENDING if decision is None else decision.words

@@ -48,17 +48,21 @@ class ThreadLoans:
     def __init__(self, session: Lender, workers: Workers) -> None:
         self._session = session
         self._workers = workers
-        self._owner = WorkOwner(
-            name=str(session),
-            report=session.report,
-            gone=self._gone,
-            has_ended=lambda: session.has_ended,
-            stopping=session.stopping,
-            lend=self._lend,
-        )
+        # As workers know the session: made for the first loan, since most sessions have none.
+        self._owner: WorkOwner | None = None
 
     async def run(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Call a function in a worker thread, which holds the document meanwhile. See `Workers.run`."""
+        if self._owner is None:
+            session = self._session
+            self._owner = WorkOwner(
+                name=str(session),
+                report=session.report,
+                gone=self._gone,
+                has_ended=lambda: session.has_ended,
+                stopping=session.stopping,
+                lend=self._lend,
+            )
         return await self._workers.run(func, args, self._owner)
 
     @contextlib.contextmanager
