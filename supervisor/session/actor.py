@@ -426,11 +426,6 @@ class SessionActor(Actor):
         if not self.connections:
             self._perform(Event.LEFT)
 
-    @property
-    def was_attached(self) -> bool:
-        """Whether anybody ever attached."""
-        return self.lifecycle.was_attached
-
     # Reports.
 
     def report(self, what: str, error: BaseException) -> str:

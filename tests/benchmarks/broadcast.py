@@ -50,7 +50,7 @@ def modify_document(doc):
 
 async def measure(sessions):
     """Microseconds of server CPU per delivered update, one figure a round; and a frame's size in bytes."""
-    options = ServerOptions(application=ApplicationOptions(max_sessions=5 * sessions, linger=60))
+    options = ServerOptions(application=ApplicationOptions(max_sessions=5 * sessions, linger=60), stall_limit=0)
     app = Application(NamespaceHandler(globals(), where="benchmark"), name="bench")
     server = Server([app], options=options)
     context = server.applications["bench"].context

@@ -55,7 +55,7 @@ async def serve(rounds):
     app = Application(NamespaceHandler(globals(), where="benchmark"), name="bench")
     # A small second mark, so that merging and snapshots happen too; and patience, so that all stay to the end.
     websocket = WebSocketOptions(max_backlog=64 * 1024, slow_timeout=600)
-    options = ServerOptions(application=ApplicationOptions(linger=60), websocket=websocket)
+    options = ServerOptions(application=ApplicationOptions(linger=60), websocket=websocket, stall_limit=0)
     server = Server([app], options=options)
     context = server.applications["bench"].context
     found = {False: [], True: []}

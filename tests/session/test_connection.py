@@ -48,11 +48,11 @@ async def test_it_lingers_anew_after_the_last_connection_left(run_app, autojump_
     async with run_app({"modify_document": modify_document}, linger=15) as app:
         session = await app.open()
         await trio.sleep(14)
-        assert not app.actor.find("s1").was_attached
+        assert not app.actor.find("s1").lifecycle.was_attached
         first, second = connect(app, session, id="a"), connect(app, session, id="b")
         assert [connection.id for connection in session.connections] == ["a", "b"]
         await trio.sleep(100)
-        assert app.actor.find("s1").was_attached
+        assert app.actor.find("s1").lifecycle.was_attached
         first.cancel()
         await trio.sleep(100)
         assert not session.destroyed
