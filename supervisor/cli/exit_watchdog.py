@@ -4,7 +4,8 @@ Essay: why a thread, and why it hears of signals by itself. What holds a shutdow
 handler that never returns. Then no task runs, and Python's own signal handlers run only if that thread still executes
 Python. So the thread reads the descriptor that the interpreter writes to as a signal arrives, before anything else, and
 hands what it read on to trio, whose descriptor that was. It needs nothing of the loop: it counts by itself, from the
-first signal what a shutdown may take, and from the second what is left of one that is cut short.
+first signal what a shutdown may take, and from each further one what is left of one that is cut short. A shutdown that
+the server begins by itself, since its last application has failed, is told to it by `stopping()`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType
 from typing import Any, final
 
@@ -33,6 +34,8 @@ LAST_GRACE = 10.0
 _MAX_TASKS = 20
 """Tasks of an app that are named: a thousand sessions may all wait for one thread."""
 _END = b"\0"
+_BEGUN = b"\xff"
+"""No signal has this number: the end was begun by the server."""
 
 
 @final
@@ -56,10 +59,11 @@ class Holder:
 
 @final
 class ExitWatchdog:
-    """Ends the process with exit code 1, `grace` seconds after the last deadline that signals have set.
+    """Ends the process with exit code 1, `grace` seconds after the nearest deadline that signals have set.
 
     Args:
-        timeouts: what a shutdown may take from the first signal on, and from each further one.
+        timeouts: what a shutdown may take from the first signal on, and from each further one; those that come after
+            the last of these leave no time.
         stacks: reads what holds a thread.
         give_up: called in the watchdog's own thread; it ends the process, and never returns.
         grace: seconds that are added to each of the timeouts.
@@ -67,7 +71,7 @@ class ExitWatchdog:
 
     def __init__(
         self,
-        timeouts: tuple[float, float],
+        timeouts: Sequence[float],
         *,
         stacks: StackReader,
         give_up: Callable[[list[Holder]], None],
@@ -79,6 +83,8 @@ class ExitWatchdog:
         self._grace = LAST_GRACE if grace is None else grace
         self._root: Any = None
         self._loop_thread = 0
+        # Where the thread is told something; None before and after its life.
+        self._theirs: socket.socket | None = None
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -87,6 +93,7 @@ class ExitWatchdog:
         self._loop_thread = threading.get_ident()
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
+        self._theirs = theirs
         previous = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
         thread = threading.Thread(
             target=self._watch, args=(ours, previous), name="supervisor exit watchdog", daemon=True
@@ -96,16 +103,22 @@ class ExitWatchdog:
             yield
         finally:
             signal.set_wakeup_fd(previous, warn_on_full_buffer=False)
+            self._theirs = None
             theirs.setblocking(True)
             theirs.sendall(_END)
             thread.join()
             ours.close()
             theirs.close()
 
+    def stopping(self) -> None:
+        """The shutdown has begun, also without a signal: it may take as long as from the first one on."""
+        if self._theirs is not None:
+            with contextlib.suppress(BlockingIOError):  # it is full of signals
+                self._theirs.send(_BEGUN)
+
     def _watch(self, signals: socket.socket, hand_on_to: int) -> None:
         until = math.inf
-        first, further = self._timeouts
-        timeout = first
+        left = itertools.chain(self._timeouts, itertools.repeat(0.0))
         while True:
             signals.settimeout(None if until == math.inf else max(0.001, until - time.monotonic()))
             try:
@@ -117,8 +130,9 @@ class ExitWatchdog:
                 return
             for number in arrived:
                 if number in (signal.SIGTERM, signal.SIGINT):
-                    until = min(until, time.monotonic() + timeout + self._grace)
-                    timeout = further
+                    until = min(until, time.monotonic() + next(left) + self._grace)
+                elif number == _BEGUN[0]:
+                    until = min(until, time.monotonic() + self._timeouts[0] + self._grace)
             if hand_on_to != -1:
                 with contextlib.suppress(OSError):  # it is full, so trio wakes anyway
                     os.write(hand_on_to, arrived)

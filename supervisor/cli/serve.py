@@ -8,6 +8,7 @@ import functools
 import itertools
 import os
 import signal
+import threading
 import webbrowser
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -127,6 +128,7 @@ async def _serve(server: Server, address: Address, log: Any, early: Sequence[int
         loading = trio.CancelScope()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, server, timeouts, loading, signals, log)
+            nursery.start_soon(_tell_watchdog, server, watchdog)
             nursery.start_soon(_leave_in_time, server, watchdog, log)
             with loading:
                 await nursery.start(server.serve, listeners)
@@ -171,26 +173,42 @@ async def _stop_on_signal(
         server.stop(timeout=timeout)
 
 
+async def _tell_watchdog(server: Server, watchdog: ExitWatchdog) -> None:
+    """Have a shutdown watched that no signal began: the last application has failed."""
+    await server.wait_stopping()
+    watchdog.stopping()
+
+
+LAST_WORDS = 2.0
+"""Seconds that the exit watchdog has to log what it found: nobody may read the log any more, which is what held all."""
 THREAD_GRACE = 1.0
 """Seconds after the last hook in which blocked threads may still come back."""
 
 
 async def _leave_in_time(server: Server, watchdog: ExitWatchdog, log: Any) -> None:
-    """End the process well if all is done, and only a producer of an app goes on: nobody can cancel a thread.
+    """End the process if all is done, and only a producer of an app goes on: nobody can cancel a thread.
 
-    One that unwinds, and waits for no thread, has the whole of the shutdown's time.
+    That is a good end, unless the last application has failed. A producer that unwinds, and waits for no
+    thread, has the whole of the shutdown's time.
     """
     await server.wait_left()
     await trio.sleep(THREAD_GRACE)
     if not watchdog.only_threads_go_on():
         await trio.sleep_until(server.ends_at + THREAD_GRACE)
-    log.error("producer left behind", exit_code=0)
-    os._exit(0)
+    code = 1 if len(server.failures) == len(server.applications) else 0
+    log.error("producer left behind", exit_code=code)
+    os._exit(code)
 
 
 def _give_up(log: Any, holders: Sequence[Holder]) -> None:
-    """The exit watchdog's last act, in its own thread."""
+    """The exit watchdog's last act, in its own thread. A log that takes no more doesn't keep the process alive."""
+    telling = threading.Thread(target=_tell_holders, args=(log, holders), name="supervisor last words", daemon=True)
+    telling.start()
+    telling.join(LAST_WORDS)
+    os._exit(1)
+
+
+def _tell_holders(log: Any, holders: Sequence[Holder]) -> None:
     for holder in holders:
         told = attrs.asdict(holder)
         log.critical("shutdown held up", **{**told, "stack": holder.stack.rstrip()})
-    os._exit(1)

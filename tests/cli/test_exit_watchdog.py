@@ -79,6 +79,34 @@ async def test_a_second_signal_leaves_less_time(given):
         assert await trio.to_thread.run_sync(given.event.wait, PATIENCE)
 
 
+async def test_a_third_signal_leaves_none(given):
+    watchdog = ExitWatchdog((1000.0, 1000.0), stacks=STACKS, give_up=given.up, grace=0.05)
+    with deaf(), watchdog.watching():
+        for _ in range(3):
+            assert not given.event.is_set()
+            os.kill(os.getpid(), signal.SIGTERM)
+            await trio.sleep(0.1)
+        assert await trio.to_thread.run_sync(given.event.wait, PATIENCE)
+
+
+async def test_a_shutdown_that_no_signal_began_is_watched_once_it_is_told_of(given):
+    """And a signal that had begun it is not counted twice."""
+    watchdog = ExitWatchdog((0.5, 0.0), stacks=STACKS, give_up=given.up, grace=0.0)
+    with deaf(), watchdog.watching():
+        began = time.monotonic()
+        os.kill(os.getpid(), signal.SIGTERM)
+        watchdog.stopping()
+        assert await trio.to_thread.run_sync(given.event.wait, PATIENCE)
+        assert given.at - began >= 0.5
+    watchdog.stopping()  # too late, and no harm
+
+    given.event.clear()
+    watchdog = ExitWatchdog((0.05, 0.0), stacks=STACKS, give_up=given.up, grace=0.0)
+    with deaf(), watchdog.watching():
+        watchdog.stopping()
+        assert await trio.to_thread.run_sync(given.event.wait, PATIENCE)
+
+
 async def test_without_a_signal_and_after_a_good_end_nothing_happens(given):
     fd = signal.set_wakeup_fd(-1)
     signal.set_wakeup_fd(fd)

@@ -7,6 +7,7 @@ import re
 import secrets
 import signal
 import socket
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -881,6 +882,83 @@ async def test_what_holds_a_shutdown_up_is_named_and_the_process_ends(start, app
     assert f"where='{function}, line " in first.replace("on_hold.<locals>.", "")
     assert f"in {function}" in server.stderr
     assert_structured(server.stderr)
+
+
+def test_a_log_that_nobody_reads_any_more_does_not_keep_the_process(app, tmp_path):
+    """1. The log is full, and its reader stands still; 2. the loop waits in a line of it; 3. so would the watchdog."""
+    app("""
+        import logging
+        import trio
+
+        async def talk():
+            while True:
+                logging.error("x" * 1000)
+                await trio.sleep(0)
+
+        def on_application_load(app_context):
+            app_context.add_callback(talk)
+
+        def modify_document(doc): ...
+    """)
+    process = subprocess.Popen(
+        [sys.executable, "-c", IMPATIENT, "serve", "app.py", "--port", "0", "--shutdown-timeout", "0.5"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process, process.stdout, process.stderr:
+        try:
+            assert process.stdout.readline()
+            time.sleep(0.5)  # until the pipe is full
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 1
+        finally:
+            process.kill()
+
+
+def test_a_shutdown_that_the_last_failed_application_begins_is_watched_too(start, app, tmp_path):
+    app("""
+        import time
+
+        async def fail():
+            raise ValueError("mine")
+
+        def on_application_load(app_context):
+            app_context.add_callback(fail, restart="temporary", escalate=True)
+
+        def on_application_unload(app_context):
+            time.sleep(100)
+
+        def modify_document(doc): ...
+    """)
+    arguments = ("serve", "app.py", "--port", 0, "--shutdown-timeout", 0.5)
+    server = start(*arguments, cwd=tmp_path, command=(sys.executable, "-c", IMPATIENT))
+    assert server.end() == 1
+    assert "shutdown held up" in server.stderr
+    assert "on_application_unload" in server.stderr
+
+
+def test_a_producer_that_is_left_behind_by_a_failed_application_does_not_make_its_end_a_good_one(start, app, tmp_path):
+    app("""
+        import time
+        import trio
+
+        async def hang():
+            await trio.to_thread.run_sync(time.sleep, 100)
+
+        async def fail():
+            await trio.sleep(0.2)
+            raise ValueError("mine")
+
+        def on_application_load(app_context):
+            app_context.add_callback(hang)
+            app_context.add_callback(fail, restart="temporary", escalate=True)
+
+        def modify_document(doc): ...
+    """)
+    server = start("serve", "app.py", "--port", 0, "--shutdown-timeout", 5, cwd=tmp_path)
+    assert server.end() == 1
+    assert "producer left behind" in server.stderr
 
 
 async def attached(url, fetch, nursery):
