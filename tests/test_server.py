@@ -521,19 +521,35 @@ async def test_clients_go_in_batches_and_each_has_a_delay_of_its_own(serve, nurs
     assert len({closing.retry_after for closing in closings}) > 3
 
 
-async def test_a_client_whose_session_has_just_ended_for_that_is_told_to_come_back(serve, nursery):
+async def test_a_client_that_speaks_as_the_server_begins_to_stop_is_told_to_come_back(serve, nursery):
     """Its connection was accepted before, and its first frame comes late: no page is loaded anew for nothing."""
     run = await serve(app_of(on_session_destroyed=slow))
     session = await run.clients(nursery).new_session()
     stream = await run.listener.connect()
     websocket = await trio_websocket.wrap_client_stream(nursery, stream, "localhost", "/app/-/websocket")
-    run.server.stop()
     await trio.testing.wait_all_tasks_blocked()
     await websocket.send_message(ClientConnection(token=session._token, session=session.id).opened())
+    run.server.stop()
     with pytest.raises(trio_websocket.ConnectionClosed):
         while True:
             await websocket.get_message()
     assert websocket.closed.code == 1012
+    await run.server.wait_stopped()
+
+
+@pytest.mark.parametrize("has_session", [False, True])
+async def test_a_client_that_has_not_spoken_yet_is_told_to_come_back(serve, nursery, has_session):
+    """At once, and not when the last session has ended: by then there would be nobody to say it."""
+    run = await serve(app_of(on_session_destroyed=slow))
+    if has_session:
+        await run.clients(nursery).new_session()
+    stream = await run.listener.connect()
+    websocket = await trio_websocket.wrap_client_stream(nursery, stream, "localhost", "/app/-/websocket")
+    run.server.stop()
+    with pytest.raises(trio_websocket.ConnectionClosed):
+        while True:
+            await websocket.get_message()
+    assert (websocket.closed.code, trio.current_time()) == (1012, 0)
     await run.server.wait_stopped()
 
 

@@ -32,7 +32,7 @@ from supervisor.application.background import Background
 from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
 from supervisor.application.context import ApplicationContext
 from supervisor.application.creation import Failed, Outcome, Refused
-from supervisor.application.deadline import UNLOAD_RESERVE, call_last_hook
+from supervisor.application.deadline import CLOSING, UNLOAD_RESERVE, call_last_hook
 from supervisor.application.failing import because_escalated, because_not_loaded, ending_of_failed
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author
@@ -197,7 +197,8 @@ class ApplicationActor:
                     await self.background.end(shield=True)
                     self._registry.end_all(self.ending)
             self._drained.set()
-            connections.cancel_scope.cancel()
+            # Those that had no session were told at the beginning of the stop, or as they came.
+            connections.cancel_scope.deadline = min(trio.current_time() + CLOSING, self.stopping.at - UNLOAD_RESERVE)
         self.connection_nursery = None
 
     async def _finish(self) -> None:

@@ -11,6 +11,8 @@ from supervisor.actor.stopping import Stopping
 from supervisor.application.handlers import Handler
 from supervisor.application.hooks import call_author
 
+CLOSING = 2.0
+"""Seconds, from the end of the last session, in which connections that have none still say goodbye."""
 UNLOAD_RESERVE = 2.0
 """Seconds of a shutdown's time that load and destroyed hooks must leave to the unload hooks."""
 DESTROY_RESERVE = 2.0

@@ -130,9 +130,12 @@ class Conversation:
             Goodbye: the connection is to be closed
             ProtocolError: so it is, because the client broke the rules
         """
-        with trio.move_on_after(self._first_frame_timeout) as first:
+        application, frame = self._door.application, None
+        with application.stopping.waiting(self._first_frame_timeout):
             frame = await receive()
-        if first.cancelled_caught:
+        if application.is_stopping:  # there is no session any more for it, or soon will not be
+            raise goodbye_of(application.ending)
+        if frame is None:
             raise Goodbye(CloseCode.NO_FIRST_FRAME, "no first frame in time")
         self._on_first_frame()
         message = self.protocol.receive(frame)
@@ -210,10 +213,7 @@ class Conversation:
                 raise Goodbye(CloseCode.TOKEN_REFUSED, str(error)) from None
         else:
             id = message.session
-        application = self._door.application
-        session = application.find(id)
-        if session is None and application.is_stopping:  # its session ended for that, just now
-            raise goodbye_of(application.ending)
+        session = self._door.application.find(id)
         wire = None if session is None else session.audience
         # One answer for a wrong key and for no session: nobody learns which ids exist.
         if not isinstance(wire, SessionWire) or (isinstance(message, Resume) and not wire.feed.admits(message.key)):

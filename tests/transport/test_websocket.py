@@ -1082,7 +1082,7 @@ async def test_a_restart_tells_clients_when_to_come_back(serve):
             assert 0 <= closing["retry_after"] <= 3
             delays.add(closing["retry_after"])
         assert len(delays) > 1
-        assert await silent.end() == []
+        assert await silent.end() == [(8, b"\x03\xf4the server is restarting")]
 
 
 def tasks():
