@@ -6,7 +6,8 @@ The thread looks at that time ten to twenty times a second, and at the stack onl
 the limit.
 
 Essay: two threads. The first report must reach a log while the loop is held, which may be for ever; so it is made in
-the watchdog's own thread. The report of the end is made in the loop's thread, by whoever takes the open stall.
+the watchdog's own thread. The report of the end is made in the loop's thread. The loop doesn't wait until the first
+one is made, since who hears of it may call the loop: if it ends before, the watchdog hands the second one over.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import final
 
 import attrs
@@ -50,6 +50,10 @@ class _Stall:
 
     began: float
     held: Held
+    seconds: float | None = None
+    """How long it has lasted; None while it lasts."""
+    is_told: bool = False
+    """Whether the first report was made: then the second one may be."""
 
 
 @final
@@ -60,7 +64,7 @@ class Watchdog(trio.abc.Instrument):
         limit: seconds that code may hold the loop.
         stacks: reads what holds it.
         instruments: told of each stall, once while it lasts (in this object's thread), and once when it is over.
-        clock: seconds; one that a suspended process can be told by is not needed (see `turn_clock`).
+        clock: seconds; one that stands still with a suspended process is not needed (see `turn_clock`).
     """
 
     def __init__(
@@ -78,8 +82,9 @@ class Watchdog(trio.abc.Instrument):
         self._turns = TurnClock(limit)
         # When the turn began that goes on; None while the loop waits. Written by the loop's thread only.
         self._began: float | None = None
-        # What was reported and isn't over. Whoever takes it out, under the lock, reports its end.
+        # What is reported and isn't over.
         self._open: _Stall | None = None
+        # Around stalls, and the clock of turns; held for a few steps only.
         self._lock = threading.Lock()
         # What was seen in the turn that goes on: the sample before, and whether the turn was reported.
         self._seen: float | None = None
@@ -133,12 +138,18 @@ class Watchdog(trio.abc.Instrument):
     def _close(self, now: float) -> None:
         with self._lock:
             stall, self._open = self._open, None
-        if stall is None:
-            return
-        excused = self._turns.excused if self._told == stall.began else 0.0
-        seconds = max(0.0, now - stall.began - excused)
-        self._longest = max(self._longest, seconds)
-        self._tell(stall.held, seconds, over=True)
+            if stall is None:
+                return
+            # The process may have stood still since the watchdog looked.
+            stall.seconds = self._turns.look(now=now, began=stall.began, computed=time.process_time()).held
+            is_told = stall.is_told
+        if is_told:  # else the watchdog's thread sees that it is over
+            self._over(stall)
+
+    def _over(self, stall: _Stall) -> None:
+        assert stall.seconds is not None
+        self._longest = max(self._longest, stall.seconds)
+        self._tell(stall.held, stall.seconds, over=True)
 
     def _note_collection(self, phase: str, info: dict[str, int]) -> None:
         if threading.get_ident() != self._thread:
@@ -163,7 +174,8 @@ class Watchdog(trio.abc.Instrument):
         """Look at the turn that goes on, and report it if that is due; returns for how long to sleep."""
         began = self._began
         now = self._clock()
-        look = self._turns.look(now=now, began=began, computed=time.process_time())
+        with self._lock:
+            look = self._turns.look(now=now, began=began, computed=time.process_time())
         if began is None or look.held < self._limit / 2:
             self._before = None
         elif began != self._told:
@@ -190,18 +202,19 @@ class Watchdog(trio.abc.Instrument):
         self._told = began
         self._blocked += 1
         self._longest = max(self._longest, seconds)
-        with self._lock:  # so that the end isn't told before the beginning
-            stall = self._open = _Stall(began, held)
-            self._tell(held, seconds, over=False)
+        stall = self._open = _Stall(began, held)
         if self._began != began:  # it ended just before it was open
             with self._lock:
-                missed = self._open is stall
-                if missed:
-                    self._open = None
-            if missed:
-                assert self._token is not None
-                with contextlib.suppress(trio.RunFinishedError):
-                    self._token.run_sync_soon(partial(self._tell, held, seconds, over=True))
+                if self._open is stall:
+                    self._open, stall.seconds = None, seconds
+        self._tell(held, seconds, over=False)
+        with self._lock:
+            stall.is_told = True
+            is_over = stall.seconds is not None
+        if is_over:
+            assert self._token is not None
+            with contextlib.suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._over, stall)
 
     def _seconds_collected(self, began: float) -> float:
         seconds = self._collected if self._collected_in == began else 0.0

@@ -167,6 +167,55 @@ async def test_what_ends_while_the_watchdog_looks_is_told_whole(reports):
     assert {each["seconds"] for each in reports.told} == {2 * LIMIT}
 
 
+class Calling(Reports):
+    """Calls the loop for each first report, and waits for that."""
+
+    def __init__(self, token):
+        super().__init__()
+        self.token = token
+        self.called = []
+
+    def loop_blocked(self, **told):
+        if not told["over"]:
+            self.first.set()
+            trio.from_thread.run_sync(self.called.append, told, trio_token=self.token)
+        self.told.append({**told, "thread": threading.get_ident()})
+
+
+async def test_who_hears_of_a_stall_may_call_the_loop_which_does_not_wait_for_it():
+    """1. The first report is under way; 2. the stall ends; 3. only then the report is made, and then the second one."""
+    reports = Calling(trio.lowlevel.current_trio_token())
+    with Watchdog(LIMIT, stacks=STACKS, instruments=reports).watching():
+        await turn()
+        began = time.perf_counter()
+        assert reports.first.wait(PATIENCE)
+        held = time.perf_counter() - began
+        with trio.fail_after(PATIENCE):
+            while len(reports.told) < 2:
+                await trio.sleep(LIMIT / 10)
+    first, last = reports.told
+    assert len(reports.called) == 1
+    assert [first["over"], last["over"]] == [False, True]
+    assert last["seconds"] >= max(held, first["seconds"])
+    assert last["thread"] == threading.get_ident() != first["thread"]
+
+
+async def test_a_suspension_at_the_end_of_a_stall_is_no_part_of_it(reports, monkeypatch):
+    """1. A stall is reported; 2. the process is suspended; 3. it goes on, and the turn ends before the watchdog looks."""
+    now = [0.0]
+    dog = Watchdog(LIMIT, stacks=STACKS, instruments=reports, clock=lambda: now[0])
+    monkeypatch.setattr(time, "process_time", lambda: 0.0)
+    dog._thread = threading.get_ident()
+    dog.after_io_wait(0)
+    for _ in range(3):
+        now[0] += dog._look()
+    assert [each["over"] for each in reports.told] == [False]
+    now[0] += 1000.0
+    dog.before_io_wait(0)
+    assert reports.told[1]["over"]
+    assert reports.told[1]["seconds"] < 4 * LIMIT
+
+
 async def test_a_stall_that_lasts_to_the_end_of_the_watch_is_told_whole(reports):
     dog = Watchdog(LIMIT, stacks=STACKS, instruments=reports)
     with dog.watching():
