@@ -32,7 +32,6 @@ from supervisor.actor.watchdog import LoopStatistics, Watchdog
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.context import ApplicationContext
 from supervisor.application.handlers import Application
-from supervisor.application.places import STACKS
 from supervisor.application.stand_in import load_all
 from supervisor.application.starting import start_all
 from supervisor.development.reloader import Places, Reloader, Watch
@@ -57,6 +56,7 @@ from supervisor.transport.listener import accept_connections, connections_allowe
 from supervisor.transport.occupancy import Occupancy
 from supervisor.transport.origin import Origins, frame_source
 from supervisor.transport.pages import Pages
+from supervisor.transport.places import STACKS
 from supervisor.transport.presence import PresenceRoom
 from supervisor.transport.reception import Reception
 from supervisor.transport.reports import Reports

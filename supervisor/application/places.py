@@ -7,12 +7,12 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from supervisor.actor.base import Actor
-from supervisor.actor.stalls import Describe, StackReader, Work
+from supervisor.actor.stalls import Describe, Work
 from supervisor.actor.thread_door import ThreadDoor
 from supervisor.application.context import ApplicationContext
 from supervisor.application.hooks import call_author
 from supervisor.application.producers import Producer
-from supervisor.application.source import is_own
+from supervisor.application.visitors import name_connection
 from supervisor.session.actor import SessionActor
 from supervisor.session.background import Background
 from supervisor.session.context import Document, SessionContext
@@ -21,33 +21,40 @@ from supervisor.session.context import Document, SessionContext
 def _of_entry(local: Mapping[str, Any]) -> Work | None:
     """In `Actor.handle` and `Actor._finish`."""
     entry = local.get("entry")
-    return None if entry is None else _of_owner(local["self"], what=entry.describe(), piece=entry)
+    return None if entry is None else work_of(local["self"], what=entry.describe(), piece=entry)
 
 
 def _of_hook(local: Mapping[str, Any]) -> Work | None:
     """In `call_author`."""
     func, args = local["func"], local["args"]
-    return _of_owner(args[0] if args else None, what=getattr(func, "__name__", repr(func)), piece=args)
+    what = getattr(func, "__name__", None) or type(func).__qualname__  # not its repr: that is an app's code
+    return work_of(args[0] if args else None, what=what, piece=args)
 
 
 def _of_producer(local: Mapping[str, Any]) -> Work | None:
     """In `Producer._call`: who reports its failures is its application's actor."""
     producer = local["self"]
-    return _of_owner(getattr(producer._report, "__self__", None), what=f"callback {producer.name}", piece=producer)
+    return work_of(getattr(producer._report, "__self__", None), what=f"callback {producer.name}", piece=producer)
 
 
 def _of_background(local: Mapping[str, Any]) -> Work | None:
     """In `Background._run`: who reports its failures is its session's actor."""
-    return _of_owner(getattr(local["self"]._report, "__self__", None), what=local["name"], piece=local["args"])
+    return work_of(getattr(local["self"]._report, "__self__", None), what=local["name"], piece=local["args"])
 
 
 def _of_call(local: Mapping[str, Any]) -> Work | None:
     """In `ThreadDoor._run`."""
     call = local["call"]
-    return _of_owner(getattr(local["self"]._report, "__self__", None), what=str(call), piece=call)
+    return work_of(getattr(local["self"]._report, "__self__", None), what=str(call), piece=call)
 
 
-def _of_owner(owner: object, *, what: str, piece: object) -> Work:
+def _of_naming(local: Mapping[str, Any]) -> Work | None:
+    """In `name_connection`: who reports its failures is its application's actor."""
+    return work_of(getattr(local["report"], "__self__", None), what="name_connection", piece=local["request"])
+
+
+def work_of(owner: object, *, what: str, piece: object) -> Work:
+    """A piece of work that is done for a session or an application, given by its actor or context, or for nobody."""
     if isinstance(owner, SessionContext | Document):
         owner = owner._host
     if isinstance(owner, SessionActor):
@@ -59,20 +66,19 @@ def _of_owner(owner: object, *, what: str, piece: object) -> Work:
     return Work(application=getattr(owner, "application", "-"), what=what, piece=piece)
 
 
-def _code(function: Any) -> CodeType:
+def code_of(function: Any) -> CodeType:
+    """What tells the frames of one of our functions."""
     assert isinstance(function, FunctionType)
     return function.__code__
 
 
 PLACES: Mapping[CodeType, Describe] = {
-    _code(Actor.handle): _of_entry,
-    _code(Actor._finish): _of_entry,
-    _code(call_author): _of_hook,
-    _code(Producer._call): _of_producer,
-    _code(Background._run): _of_background,
-    _code(ThreadDoor._run): _of_call,
+    code_of(Actor.handle): _of_entry,
+    code_of(Actor._finish): _of_entry,
+    code_of(call_author): _of_hook,
+    code_of(name_connection): _of_naming,
+    code_of(Producer._call): _of_producer,
+    code_of(Background._run): _of_background,
+    code_of(ThreadDoor._run): _of_call,
 }
-"""Our functions inside of which an author's code runs."""
-
-STACKS = StackReader(PLACES, is_own)
-"""Reads what holds a thread: `STACKS.read(thread_id)`, by its `threading.get_ident()`."""
+"""Our functions inside of which an author's code runs; `transport.places` has one more, for what clients send."""

@@ -19,7 +19,6 @@ import trio
 
 from supervisor.actor.guard import unwrap
 from supervisor.application.deadline import HOOKS_ONLY
-from supervisor.application.places import STACKS
 from supervisor.cli.collector import tune_collector
 from supervisor.cli.exit_watchdog import ExitWatchdog, Holder
 from supervisor.cli.help import Command
@@ -29,6 +28,7 @@ from supervisor.cli.parameters import FilePath
 from supervisor.cli.sentences import sentences
 from supervisor.server import Server
 from supervisor.transport.address import Address
+from supervisor.transport.places import STACKS
 
 
 @click.command(cls=Command, short_help="Serve one or more apps on one port.")

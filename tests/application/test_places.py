@@ -5,10 +5,15 @@ import threading
 import pytest
 import trio
 
-from supervisor.application.places import STACKS
+from supervisor.actor.stalls import StackReader
+from supervisor.application.hooks import call_author
+from supervisor.application.places import PLACES
+from supervisor.application.source import is_own
 from supervisor.session.receivers import receives
+from supervisor.session.request import Request
 
 FOUND = []
+STACKS = StackReader(PLACES, is_own)
 
 
 def look():
@@ -104,6 +109,30 @@ async def test_a_call_from_a_thread(run_app):
     application, _, what = told()
     assert application != "-"
     assert what == "call_from_thread(look)"
+
+
+async def test_the_naming_of_a_connection(run_app):
+    async with run_app({"name_connection": lambda request: look()}) as app:
+        app.actor.name_connection(Request())
+    application, session, what = told()
+    assert application != "-"
+    assert (session, what) == ("-", "name_connection")
+
+
+class Unspeakable:
+    """A hook without a name, whose text must not be asked for: another thread changes what is in it."""
+
+    def __call__(self, context):
+        look()
+
+    def __repr__(self):
+        raise RuntimeError("dictionary changed size during iteration")
+
+
+async def test_a_hook_without_a_name_is_told_by_its_type(run_app):
+    async with run_app({}):
+        await call_author(Unspeakable(), None, timeout=1)
+    assert told() == ("-", "-", "Unspeakable")
 
 
 async def test_code_of_nobody_s_names_its_task(run_app):

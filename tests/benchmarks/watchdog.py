@@ -16,8 +16,8 @@ import time
 import trio
 
 from supervisor.actor.watchdog import Watchdog
-from supervisor.application.places import STACKS
 from supervisor.instruments import Instruments
+from supervisor.transport.places import STACKS
 
 SLICE = 0.1
 """Seconds of each measurement, so that what else the machine does falls on both alike."""
