@@ -111,7 +111,7 @@ async def _next_head(http: HttpStream, draining: Draining, limits: HttpLimits, t
             await http.fill()
         if not http.buffered:
             return None
-    with trio.move_on_after(limits.head_timeout):
+    with draining.asking(limits.head_timeout):
         while True:
             refusal = refuse_raw_head(http.buffered, limits)
             if refusal is not None:
@@ -123,4 +123,4 @@ async def _next_head(http: HttpStream, draining: Draining, limits: HttpLimits, t
             if isinstance(event, h11.Request):
                 return read_head(event)
             await http.fill()
-    return Refusal(status=408, text="The request's head took too long to arrive.")
+    return None if draining.closed else Refusal(status=408, text="The request's head took too long to arrive.")

@@ -3,7 +3,8 @@
 Essay: two moments. The listeners stay open while sessions end, so that a load balancer which asks is told why it should
 ask elsewhere, and a visitor reads that the server restarts. So from the first moment on connections that are idle end;
 new ones may ask once, since their answer carries `Connection: close`. At the second moment, with the listeners closed,
-those that have not asked yet end too.
+those that have not asked yet end too, and those that are still asking: a request whose head comes in drops must not
+hold up the end.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ class Draining:
     def __init__(self) -> None:
         self._keeping = Stopping()
         self._asking = Stopping()
+        self._reading = Stopping()
 
     def __repr__(self) -> str:
-        state = "not begun" if not self.begun else "closed" if self._asking.has_begun else "begun"
+        state = "not begun" if not self.begun else "closed" if self.closed else "begun"
         return f"<Draining {state}, {self.idle_connections} idle connections>"
 
     @property
@@ -44,10 +46,20 @@ class Draining:
         self._keeping.soft()
 
     def close(self) -> None:
-        """End those that have come since, too, if they wait for a request. The listeners must be closed."""
+        """End those that have come since, too, if they have not asked. The listeners must be closed."""
         self.begin()
         self._asking.soft()
+        self._reading.soft()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called: no request is taken any more."""
+        return self._asking.has_begun
 
     def idle(self, timeout: float) -> AbstractContextManager[None]:
         """Around a connection's wait for a request's first byte: see `Stopping.waiting`."""
         return (self._asking if self.begun else self._keeping).waiting(timeout)
+
+    def asking(self, timeout: float) -> AbstractContextManager[None]:
+        """Around a connection's wait for the rest of a request's head: see `Stopping.waiting`."""
+        return self._reading.waiting(timeout)

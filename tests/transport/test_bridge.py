@@ -304,6 +304,19 @@ async def test_draining_lets_a_begun_head_come_to_its_answer(serve):
     assert await served.client.rest() == b""
 
 
+async def test_a_head_that_comes_in_drops_does_not_hold_up_the_end_of_a_drain(serve, autojump_clock):
+    served = serve(hello)
+    await served.client.send(GET[:9])
+    await trio.testing.wait_all_tasks_blocked()
+    served.draining.close()
+    assert await served.client.rest() == b""
+    late = serve(hello)
+    late.draining.close()
+    await late.client.send(GET[:9])
+    assert await late.client.rest() == b""
+    assert trio.current_time() == 0
+
+
 async def test_draining_ends_a_connection_between_pipelined_requests(serve, autojump_clock):
     proceed = trio.Event()
 
