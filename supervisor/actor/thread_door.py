@@ -71,20 +71,22 @@ class ThreadDoor:
         """See `ApplicationContext.call_from_thread`."""
         if threading.get_ident() == self._thread:
             raise RuntimeError("this is the server's thread: call the function yourself, and await it")
+        if not timeout >= 0:  # NaN is none
+            raise ValueError(f"timeout is a number of seconds from 0 on, not {timeout!r}")
         call = _Call(func, args)
         if self._busy is None:  # else the nursery is of the task that waits
             call.host = host_of_this_thread()
         try:
             self._token.run_sync_soon(self._start, call)
             try:
-                return call.future.result(timeout)
+                return call.future.result(min(timeout, threading.TIMEOUT_MAX))
             except TimeoutError:
                 if call.future.done():  # the function itself raised it, or it was ready just now
                     return call.future.result()
                 self._token.run_sync_soon(call.scope.cancel)
         except trio.RunFinishedError:
             raise self._gone() from None
-        raise TimeoutError(f"the call took longer than {timeout:g} s; it was cancelled")
+        raise TimeoutError(f"the call took longer than {timeout:g} s; it was cancelled: more time by timeout=")
 
     def close(self) -> None:
         """Take no more calls. Those that are under way end with the nursery."""
@@ -127,8 +129,9 @@ class ThreadDoor:
                 pass_on(error, rest)
         if failure is None:
             call.future.set_result(result)
-        elif call.scope.cancel_called:  # the thread has left
+        elif call.scope.cancel_called:  # the thread has left, and gets it from nobody
             self._report(str(call), failure)
+            call.future.set_exception(failure)
         elif isinstance(failure, Exception):
             call.future.set_exception(failure)
         else:  # a SystemExit that reached the thread would end it without a word

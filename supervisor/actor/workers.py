@@ -16,7 +16,7 @@ import concurrent.futures
 import contextlib
 import contextvars
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, final
 
@@ -26,6 +26,7 @@ import trio
 
 from supervisor.actor.guard import Report
 from supervisor.actor.stalls import StackReader
+from supervisor.actor.stalls import Work as PieceOfWork
 from supervisor.actor.stopping import Stopping
 from supervisor.actor.thread_door import BusyThreads, ThreadDoor
 from supervisor.actor.unawaited import catch_in_thread, unawaited
@@ -35,8 +36,6 @@ MAX_THREADS = 40
 """Threads that work for one application at once; trio's own default."""
 GRACE = 5.0
 """Seconds that a thread gets to come back when nobody waits for its result any more."""
-
-_STACKS = StackReader({}, lambda file: True)
 
 
 @final
@@ -144,6 +143,12 @@ class Work:
         future.result()
 
 
+def _in_thread(local: Mapping[str, Any]) -> PieceOfWork:
+    """In `Work._run`: what lies inside of it is the author's code."""
+    return PieceOfWork(what=local["self"].name, piece=local["self"])
+
+
+_STACKS = StackReader({Work._run.__code__: _in_thread}, lambda file: True)
 # The work of the thread in which this is asked; in the loop's thread there is none.
 _current: contextvars.ContextVar[Work | None] = contextvars.ContextVar("supervisor work", default=None)
 
@@ -217,7 +222,8 @@ class Workers:
         work.abandoned = True
         self._busy.add(-1)
         error = trio.TooSlowError(
-            f"the thread of {work.name} has not come back since its work was cancelled; it goes on, and is left behind"
+            f"the thread of {work.name} has not come back since its work was cancelled, and is left behind; "
+            "give what it waits for a timeout, or touch the document now and then, which ends it"
         )
         held = None if work.thread is None else _STACKS.read(work.thread)
         if held is not None:

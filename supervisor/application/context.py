@@ -304,6 +304,7 @@ class ApplicationContext:
             TimeoutError: it took longer than `timeout` seconds; it was cancelled, and what it raises then is logged.
             ActorGone: the application has not loaded yet, has ended, or ended meanwhile.
             RuntimeError: called in the server's own thread, where you can call the function yourself.
+            ValueError: `timeout` is no number of seconds, which may be infinite; nothing was called.
         """
         return self._host.call_from_thread(func, args, timeout)
 

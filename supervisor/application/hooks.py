@@ -152,5 +152,7 @@ async def call_author(
     if not (scope.cancelled_caught or kept_to_itself):
         return result
     name = getattr(func, "__name__", repr(func))
-    allowed = max(0.0, scope.deadline - began)
+    allowed = scope.deadline - began
+    if allowed <= 0:
+        raise trio.TooSlowError(f"there was no time left for {name}, and it was cancelled at its first wait")
     raise trio.TooSlowError(f"{name} took longer than {allowed:g} s and was cancelled")

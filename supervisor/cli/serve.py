@@ -196,7 +196,8 @@ async def _leave_in_time(server: Server, watchdog: ExitWatchdog, log: Any) -> No
     if not watchdog.only_threads_go_on():
         await trio.sleep_until(server.ends_at + THREAD_GRACE)
     code = 1 if len(server.failures) == len(server.applications) else 0
-    log.error("producer left behind", exit_code=code)
+    for holder in watchdog.holders():
+        log.error("producer left behind", exit_code=code, who=holder.who, where=holder.where)
     os._exit(code)
 
 

@@ -104,6 +104,9 @@ async def serve_http(
     return None
 
 
+_LATE = Refusal(status=408, text="The request's head took too long to arrive.")
+
+
 async def _next_head(http: HttpStream, draining: Draining, limits: HttpLimits, timeout: float) -> Head | Refusal | None:
     """Wait for the next request's head. None: the connection is over, and nobody waits for an answer."""
     if not http.buffered:
@@ -111,16 +114,22 @@ async def _next_head(http: HttpStream, draining: Draining, limits: HttpLimits, t
             await http.fill()
         if not http.buffered:
             return None
+    head: Head | Refusal | None = _LATE
     with draining.asking(limits.head_timeout):
-        while True:
-            refusal = refuse_raw_head(http.buffered, limits)
-            if refusal is not None:
-                return refusal
-            try:
-                event = http.parser.next_event()
-            except h11.RemoteProtocolError as error:
-                return None if http.eof else refuse_error(error)
-            if isinstance(event, h11.Request):
-                return read_head(event)
-            await http.fill()
-    return None if draining.closed else Refusal(status=408, text="The request's head took too long to arrive.")
+        head = await _read_head(http, limits)
+    return None if head is _LATE and draining.closed else head
+
+
+async def _read_head(http: HttpStream, limits: HttpLimits) -> Head | Refusal | None:
+    """Read on until the head is whole. None: the client has left in the midst of it."""
+    while True:
+        refusal = refuse_raw_head(http.buffered, limits)
+        if refusal is not None:
+            return refusal
+        try:
+            event = http.parser.next_event()
+        except h11.RemoteProtocolError as error:
+            return None if http.eof else refuse_error(error)
+        if isinstance(event, h11.Request):
+            return read_head(event)
+        await http.fill()

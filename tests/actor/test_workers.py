@@ -134,6 +134,7 @@ async def test_an_abandoned_thread_is_counted_as_idle_and_given_the_time_that_th
     assert what.endswith("hang")
     assert "has not come back since its work was cancelled" in str(error)
     assert "in hang" in error.__notes__[0]
+    assert "threading.py" not in error.__notes__[0].partition("in hang")[0]  # not what is around the author's function
     assert (busy.count, workers.at_work) == (0, 1)
     gate.set()
     while workers.at_work:

@@ -215,7 +215,9 @@ async def test_what_is_late_is_cancelled_and_says_how_much_time_it_had(autojump_
     with pytest.raises(trio.TooSlowError, match="took longer than 1 s"):
         await call_author(trio.sleep_forever, timeout=2, scope=scope)
     scope = trio.CancelScope(deadline=trio.current_time() - 1)
-    with pytest.raises(trio.TooSlowError, match="took longer than 0 s"):
+    with pytest.raises(
+        trio.TooSlowError, match="there was no time left for sleep_forever, and it was cancelled at its first wait"
+    ):
         await call_author(trio.sleep_forever, timeout=2, scope=scope)
     assert trio.current_time() == 3
 

@@ -757,7 +757,8 @@ def test_a_blocked_thread_of_an_app_does_not_outlast_the_shutdown(start, app, tm
     assert server.stop() == 0
     assert time.monotonic() - began < ServerOptions().shutdown_timeout
     assert server.stdout.endswith("unload hook\n")
-    assert "producer left behind" in server.stderr
+    left = [line for line in server.stderr.splitlines() if "producer left behind" in line]
+    assert any("where='produce, line " in line for line in left), server.stderr
 
 
 def test_a_blocked_thread_is_left_behind_as_soon_as_hooks_are_over(start, app, tmp_path):
