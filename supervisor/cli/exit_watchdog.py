@@ -124,7 +124,11 @@ class ExitWatchdog:
             try:
                 arrived = signals.recv(64)
             except TimeoutError:
-                self._give_up(self.holders())
+                holders: list[Holder] = []
+                try:
+                    holders = self.holders()
+                finally:  # whatever an app's objects answer: the process ends
+                    self._give_up(holders)
                 return
             if _END in arrived or not arrived:
                 return

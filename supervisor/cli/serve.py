@@ -210,6 +210,8 @@ def _give_up(log: Any, holders: Sequence[Holder]) -> None:
 
 
 def _tell_holders(log: Any, holders: Sequence[Holder]) -> None:
+    if not holders:
+        log.critical("shutdown held up", who="-", where="unknown: its code can't be read")
     for holder in holders:
         told = attrs.asdict(holder)
         log.critical("shutdown held up", **{**told, "stack": holder.stack.rstrip()})

@@ -79,6 +79,19 @@ async def test_a_second_signal_leaves_less_time(given):
         assert await trio.to_thread.run_sync(given.event.wait, PATIENCE)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_it_gives_up_also_if_what_holds_it_cannot_be_read(given):
+    def unreadable(file):
+        raise RuntimeError("not now")
+
+    stacks = StackReader({}, is_own=unreadable)
+    watchdog = ExitWatchdog((0.05, 0.0), stacks=stacks, give_up=given.up, grace=0.0)
+    with deaf(), watchdog.watching():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await trio.to_thread.run_sync(given.event.wait, PATIENCE)
+    assert given.holders == []
+
+
 async def test_a_third_signal_leaves_none(given):
     watchdog = ExitWatchdog((1000.0, 1000.0), stacks=STACKS, give_up=given.up, grace=0.05)
     with deaf(), watchdog.watching():

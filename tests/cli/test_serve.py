@@ -885,6 +885,17 @@ async def test_what_holds_a_shutdown_up_is_named_and_the_process_ends(start, app
     assert_structured(server.stderr)
 
 
+def test_a_shutdown_that_is_held_up_by_what_cannot_be_read_is_told_too():
+    told = []
+
+    class Log:
+        def critical(self, event, **fields):
+            told.append((event, fields["where"]))
+
+    serve._tell_holders(Log(), [])
+    assert told == [("shutdown held up", "unknown: its code can't be read")]
+
+
 def test_a_log_that_nobody_reads_any_more_does_not_keep_the_process(app, tmp_path):
     """1. The log is full, and its reader stands still; 2. the loop waits in a line of it; 3. so would the watchdog."""
     app("""
