@@ -397,8 +397,13 @@ class Server:
         `timeout` is what it may take, in seconds; without it, `ServerOptions.shutdown_timeout`. May be called again,
         with less: then what goes on is cut short. `application.deadline.HOOKS_ONLY` seconds are enough for hooks and
         for nothing else. A later end than an earlier call said changes nothing.
+
+        Raises:
+            ValueError: `timeout` is no number of seconds; nothing was begun.
         """
         seconds = self.options.shutdown_timeout if timeout is None else timeout
+        if not seconds >= 0:  # NaN is none, and would be no deadline at all
+            raise ValueError(f"timeout is a number of seconds from 0 on, not {seconds!r}")
         # Before it serves there may be no clock: the time counts from when it does.
         self._stopping.soft(trio.current_time() + seconds if self._has_served else math.inf)
         self._draining.begin()

@@ -617,6 +617,15 @@ async def test_what_is_left_are_threads(serve, nursery):
     assert trio.current_time() == 100
 
 
+@pytest.mark.parametrize("timeout", [float("nan"), -1.0])
+async def test_a_stop_within_a_time_that_is_none_is_refused(serve, timeout):
+    run = await serve(app_of())
+    with pytest.raises(ValueError, match=f"timeout is a number of seconds from 0 on, not {timeout}"):
+        run.server.stop(timeout=timeout)
+    assert run.server.ends_at == float("inf")
+    assert (await run.get()).status == 200
+
+
 async def test_stopped_before_it_serves_it_loads_nothing(nursery, autojump_clock):
     hooks = []
     log = Log()
