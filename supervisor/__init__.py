@@ -43,4 +43,4 @@ from supervisor.session.editing import Edit as Edit
 from supervisor.session.receivers import receives as receives
 from supervisor.session.request import Request as Request
 from supervisor.transport.head import HttpLimits as HttpLimits
-from supervisor.transport.websocket import WebSocketOptions as WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions as WebSocketOptions

@@ -11,7 +11,7 @@ from supervisor.identity import KeyRing
 from supervisor.limits import count, made_of, seconds, whether
 from supervisor.transport.head import HttpLimits
 from supervisor.transport.site import SessionIds, check_prefix, check_session_ids
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 
 def _check_names(_: object, attribute: attrs.Attribute[tuple[str, ...]], value: object) -> None:

@@ -10,7 +10,7 @@ from supervisor.identity import KeyRing
 from supervisor.limits import count, made_of, none_or, number, one_of, seconds, whether
 from supervisor.server_options import ServerOptions
 from supervisor.transport.head import HttpLimits
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 OPTIONS = [ApplicationOptions, WebSocketOptions, HttpLimits, ServerOptions]
 FIELDS = [(options, field.name) for options in OPTIONS for field in attrs.fields(options)]

@@ -30,7 +30,8 @@ from supervisor.testing.memory import MemoryListener
 from supervisor.transport.admission import SHOWN_NAME
 from supervisor.transport.head import HttpLimits
 from supervisor.transport.listener import find_peer
-from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
+from supervisor.transport.websocket import WebSocketConnection
+from supervisor.transport.websocket_options import WebSocketOptions
 
 MACHINE = socket.gethostname()
 

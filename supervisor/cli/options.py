@@ -25,7 +25,7 @@ from supervisor.cli.parameters import (
 from supervisor.server_options import ServerOptions
 from supervisor.transport.address import Address
 from supervisor.transport.tls import make_ssl_context
-from supervisor.transport.websocket import LONGEST_PING_INTERVAL, WebSocketOptions
+from supervisor.transport.websocket_options import LONGEST_PING_INTERVAL, WebSocketOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 

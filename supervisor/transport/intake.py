@@ -42,11 +42,6 @@ class Intake:
         # Set when something has changed, while the reader waits for that.
         self._news: trio.Event | None = None
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the client isn't read at the moment: then its silence says nothing about it."""
-        return self._read > self._limit
-
     def read(self, size: int) -> None:
         """So many bytes were read."""
         self._read += size

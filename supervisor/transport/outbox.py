@@ -24,6 +24,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
+from math import inf
 from typing import final
 
 import attrs
@@ -95,6 +96,7 @@ class Outbox(trio.abc.Stream):
         "broken",
         "close_was_sent",
         "received_at",
+        "receiving_since",
     )
 
     def __init__(
@@ -129,6 +131,8 @@ class Outbox(trio.abc.Stream):
         """Why nothing can be written any more; None while all is well. Set once."""
         self.received_at = trio.current_time()
         """When the client's last bytes were read, by trio's clock; at first when the outbox was made."""
+        self.receiving_since = inf
+        """Since when `receive_some` waits for bytes; infinite while nobody does, so that none can come."""
 
     def __repr__(self) -> str:
         state = "open" if self.broken is None else f"broken ({self.broken})"
@@ -213,11 +217,14 @@ class Outbox(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """See `trio.abc.ReceiveStream.receive_some`; notes the time in `received_at`."""
+        self.receiving_since = trio.current_time()
         try:
             data = await self._stream.receive_some(max_bytes)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._on_ended()
             raise
+        finally:
+            self.receiving_since = inf
         if data:
             self.received_at = trio.current_time()
         else:

@@ -18,7 +18,8 @@ from supervisor.transport.http_stream import LINGER, ClientGone, HttpStream
 from supervisor.transport.listener import find_peer
 from supervisor.transport.occupancy import Occupancy
 from supervisor.transport.requests import read_request
-from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
+from supervisor.transport.websocket import WebSocketConnection
+from supervisor.transport.websocket_options import WebSocketOptions
 
 _RESTARTING = Refusal(status=503, text="The server is going down or restarts. Try again soon.")
 _FULL = Refusal(status=503, text="This server has no room for another connection. Try again later.", retry_after=5)

@@ -27,7 +27,7 @@ from supervisor import Application, ApplicationOptions, Server, ServerOptions, r
 from supervisor.application.handlers import NamespaceHandler
 from supervisor.cli.collector import tune_collector
 from supervisor.transport.listener import open_listeners
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 HEALTHY, STALLED = 20, 10
 TICKS = 150
@@ -87,7 +87,7 @@ async def serve(rounds):
 def behind(actor):
     """From how many connections something is kept back."""
     sessions = [actor.find(context.id) for context in actor.context.sessions]
-    return sum(connection._withheld is not None for session in sessions for connection in session.connections)
+    return sum(connection._backlog.withheld is not None for session in sessions for connection in session.connections)
 
 
 def start_clients(port, stalled):

@@ -20,7 +20,7 @@ import trustme
 from supervisor.protocol.client import ClientConnection
 from supervisor.server_options import ServerOptions
 from supervisor.testing.client import Client
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 APP = """
     import attrs

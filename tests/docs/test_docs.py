@@ -25,7 +25,7 @@ from supervisor.session.lifecycle import _TABLE, State
 from supervisor.session.restarting import MAX_UNTOLD
 from supervisor.transport.head import HttpLimits
 from supervisor.transport.pages import Pages
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -178,7 +178,7 @@ def test_no_limit_of_an_option_class_is_left_out():
     listed = {code(constant)[0].rpartition(".")[2] for _, _, constant in constants()}
     modules = [
         "application.options.ApplicationOptions",
-        "transport.websocket.WebSocketOptions",
+        "transport.websocket_options.WebSocketOptions",
         "transport.head.HttpLimits",
     ]
     fields = [field.name for name in modules for field in attrs.fields(look_up(f"supervisor.{name}"))]

@@ -24,7 +24,7 @@ COUNT = "state => changes.filter(change => change.state === state).length"
 PINGS_OFTEN = """
 import sys, trio
 from supervisor import Server, ServerOptions, load_application
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 async def main():
     options = ServerOptions(prefix="/live", websocket=WebSocketOptions(ping_interval=1))

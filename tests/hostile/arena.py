@@ -23,7 +23,7 @@ from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.testing import harness
 from supervisor.transport.head import HttpLimits
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 PATIENCE = 120.0
 """Virtual seconds after which every attacker has been let go: far above every deadline of the server."""

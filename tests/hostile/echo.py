@@ -17,7 +17,7 @@ from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.transport import websocket
 from supervisor.transport.frames import text_frame
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 MAX_MESSAGE = 16 * 1024 * 1024
 """Bytes of Autobahn's largest messages, in the cases 9.1.6 and 9.2.6."""

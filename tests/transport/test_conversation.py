@@ -10,7 +10,7 @@ from supervisor.errors import SessionRefused
 from supervisor.protocol import events, presence
 from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 
 def app_of(**namespace):

@@ -11,7 +11,7 @@ from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.testing import SendFailed
 from supervisor.transport import entries
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 
 @attrs.frozen

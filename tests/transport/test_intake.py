@@ -56,7 +56,6 @@ async def test_while_nobody_takes_it_is_read_to_the_limit(peer, nursery):
     nursery.start_soon(peer.run_conversation)
     await settle()
     assert peer.read == 110
-    assert peer.intake.is_full
 
 
 async def test_it_is_read_on_when_all_was_taken_and_not_before(peer, nursery):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from supervisor.protocol.records import WINDOW
 from supervisor.transport.pace import Pace
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 
 def test_a_burst_is_taken_at_once_and_then_one_message_at_a_time():

@@ -21,7 +21,7 @@ from supervisor.testing.harness import Incidents
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.web import _BROWSER_CLIENT
-from supervisor.transport.websocket import WebSocketOptions
+from supervisor.transport.websocket_options import WebSocketOptions
 
 
 def app_of(directory=None, name="app", **namespace):

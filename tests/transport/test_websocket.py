@@ -35,7 +35,8 @@ from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.conversation import Conversation
 from supervisor.transport.entries import BUSY
-from supervisor.transport.websocket import WebSocketConnection, WebSocketOptions
+from supervisor.transport.websocket import WebSocketConnection
+from supervisor.transport.websocket_options import WebSocketOptions
 from supervisor.transport.withheld import MAX_OPERATIONS
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -117,11 +118,12 @@ class Peer:
         self.unread = self.unread[start + size :]
         return opcode & 0x0F, payload
 
-    async def message(self):
+    async def message(self, *, answers_pings=True):
         """The next text message; pings before it are answered, but not for ever."""
         with trio.fail_after(100):
             while (frame := await self.frame())[0] == PING:
-                await self.send_frame(PONG, frame[1])
+                if answers_pings:
+                    await self.send_frame(PONG, frame[1])
         opcode, payload = frame
         assert opcode == TEXT, (opcode, payload)
         return json.loads(payload)
@@ -924,12 +926,13 @@ async def test_a_client_is_read_ahead_by_so_many_bytes_and_not_missed_meanwhile(
         nursery.start_soon(send)
         await all_blocked()
         assert len(sent) in (3, 4)
-        await trio.sleep(50)
+        for _ in range(10):  # its client would take a silent connection for lost
+            assert await peer.frame() == (PING, b"")
         assert len(sent) in (3, 4)
         assert session.connections
         labels = []
         while len(labels) < 31:
-            message = await peer.message()
+            message = await peer.message(answers_pings=False)
             if message["type"] == "answer":
                 labels.append(message["value"][30_000:])
         assert labels == ["", *map(str, range(30))]
@@ -977,7 +980,7 @@ async def test_edits_that_wait_count_too(serve):
         assert len(sent) in (3, 4)
         numbers = []
         while len(numbers) < 10:
-            message = await peer.message()
+            message = await peer.message(answers_pings=False)
             if message["type"] == "edited":
                 numbers.append(message["number"])
         assert numbers == list(range(2, 12))
@@ -1991,7 +1994,7 @@ async def test_cancelled_at_every_step_it_leaves_nothing_behind(autojump_clock):
                 cancelled += scope.cancelled_caught
                 assert len(session.connections) == 0
                 assert "0 attached" in repr(session.audience.feed)
-                assert connection._beat is None or connection._beat.ring is None
+                assert connection._heartbeat._alarm is None or connection._heartbeat._alarm.ring is None
                 with pytest.raises(trio.ClosedResourceError):
                     await ours.send_all(b"x")
                 await peer.end()
@@ -2128,6 +2131,20 @@ async def test_who_floods_is_closed_with_4429_and_may_come_back_after_a_while(se
         assert session.connections == ()
         assert table.detached == [4429]
         assert (await table.returned(attached))[1]["resumed"]
+
+
+async def test_whose_messages_wait_for_their_time_is_not_taken_for_silent(serve):
+    """What it sent at once takes longer to be looked at than pings are apart, and its pongs come behind that."""
+    async with serve(options=rated(max_message_rate=1)) as table:
+        peer, _, _ = await table.attached()
+        began = trio.current_time()
+        watch = b'{"type":"watch","scope":"session"}'
+        flood = (bytes((0x81, 0x80 | len(watch))) + b"\0\0\0\0" + watch) * 1_000
+        await peer.stream.send_all(flood)
+        with trio.fail_after(100):
+            messages, code, _ = await peer.closed()
+        assert (code, messages[-1]["code"]) == (4429, 4429)
+        assert trio.current_time() - began == pytest.approx(60, abs=2)
 
 
 async def test_who_pauses_now_and_then_may_be_too_fast_for_long(serve):
