@@ -51,10 +51,17 @@ class Attachment:
     """The client's id; give it to `accept`, `answered` and `detach`."""
     peer: str
     """What others call it."""
-    resumed: bool
-    """True: patches were enough. False: a snapshot is among the messages."""
-    messages: tuple[bytes, ...]
-    """Everything to send, in order, before any later patch or answer; kept answers come last, but for `edited`."""
+    before: tuple[bytes, ...]
+    """What to send first: `attached`, and each kept `edited`."""
+    missed: tuple[bytes, ...] | None
+    """The patches to send then; None: send a snapshot of the revision that was given, which several may share."""
+    after: tuple[bytes, ...]
+    """What to send last, before any later patch or answer: the other answers that were kept."""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether patches were enough."""
+        return self.missed is not None
 
 
 @final
@@ -169,31 +176,20 @@ class Feed:
         self._connected(record)
         return record.peer, record.id
 
-    def attach(
-        self, *, revision: int, snapshot: Callable[[], bytes], now: float, peer: str | None = None
-    ) -> Attachment:
+    def attach(self, *, revision: int, now: float, peer: str | None = None) -> Attachment:
         """A new client: it gets an id and a snapshot. Call `detach` once when its connection has left.
 
         Args:
             peer: what `expect` said, if it was expected
             revision: the document's last committed revision
-            snapshot: gives that revision's JSON
             now: the time in seconds
 
         """
         self._expire(now)
         record = self._new_record(peer)
-        return self._attachment(record, revision=revision, missed=None, snapshot=snapshot)
+        return self._attachment(record, revision=revision, missed=None)
 
-    def resume(
-        self,
-        message: Resume,
-        *,
-        revision: int,
-        snapshot: Callable[[], bytes],
-        now: float,
-        peer: str | None = None,
-    ) -> Attachment:
+    def resume(self, message: Resume, *, revision: int, now: float, peer: str | None = None) -> Attachment:
         """A client that comes back: it gets what it missed, and the answers that it has not confirmed.
 
         Check the key with `admits` before. If the client id has a connection still, this one takes over:
@@ -203,7 +199,6 @@ class Feed:
             message: the client's first frame
             peer: what `expect` said, if it was expected
             revision: the document's last committed revision
-            snapshot: gives that revision's JSON; called only if patches are not enough
             now: the time in seconds
 
         Raises:
@@ -213,7 +208,7 @@ class Feed:
         self._expire(now)
         if message.epoch != self._epoch:
             # Its numbers and its mirror are of another life of the document.
-            return self._attachment(self._new_record(peer), revision=revision, missed=None, snapshot=snapshot)
+            return self._attachment(self._new_record(peer), revision=revision, missed=None)
         missed = self._history.since(message.revision, current=revision)
         record = self._attached.get(message.client) or self._detached.get(message.client)
         if record is None:
@@ -221,7 +216,7 @@ class Feed:
         else:
             record.confirm(message.confirmed)
             self._connected(record)
-        return self._attachment(record, revision=revision, missed=missed, snapshot=snapshot)
+        return self._attachment(record, revision=revision, missed=missed)
 
     def accept(self, client_id: str, send: Send, now: float) -> New | Repeated:
         """Decide what a send of an attached client is. The send is untrusted.
@@ -283,14 +278,7 @@ class Feed:
         self._attached[record.id] = record
         return record
 
-    def _attachment(
-        self,
-        record: ClientRecord,
-        *,
-        revision: int,
-        missed: tuple[bytes, ...] | None,
-        snapshot: Callable[[], bytes],
-    ) -> Attachment:
+    def _attachment(self, record: ClientRecord, *, revision: int, missed: tuple[bytes, ...] | None) -> Attachment:
         attached = Attached(
             session=self._session,
             client=record.id,
@@ -302,15 +290,12 @@ class Feed:
             received=record.received,
             editable=self._editable,
         )
-        if missed is None:
-            state: tuple[bytes, ...] = (self.snapshot(revision=revision, data=snapshot()),)
-        else:
-            state = missed
         return Attachment(
             client=record.id,
             peer=record.peer,
-            resumed=missed is not None,
-            messages=(encode(attached), *record.kept_edited(), *state, *record.kept()),
+            before=(encode(attached), *record.kept_edited()),
+            missed=missed,
+            after=record.kept(),
         )
 
     def _expire(self, now: float) -> None:

@@ -164,8 +164,8 @@ class WebSocketConnection:
 
     def begin(self, wire: SessionWire, attachment: Attachment) -> None:
         """See `Speaker.begin`."""
-        for message in attachment.messages:
-            self._outbox.push_urgent(text_frame(message))
+        for frame in wire.frames(attachment):
+            self._outbox.push_urgent(frame)
         self._backlog.begin(wire)
         self._heartbeat.begin(wire.session.runtime.timers)
 

@@ -15,6 +15,9 @@ from supervisor.session.actor import SessionActor
 from supervisor.transport.frames import text_frame
 from supervisor.transport.presence import PresenceRoom
 
+KEEP_SNAPSHOT = 1.0
+"""Seconds: clients that fall behind do so within a commit, and those that come back within a few seconds."""
+
 
 class Viewer(Protocol):
     """A connection that sees the session."""
@@ -42,6 +45,7 @@ class SessionWire:
     __slots__ = (
         "_by_client",
         "_expected",
+        "_snapshot",
         "_viewers",
         "before_patch",
         "editable_frame",
@@ -64,6 +68,8 @@ class SessionWire:
         """Whether a connection was refused since the last one left."""
         # In order of attaching; a dict, because leaving must not search.
         self._viewers: dict[Viewer, None] = {}
+        # The last snapshot that was made, for a moment; see `snapshot_frame`.
+        self._snapshot: _Snapshot | None = None
         self._by_client: dict[str, Viewer] = {}
         # The newest connection of each client that came back and waits for the opened hooks.
         self._expected: dict[str, Viewer] = {}
@@ -118,7 +124,7 @@ class SessionWire:
             self.feed.detach(client, trio.current_time())
 
     def attach(self, viewer: Viewer, resume: Resume | None, *, peer: str | None = None) -> Attachment:
-        """A connection begins to see the session: send it what is returned before anything else happens.
+        """A connection begins to see the session: send it `frames()` of what is returned before anything else happens.
 
         `peer` is what `Feed.expect` said, if the client was expected.
 
@@ -128,11 +134,9 @@ class SessionWire:
         now = trio.current_time()
         stored = self.session.stored
         if resume is None:
-            attachment = self.feed.attach(revision=stored.revision, snapshot=stored.snapshot, now=now, peer=peer)
+            attachment = self.feed.attach(revision=stored.revision, now=now, peer=peer)
         else:
-            attachment = self.feed.resume(
-                resume, revision=stored.revision, snapshot=stored.snapshot, now=now, peer=peer
-            )
+            attachment = self.feed.resume(resume, revision=stored.revision, now=now, peer=peer)
         older = self._by_client.get(attachment.client)
         if older is not None:  # its link is dead, and the server hasn't noticed yet
             self._viewers.pop(older, None)
@@ -140,6 +144,15 @@ class SessionWire:
         self._by_client[attachment.client] = viewer
         self._viewers[viewer] = None
         return attachment
+
+    def frames(self, attachment: Attachment) -> Iterator[bytes]:
+        """What to send to who has just attached, in order."""
+        yield from map(text_frame, attachment.before)
+        if attachment.missed is None:
+            yield self.snapshot_frame()
+        else:
+            yield from map(text_frame, attachment.missed)
+        yield from map(text_frame, attachment.after)
 
     def is_there(self, client: str) -> bool:
         """Whether a connection of this client is attached."""
@@ -167,6 +180,32 @@ class SessionWire:
             viewer.announce(text_frame(message))
 
     def snapshot_frame(self) -> bytes:
-        """The frame that brings any connection up to date."""
-        stored = self.session.stored
-        return text_frame(self.feed.snapshot(revision=stored.revision, data=stored.snapshot()))
+        """The frame that brings any connection up to date.
+
+        Many may want it at once: who all fell behind, or all come back. So those of one revision share one frame, which
+        is made once, and which all their queues hold once. It is kept for `KEEP_SNAPSHOT` seconds and no longer, since
+        else each session would have its document twice.
+        """
+        stored, kept = self.session.stored, self._snapshot
+        of = (self.feed.epoch, stored.revision)
+        if kept is not None and kept.of == of and kept.frame is not None:
+            return kept.frame
+        frame = text_frame(self.feed.snapshot(revision=stored.revision, data=stored.snapshot()))
+        self._snapshot = _Snapshot(of, frame)
+        # The alarm knows the snapshot only: a session that ends meanwhile is not kept by it.
+        self.session.runtime.timers.call_after(KEEP_SNAPSHOT, self._snapshot.drop)
+        return frame
+
+
+@final
+class _Snapshot:
+    """The frame of one revision, until it is dropped."""
+
+    __slots__ = ("frame", "of")
+
+    def __init__(self, of: tuple[str, int], frame: bytes) -> None:
+        self.of = of
+        self.frame: bytes | None = frame
+
+    def drop(self) -> None:
+        self.frame = None

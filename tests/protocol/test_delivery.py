@@ -112,7 +112,7 @@ class Server:
     def receive(self, link, frame):
         message = link.server.receive(frame)
         if link.client_id is None:
-            given = {"revision": self.revision, "snapshot": self.snapshot, "now": self.now}
+            given = {"revision": self.revision, "now": self.now}
             if isinstance(message, Attach):
                 attachment = self.feed.attach(**given)
             else:
@@ -121,7 +121,10 @@ class Server:
                 for older in [one for one in self.links if one.client_id == attachment.client]:
                     self.lose(older)
             link.client_id = attachment.client
-            link.down.extend(each.decode() for each in attachment.messages)
+            state = attachment.missed
+            if state is None:
+                state = (self.feed.snapshot(revision=self.revision, data=self.snapshot()),)
+            link.down.extend(each.decode() for each in (*attachment.before, *state, *attachment.after))
         else:
             decision = self.feed.accept(link.client_id, message, self.now)
             if isinstance(decision, Repeated):

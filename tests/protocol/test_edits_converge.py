@@ -157,7 +157,7 @@ class Server:
     def receive(self, link, frame):
         message = link.server.receive(frame)
         if link.client_id is None:
-            given = {"revision": self.document.revision, "snapshot": self.document.snapshot, "now": self.now}
+            given = {"revision": self.document.revision, "now": self.now}
             if isinstance(message, Attach):
                 attachment = self.feed.attach(**given)
             else:
@@ -165,7 +165,10 @@ class Server:
                 for older in [one for one in self.links if one.client_id == attachment.client]:
                     self.lose(older)
             link.client_id = attachment.client
-            link.down.extend(each.decode() for each in attachment.messages)
+            state = attachment.missed
+            if state is None:
+                state = (self.feed.snapshot(revision=self.document.revision, data=self.document.snapshot()),)
+            link.down.extend(each.decode() for each in (*attachment.before, *state, *attachment.after))
             return
         if isinstance(message, Edit):
             accepted = self.feed.accept_edit(link.client_id, message, self.document.revision, self.now)

@@ -41,16 +41,17 @@ def send(number, confirmed=0):
     return Send(number=number, name="Watch", fields=msgspec.Raw(b"{}"), confirmed=confirmed)
 
 
-def snapshot():
-    return b'{"a":1}'
+SNAPSHOT = b'{"type":"snapshot"}'
 
 
-def never():
-    raise AssertionError("no snapshot is needed here")
+def messages(attachment):
+    """All that is to be sent, in order, with a stand-in for a snapshot that is due."""
+    state = (SNAPSHOT,) if attachment.missed is None else attachment.missed
+    return attachment.before + state + attachment.after
 
 
 def decoded(attachment):
-    return [json.loads(message) for message in attachment.messages]
+    return [json.loads(message) for message in messages(attachment)]
 
 
 def attached(client="c-1", revision=0, resumed=False, received=0):
@@ -80,67 +81,67 @@ def test_a_patch_becomes_a_message():
 
 def test_a_new_client_gets_a_snapshot():
     feed = new_feed()
-    first = feed.attach(revision=7, snapshot=snapshot, now=0)
+    first = feed.attach(revision=7, now=0)
     assert (first.client, first.resumed) == ("c-1", False)
-    assert decoded(first) == [attached(revision=7), a_snapshot(7)]
-    assert feed.attach(revision=7, snapshot=snapshot, now=0).client == "c-2"
+    assert decoded(first) == [attached(revision=7), json.loads(SNAPSHOT)]
+    assert feed.attach(revision=7, now=0).client == "c-2"
 
 
 def test_a_client_that_comes_back_gets_exactly_what_it_missed():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     patches = [feed.committed(Patch(n, n + 1)) for n in range(4)]
     feed.detach("c-1", 0)
-    back = feed.resume(resume(revision=2), revision=4, snapshot=never, now=1)
+    back = feed.resume(resume(revision=2), revision=4, now=1)
     assert (back.client, back.resumed) == ("c-1", True)
     assert "1 attached, 0 detached" in repr(feed)
     assert decoded(back)[0] == attached(revision=4, resumed=True)
-    assert list(back.messages[1:]) == patches[2:]
+    assert list(messages(back)[1:]) == patches[2:]
 
 
 def test_a_client_that_missed_too_much_gets_a_snapshot_and_keeps_its_id():
     feed = new_feed(max_revisions=2)
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     for n in range(4):
         feed.committed(Patch(n, n + 1))
-    back = feed.resume(resume(revision=1), revision=4, snapshot=snapshot, now=1)
+    back = feed.resume(resume(revision=1), revision=4, now=1)
     assert (back.client, back.resumed) == ("c-1", False)
-    assert decoded(back) == [attached(revision=4), a_snapshot(4)]
+    assert decoded(back) == [attached(revision=4), json.loads(SNAPSHOT)]
 
 
 def test_the_log_is_bounded_by_bytes():
     feed = new_feed(max_bytes=100)
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     feed.committed(Patch(0, 1, b"[" + b" " * 100 + b"]"))
-    assert not feed.resume(resume(), revision=1, snapshot=snapshot, now=1).resumed
+    assert not feed.resume(resume(), revision=1, now=1).resumed
 
 
 def test_a_client_without_a_mirror_gets_a_snapshot():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     feed.committed(Patch(0, 1))
-    back = feed.resume(resume(revision=-1), revision=1, snapshot=snapshot, now=1)
-    assert decoded(back) == [attached(revision=1), a_snapshot(1)]
+    back = feed.resume(resume(revision=-1), revision=1, now=1)
+    assert decoded(back) == [attached(revision=1), json.loads(SNAPSHOT)]
 
 
 def test_another_epoch_means_another_client_and_a_snapshot():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
-    back = feed.resume(resume(epoch="e-0", confirmed=9), revision=0, snapshot=snapshot, now=1)
-    assert decoded(back) == [attached(client="c-2"), a_snapshot()]
+    feed.attach(revision=0, now=0)
+    back = feed.resume(resume(epoch="e-0", confirmed=9), revision=0, now=1)
+    assert decoded(back) == [attached(client="c-2"), json.loads(SNAPSHOT)]
 
 
 def test_an_unknown_client_gets_another_id_and_its_patches():
     feed = new_feed()
     patch = feed.committed(Patch(0, 1))
-    back = feed.resume(resume(client="c-0", confirmed=9), revision=1, snapshot=never, now=1)
+    back = feed.resume(resume(client="c-0", confirmed=9), revision=1, now=1)
     assert (back.client, back.resumed) == ("c-1", True)
-    assert back.messages[1:] == (patch,)
+    assert messages(back)[1:] == (patch,)
 
 
 def test_kept_answers_come_last():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     for number in (1, 2, 3):
         assert feed.accept("c-1", send(number), 0) == New()
     assert feed.answered("c-1", 1, b"answer 1")
@@ -148,9 +149,9 @@ def test_kept_answers_come_last():
     assert feed.answered("c-1", 3, b"answer 3")
     assert feed.answered("c-1", 2, b"answer 2")
     patch = feed.committed(Patch(0, 1))
-    back = feed.resume(resume(confirmed=1), revision=1, snapshot=never, now=1)
-    assert decoded(Wrapper(back.messages[:1])) == [attached(revision=1, resumed=True, received=3)]
-    assert back.messages[1:] == (patch, b"answer 2", b"answer 3")
+    back = feed.resume(resume(confirmed=1), revision=1, now=1)
+    assert [json.loads(messages(back)[0])] == [attached(revision=1, resumed=True, received=3)]
+    assert messages(back)[1:] == (patch, b"answer 2", b"answer 3")
 
 
 def edit(number, base=0, confirmed=0):
@@ -159,7 +160,7 @@ def edit(number, base=0, confirmed=0):
 
 def test_kept_answers_to_edits_come_before_the_state():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     assert isinstance(feed.accept_edit("c-1", edit(1), 0, 0), EditTurn)
     assert feed.accept("c-1", send(2), 0) == New()
     feed.accept_edit("c-1", edit(3), 0, 0)
@@ -167,15 +168,15 @@ def test_kept_answers_to_edits_come_before_the_state():
     patch = feed.committed(Patch(0, 1))
     feed.answered("c-1", 2, b"answer 2")
     feed.answered("c-1", 3, b"error 3")
-    back = feed.resume(resume(), revision=1, snapshot=never, now=1)
-    assert back.messages[1:] == (b"edited 1", patch, b"answer 2", b"error 3")
-    back = feed.resume(resume(confirmed=1), revision=1, snapshot=never, now=1)
-    assert back.messages[1:] == (patch, b"answer 2", b"error 3")
+    back = feed.resume(resume(), revision=1, now=1)
+    assert messages(back)[1:] == (b"edited 1", patch, b"answer 2", b"error 3")
+    back = feed.resume(resume(confirmed=1), revision=1, now=1)
+    assert messages(back)[1:] == (patch, b"answer 2", b"error 3")
 
 
 def test_an_edit_that_was_accepted_before_is_answered_again():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     feed.accept_edit("c-1", edit(1), 0, 0)
     assert feed.accept_edit("c-1", edit(1), 0, 0) == Repeated(())
     feed.answered("c-1", 1, b"edited 1", edited=True)
@@ -184,7 +185,7 @@ def test_an_edit_that_was_accepted_before_is_answered_again():
 
 def test_the_base_of_edits_neither_falls_nor_is_ahead():
     feed = new_feed()
-    feed.attach(revision=3, snapshot=snapshot, now=0)
+    feed.attach(revision=3, now=0)
     with pytest.raises(ProtocolError, match="edit 1 is based on revision 4, but 3 is the last one"):
         feed.accept_edit("c-1", edit(1, base=4), 3, 0)
     feed.accept_edit("c-1", edit(1, base=3), 3, 0)
@@ -196,18 +197,13 @@ def test_the_base_of_edits_neither_falls_nor_is_ahead():
 def test_what_may_be_edited_is_told_at_once_and_to_who_attaches():
     feed = new_feed()
     assert json.loads(feed.editable(("/a", "/b/*"))) == {"type": "editable", "patterns": ["/a", "/b/*"]}
-    first = feed.attach(revision=0, snapshot=snapshot, now=0)
+    first = feed.attach(revision=0, now=0)
     assert decoded(first)[0]["editable"] == ["/a", "/b/*"]
-
-
-@attrs.frozen
-class Wrapper:
-    messages: tuple[bytes, ...]
 
 
 def test_a_repeat_is_answered_again():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     feed.accept("c-1", send(1), 0)
     assert feed.accept("c-1", send(1), 0) == Repeated(())
     feed.answered("c-1", 1, b"answer 1")
@@ -216,28 +212,28 @@ def test_a_repeat_is_answered_again():
 
 def test_a_false_confirmation_attaches_nothing():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     feed.detach("c-1", 0)
     with pytest.raises(ProtocolError):
-        feed.resume(resume(confirmed=1), revision=0, snapshot=snapshot, now=1)
+        feed.resume(resume(confirmed=1), revision=0, now=1)
     assert "0 attached, 1 detached" in repr(feed)
 
 
 def test_a_client_is_remembered_for_linger_seconds():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     feed.accept("c-1", send(1), 0)
     feed.detach("c-1", 100)
-    back = feed.resume(resume(), revision=0, snapshot=never, now=114.9)
+    back = feed.resume(resume(), revision=0, now=114.9)
     assert back.client == "c-1"
     feed.detach("c-1", 200)
-    assert feed.resume(resume(), revision=0, snapshot=never, now=215).client == "c-2"
+    assert feed.resume(resume(), revision=0, now=215).client == "c-2"
     assert feed.answered("c-1", 1, b"late") is False
 
 
 def test_who_is_attached_is_never_forgotten():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     assert feed.accept("c-1", send(1), 1e6) == New()
     assert feed.answered("c-1", 1, b"answer 1")
 
@@ -245,19 +241,19 @@ def test_who_is_attached_is_never_forgotten():
 def test_at_most_64_of_those_who_left_are_remembered():
     feed = new_feed()
     for _ in range(66):
-        client = feed.attach(revision=0, snapshot=snapshot, now=0).client
+        client = feed.attach(revision=0, now=0).client
         feed.detach(client, 0)
     assert "0 attached, 64 detached" in repr(feed)
-    assert feed.resume(resume(client="c-2"), revision=0, snapshot=never, now=1).client == "c-67"
-    assert feed.resume(resume(client="c-3"), revision=0, snapshot=never, now=1).client == "c-3"
+    assert feed.resume(resume(client="c-2"), revision=0, now=1).client == "c-67"
+    assert feed.resume(resume(client="c-3"), revision=0, now=1).client == "c-3"
 
 
 def test_a_newer_connection_takes_over():
     """The older connection's leaving doesn't detach the client that the newer one speaks for."""
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0)
+    feed.attach(revision=0, now=0)
     feed.accept("c-1", send(1), 0)
-    back = feed.resume(resume(), revision=0, snapshot=never, now=1)
+    back = feed.resume(resume(), revision=0, now=1)
     assert decoded(back) == [attached(resumed=True, received=1)]
     feed.detach("c-1", 2)
     assert "1 attached, 0 detached" in repr(feed)
@@ -292,20 +288,20 @@ def test_an_unknown_client_that_is_expected_costs_nothing_and_gets_the_peer_that
     peer, client = feed.expect(None, 0)
     assert (peer, client) == ("c-1", None)
     assert "0 attached, 0 detached" in repr(feed)
-    attachment = feed.attach(revision=0, snapshot=snapshot, now=1, peer=peer)
+    attachment = feed.attach(revision=0, now=1, peer=peer)
     assert attachment.peer == decoded(attachment)[0]["peer"] == peer
     for message in (resume(client="nobody"), resume(client=attachment.client, epoch="e-2")):
         peer, client = feed.expect(message, 0)
         assert client is None
-        assert feed.resume(message, revision=0, snapshot=snapshot, now=0, peer=peer).peer == peer
+        assert feed.resume(message, revision=0, now=0, peer=peer).peer == peer
 
 
 def test_a_known_client_that_is_expected_is_not_forgotten_and_keeps_its_peer():
     feed = new_feed()
-    first = feed.attach(revision=0, snapshot=snapshot, now=0)
+    first = feed.attach(revision=0, now=0)
     feed.detach(first.client, 0)
     assert feed.expect(resume(), 14) == (first.peer, first.client)
-    again = feed.resume(resume(), revision=0, snapshot=never, now=100, peer=first.peer)
+    again = feed.resume(resume(), revision=0, now=100, peer=first.peer)
     assert (again.client, again.peer) == (first.client, first.peer)
     feed.detach(first.client, 100)  # it isn't expected any more
     assert "1 attached, 0 detached" in repr(feed)
@@ -315,7 +311,7 @@ def test_a_known_client_that_is_expected_is_not_forgotten_and_keeps_its_peer():
 
 def test_a_known_client_that_is_refused_is_forgotten_later():
     feed = new_feed()
-    first = feed.attach(revision=0, snapshot=snapshot, now=0)
+    first = feed.attach(revision=0, now=0)
     feed.detach(first.client, 0)
     feed.expect(resume(), 14)
     feed.detach(first.client, 20)
@@ -326,7 +322,7 @@ def test_a_known_client_that_is_refused_is_forgotten_later():
 
 def test_a_restart_keeps_clients_and_their_answers_and_forgets_patches():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0.0)
+    feed.attach(revision=0, now=0.0)
     feed.accept("c-1", send(1), now=0.0)
     feed.answered("c-1", 1, b"answer 1")
     feed.accept("c-1", send(2), now=0.0)
@@ -341,17 +337,17 @@ def test_a_restart_keeps_clients_and_their_answers_and_forgets_patches():
     }
     assert feed.answered("c-1", 2, b"answer 2")
     feed.detach("c-1", now=1.0)
-    attachment = feed.resume(resume(epoch="e-2", revision=2), revision=2, snapshot=never, now=1.0)
+    attachment = feed.resume(resume(epoch="e-2", revision=2), revision=2, now=1.0)
     assert attachment.resumed
-    assert attachment.messages[1:] == (b"answer 1", b"answer 2")
+    assert messages(attachment)[1:] == (b"answer 1", b"answer 2")
 
 
 def test_who_missed_a_restart_is_another_client():
     feed = new_feed()
-    feed.attach(revision=0, snapshot=snapshot, now=0.0)
+    feed.attach(revision=0, now=0.0)
     feed.accept("c-1", send(1), now=0.0)
     feed.renewed(epoch="e-2", revision=1)
-    attachment = feed.resume(resume(), revision=1, snapshot=snapshot, now=0.0)
+    attachment = feed.resume(resume(), revision=1, now=0.0)
     assert not attachment.resumed
     assert attachment.client != "c-1"
     assert feed.answered("c-1", 1, b"answer")  # whose older connection isn't known to be lost

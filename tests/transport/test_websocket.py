@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
+from supervisor.document.json_document import JsonDocument
 from supervisor.errors import Rejected, SendConflict
 from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.history import MAX_REVISIONS
@@ -1505,9 +1506,9 @@ async def test_a_key_function_that_raises_is_answered_with_its_incident(serve):
 # Backlogs.
 
 
-async def lockstep(table, nursery):
+async def lockstep(table, nursery, page=None):
     """A peer whose every byte the server has to wait for: (peer, session); it is attached."""
-    page = await table.page()
+    page = page or await table.page()
     theirs, ours = trio.testing.lockstep_stream_pair()
     nursery.start_soon(table.app.server.handle, ours)
     peer = Peer(theirs)
@@ -1523,6 +1524,32 @@ def fill(doc, size, mark="x"):
 async def put(session, size, mark="x"):
     await session.with_locked_document(fill, size, mark)
     await all_blocked()
+
+
+async def test_clients_that_fall_behind_together_get_one_snapshot_that_is_encoded_once(serve, monkeypatch):
+    encoded, real = [], JsonDocument.snapshot
+    async with serve(options=options_of(max_backlog=1_000)) as table, trio.open_nursery() as nursery:
+        page = await table.page()
+        peers = [(await lockstep(table, nursery, page))[0] for _ in range(20)]
+        session = table.app.actor.find(page["session"]).context
+        monkeypatch.setattr(JsonDocument, "snapshot", lambda doc: encoded.append(doc.revision) or real(doc))
+        for mark in "abcde":
+            await pile_up(session, 1_500, mark)
+        assert encoded == []
+        snapshots = []
+
+        async def read(peer):
+            while (message := await peer.message())["type"] != "snapshot":
+                pass
+            snapshots.append(message)
+
+        async with trio.open_nursery() as readers:
+            for peer in peers:
+                readers.start_soon(read, peer)
+        assert len(snapshots) == 20
+        assert {message["revision"] for message in snapshots} == {6}
+        assert encoded == [6]
+        nursery.cancel_scope.cancel()
 
 
 def pile(doc, size, mark):

@@ -1,5 +1,6 @@
 """One session on the wire, without sockets: viewers, answers, and messages on their way through the mailbox."""
 
+import gc
 import itertools
 import json
 
@@ -17,7 +18,7 @@ from supervisor.protocol.messages import Resume, Send
 from supervisor.session.receivers import receives
 from supervisor.session.request import Request
 from supervisor.transport.entries import ClientSend, encode_failed, sendable
-from supervisor.transport.wire import SessionWire
+from supervisor.transport.wire import KEEP_SNAPSHOT, SessionWire
 
 
 @attrs.frozen
@@ -105,7 +106,7 @@ def resume(client, *, epoch="epoch", revision=1, confirmed=0):
 async def test_a_new_viewer_gets_a_snapshot_and_then_every_patch(wire):
     viewer = Viewer()
     attachment = wire.attach(viewer, None)
-    attached, snapshot = map(json.loads, attachment.messages)
+    attached, snapshot = map(message_in, wire.frames(attachment))
     assert (attached["type"], attached["client"], attached["resumed"]) == ("attached", "c1", False)
     assert (snapshot["type"], snapshot["data"], snapshot["revision"]) == ("snapshot", {"n": 0}, 1)
     await do(wire, change)
@@ -130,10 +131,41 @@ async def test_a_snapshot_shows_no_transaction_that_is_open(wire, autojump_clock
     async with trio.open_nursery() as nursery:
         nursery.start_soon(do, wire, slow)
         await trio.sleep(0.5)
-        [_, snapshot] = map(json.loads, wire.attach(Viewer(), None).messages)
+        [_, snapshot] = map(message_in, wire.frames(wire.attach(Viewer(), None)))
         assert snapshot["data"] == {"n": 0}
         assert message_in(wire.snapshot_frame())["data"] == {"n": 0}
         assert message_in(wire.snapshot_frame())["revision"] == 1
+
+
+@pytest.fixture
+def encodings(monkeypatch):
+    """One item for each time that a document was encoded."""
+    counted, real = [], JsonDocument.snapshot
+    monkeypatch.setattr(JsonDocument, "snapshot", lambda document: counted.append(1) or real(document))
+    return counted
+
+
+async def test_all_who_want_a_snapshot_of_one_revision_share_one(wire, encodings):
+    shown = [list(wire.frames(wire.attach(Viewer(), None)))[1] for _ in range(500)]
+    back = list(wire.frames(wire.attach(Viewer(), resume("nobody", revision=-1))))[1]
+    assert {id(frame) for frame in [*shown, back, wire.snapshot_frame()]} == {id(back)}
+    assert len(encodings) == 1
+    await do(wire, change)
+    assert message_in(wire.snapshot_frame())["data"] == {"n": 1}
+    assert len(encodings) == 2
+
+
+async def test_a_snapshot_is_not_kept_for_long_and_keeps_no_session(wire, encodings, autojump_clock):
+    wire.snapshot_frame()
+    await trio.sleep(KEEP_SNAPSHOT - 0.1)
+    wire.snapshot_frame()
+    assert len(encodings) == 1
+    [alarm] = [each for *_, each in wire.session.runtime.timers._heap if each.at < trio.current_time() + 1]
+    assert not any(isinstance(each, SessionWire) for each in gc.get_referents(alarm.ring.__self__))
+    await trio.sleep(0.2)
+    assert not any(isinstance(each, bytes) for each in gc.get_referents(wire._snapshot))
+    assert message_in(wire.snapshot_frame())["data"] == {"n": 0}
+    assert len(encodings) == 2
 
 
 async def test_a_viewer_that_left_sees_nothing_and_its_answer_is_kept(wire):
@@ -144,7 +176,7 @@ async def test_a_viewer_that_left_sees_nothing_and_its_answer_is_kept(wire):
     await do(wire, change)
     wire.answered(client, 1, b'{"type":"answer","number":1,"value":null}')
     assert viewer.frames == []
-    messages = [json.loads(message)["type"] for message in wire.attach(Viewer(), resume(client)).messages]
+    messages = [message_in(frame)["type"] for frame in wire.frames(wire.attach(Viewer(), resume(client)))]
     assert messages == ["attached", "patch", "answer"]
 
 
