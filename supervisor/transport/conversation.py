@@ -29,7 +29,7 @@ from supervisor.session.actor import RESTARTING, SessionActor
 from supervisor.session.connection import Connection, Ending
 from supervisor.transport.entries import ClientEdit, ClientSend, LateEdit, encode_failed, sendable
 from supervisor.transport.frames import text_frame
-from supervisor.transport.intake import Intake
+from supervisor.transport.intake import Intake, size_of
 from supervisor.transport.pace import Pace
 from supervisor.transport.presence import PresenceRoom, Watching
 from supervisor.transport.wire import SessionWire, Viewer
@@ -158,9 +158,9 @@ class Conversation:
                 await self._slow_down(self._pace, wait)
             message = self.protocol.receive(frame)
             if isinstance(message, Send):
-                await self._take_send(wire, message, len(frame))
+                await self._take_send(wire, message, size_of(frame))
             elif isinstance(message, Edit):
-                await self._take_edit(wire, message, len(frame))
+                await self._take_edit(wire, message, size_of(frame))
             elif isinstance(message, Present):
                 self._present(wire, message)
             else:

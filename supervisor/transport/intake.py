@@ -34,7 +34,7 @@ class Intake:
         self._limit = limit
         # Bytes since all that was read had been taken, and those that were not answered then.
         self._read = 0
-        # Characters of messages that were taken and are not answered.
+        # Of messages that were taken and are not answered.
         self._unanswered = 0
         # Whether the conversation waits for a message, and how many it has had.
         self._wants = False
@@ -57,7 +57,7 @@ class Intake:
             self._takes += 1
 
     def taken(self, size: int) -> Callable[[], None]:
-        """A message of that size waits for its answer; call what is returned when that is given."""
+        """A message of so many bytes waits for its answer; call what is returned when that is given."""
         self._unanswered += size
 
         def answered() -> None:
@@ -88,3 +88,10 @@ class Intake:
         if self._news is not None:
             self._news.set()
             self._news = None
+
+
+def size_of(frame: str | bytes) -> int:
+    """Bytes that a message had on the stream: a character beyond ASCII has up to four."""
+    if isinstance(frame, bytes) or frame.isascii():  # it is known of each string, so this looks at no character
+        return len(frame)
+    return len(frame.encode())

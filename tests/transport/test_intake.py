@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from supervisor.transport.intake import Intake
+from supervisor.transport.intake import Intake, size_of
 
 settle = trio.testing.wait_all_tasks_blocked
 
@@ -128,3 +128,8 @@ async def test_once_the_conversation_is_over_all_is_read(peer, nursery):
         await trio.lowlevel.checkpoint()
     assert peer.read > 0
     nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("frame", "size"), [(b"abc", 3), ("abc", 3), ("äbc", 4), ("\N{PILE OF POO}", 4)])
+def test_a_message_counts_as_many_bytes_as_it_had(frame, size):
+    assert size_of(frame) == size

@@ -940,6 +940,25 @@ async def test_a_client_is_read_ahead_by_so_many_bytes_and_not_missed_meanwhile(
         nursery.cancel_scope.cancel()
 
 
+async def test_what_is_read_ahead_is_counted_in_bytes(serve):
+    async with serve(options=options_of(max_unanswered=100_000)) as table, trio.open_nursery() as nursery:
+        peer, _ = await lockstep(table, nursery)
+        await peer.send("Wait", seconds=1000)
+        sent = []
+
+        async def send():
+            for number in range(2, 30):
+                fields = {"seconds": 0, "label": "\N{PILE OF POO}" * 7_500}
+                message = {"type": "send", "number": number, "name": "Wait", "fields": fields, "confirmed": 0}
+                await peer.send_frame(TEXT, json.dumps(message, ensure_ascii=False).encode())
+                sent.append(number)
+
+        nursery.start_soon(send)
+        await all_blocked()
+        assert len(sent) in (3, 4)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_client_that_is_not_read_can_still_answer_a_close(serve):
     async with serve(options=options_of(max_unanswered=50_000)) as table, trio.open_nursery() as nursery:
         peer, session = await lockstep(table, nursery)
