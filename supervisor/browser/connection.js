@@ -141,14 +141,15 @@ export class ClientConnection {
    *
    * @param {number} code the websocket's close code; what the server announced goes before it
    * @param {string} reason
-   * @param {{random: number}} entropy from [0, 1)
+   * @param {{random: number, before?: number | null}} circumstances see `afterClose()`
    * @returns {{decision: ReturnType<typeof afterClose>, events: ReturnType<ClientConnection["receive"]>}}
    */
-  closed(code, reason, { random }) {
+  closed(code, reason, { random, before = null }) {
     // Our own 4400 says nothing about us: as if the line had broken.
     const end = this.#closing ?? { code: this.#fault ? 1006 : code, reason, retry_after: null }
     if (this.status === "live" && !this.#fault) this.#attempt = 0
-    let decision = afterClose(end.code, end.reason, { attempt: this.#attempt++, random, retryAfter: end.retry_after })
+    const circumstances = { attempt: this.#attempt++, random, retryAfter: end.retry_after, before }
+    let decision = afterClose(end.code, end.reason, circumstances)
     if (decision.type === "reload" && this.#wasReload && !this.#everLive) decision = { ...decision, type: "ended" }
     // Here and not in `opened()`: the next websocket may end before it ever opened, and has announced nothing.
     this.#closing = null

@@ -107,7 +107,7 @@ export class Link {
     this.#clear("patience")
     this.#socket = null
     const { random, now } = this.#environment
-    const { decision, events } = this.#connection.closed(code, reason, { random: random() })
+    const { decision, events } = this.#connection.closed(code, reason, { random: random(), before: this.status.code })
     if (decision.type === "reconnect") {
       if (!this.#away) this.#retry = this.#later(() => this.#open(), decision.after)
       const state = this.#connection.status

@@ -52,19 +52,21 @@ const COMES_BACK = new Map([
 /**
  * @param {number} code the close code: the announced one, if the server announced its close
  * @param {string} reason in the server's words; may be empty
- * @param {{attempt: number, random: number, retryAfter?: number | null}} circumstances
+ * @param {{attempt: number, random: number, retryAfter?: number | null, before?: number | null}} circumstances
  *   attempt: how many times in a row it has failed before (0 after having been live); random: from [0, 1);
- *   retryAfter: seconds, as the server asked for with 1012, 1013 or 4429
+ *   retryAfter: seconds, as the server asked for with 1012, 1013 or 4429; before: the code that was told last, if it
+ *   hasn't been live since. What the server said explains more than that it can't be reached since then.
  * @returns {{type: "reconnect", after: number, code: number, reason: string}
  *   | {type: "reload" | "ended", code: number, reason: string}} after: seconds; reason: fit to be shown
  */
-export function afterClose(code, reason, { attempt, random, retryAfter = null }) {
+export function afterClose(code, reason, { attempt, random, retryAfter = null, before = null }) {
   if (STAYS_AWAY.has(code)) return { type: "ended", code, reason: reason || STAYS_AWAY.get(code) }
   if (LOADS_ANEW.has(code)) return { type: "reload", code, reason: LOADS_ANEW.get(code) }
   const asked = HAVE_A_DELAY.includes(code) ? retryAfter : null
   // The server has spread its visitors already, so its delay gets no further jitter.
   const after = asked === null ? delay(attempt, random) : Math.min(Math.max(asked, 0), LONGEST_SERVER_DELAY)
-  return { type: "reconnect", after, code, reason: COMES_BACK.get(code) ?? "The connection was lost." }
+  const told = COMES_BACK.has(before) && !COMES_BACK.has(code) ? before : code
+  return { type: "reconnect", after, code: told, reason: COMES_BACK.get(told) ?? "The connection was lost." }
 }
 
 /**

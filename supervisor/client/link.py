@@ -17,7 +17,7 @@ from supervisor.client.visit import Visit
 from supervisor.client.websocket import ATTEMPT, Closed, Websocket
 from supervisor.errors import ConnectFailed, PageRefused
 from supervisor.protocol.client import FIRST_DELAY, MAX_DELAY, ClientConnection
-from supervisor.protocol.codes import CloseCode
+from supervisor.protocol.codes import HAVE_A_DELAY, CloseCode
 from supervisor.protocol.events import Arrived, Event, Reconnect, Refused, Reload, Status
 
 LONGEST_SERVER_DELAY = 3600.0
@@ -137,8 +137,8 @@ class Link:
         self.refused = closed.refused
         decision = self._protocol.closed(closed.code, closed.reason, random=self._options.random())
         if isinstance(decision, Reconnect):
-            reason = sentence(closed.code, closed.reason, closed.problem)
-            await self._wait(min(decision.after, LONGEST_SERVER_DELAY), code=closed.code, reason=reason)
+            code, reason = self._explained(closed)
+            await self._wait(min(decision.after, LONGEST_SERVER_DELAY), code=code, reason=reason)
             return True
         self._owner.settled(decision.settled)
         reason = sentence(decision.code, decision.reason, closed.problem)
@@ -146,6 +146,14 @@ class Link:
             return await self._load_anew(self._options.revisit, decision.code, reason)
         self._end(decision.code, reason)
         return False
+
+    def _explained(self, closed: Closed) -> tuple[int, str]:
+        """What to tell of a close. What the server said explains more than that it can't be reached since then."""
+        before = self.status.code  # None since it was live last
+        if before not in HAVE_A_DELAY or closed.code in HAVE_A_DELAY:
+            return closed.code, sentence(closed.code, closed.reason, closed.problem)
+        reason = sentence(before, "")
+        return before, f"{reason} {closed.problem}." if closed.problem else reason
 
     async def _load_anew(self, revisit: Revisit, code: int, reason: str) -> bool:
         """Get the page again, which gives another session. What only has no server yet is waited for."""

@@ -192,6 +192,29 @@ test("the server's delay is used when it restarts, and the status says why", asy
   assert.equal(session.status.reason, "The server is restarting.")
 })
 
+test("what the server said is told until it is live again, or has said something else", async () => {
+  const { browser, session } = await live()
+  const told = () => [session.status.code, session.status.reason]
+  const again = () => browser.advance((session.status.retryAt - browser.now()) / 1000)
+  browser.socket.receive({ type: "closing", code: 1012, reason: "restarting", retry_after: 7 })
+  browser.socket.lose(1012)
+  for (const code of [1006, 4408]) {
+    again()
+    browser.socket.lose(code)
+    assert.deepEqual(told(), [1012, "The server is restarting."])
+  }
+  again()
+  browser.socket.lose(4429)
+  assert.deepEqual(told(), [4429, "There was too much at once."])
+  again()
+  browser.socket.resume()
+  browser.socket.lose(1006)
+  assert.deepEqual(told(), [1006, "The connection was lost."])
+  again()
+  browser.socket.lose(4408)
+  assert.equal(session.status.code, 4408)
+})
+
 test("it comes back at once when the browser comes online or the page is shown again", async () => {
   for (const event of ["online", "pageshow", "visibilitychange"]) {
     const { browser } = await live()

@@ -68,6 +68,32 @@ async def test_random_spreads_the_delays(connected, scripted, autojump_clock):
         assert status.retry_at == pytest.approx(trio.current_time() + 0.25)
 
 
+async def test_what_the_server_said_is_told_until_it_is_live_again(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        scripted.fails = OSError("all is dark")
+        await line.close(1012, "restarting", announced=True, retry_after=1.0)
+        await trio.sleep(10)
+        assert session.status.code == 1012
+        assert session.status.reason == "The server is restarting. server.example can't be reached: all is dark."
+        scripted.fails = None
+        line = await scripted.accept()
+        await line.close(4429, "too many messages", announced=True, retry_after=1.0)
+        await trio.sleep(0.5)
+        assert (session.status.code, session.status.reason) == (4429, "There was too much at once.")
+        line = await scripted.accept()
+        await line.cut()
+        await trio.sleep(0.1)
+        assert session.status.code == 4429
+        assert session.status.reason.startswith("There was too much at once.")
+        line, _ = await scripted.live(resumed=True)
+        await until_state(session, "live")
+        assert session.status.reason == ""
+        await line.cut()
+        status = await until_state(session, "reconnecting")
+        assert (status.code, status.reason) != (4429, "There was too much at once.")
+        assert status.code == 1006
+
+
 @pytest.mark.parametrize(("asked", "waited"), [(1.7, 1.7), (1e9, 3600.0)])
 async def test_a_server_that_restarts_says_when_to_come_back(connected, scripted, autojump_clock, asked, waited):
     async with connected() as (session, line):
