@@ -5,7 +5,8 @@ from. Whatever a visitor puts there himself stands at the beginning. So it is re
 who wrote an entry is trusted: the peer wrote the last one, and whom it names wrote the one before it. The first address
 that is not trusted is the visitor's; nothing before it means anything. `X-Forwarded-Host` and `X-Forwarded-Proto` are
 set by the proxy next to us, or made longer by it: their last value is its own. If the peer is not trusted, none of the
-three is looked at.
+three is looked at. `Forwarded` (RFC 7239) never is, but as a sign of a proxy: the proxies that people have set the
+three, and hand on what a visitor wrote into it; whoever read both would let him choose his address.
 
 Essay: whose sessions are counted together. One address may have so many of them, so that nobody takes all there are;
 the address is the visitor's, as above. But before a proxy that nobody has named as trusted, all visitors have the
