@@ -31,8 +31,8 @@ class Incident:
     mailbox: tuple[str, ...] = ()
     """The last few entries that waited in the session's mailbox then, at most five: "message Quote"."""
     decision: str = ""
-    """What follows for the session: "resumed", "restarted 2 of 3 within 60 s", "stopped", "escalated"; empty where no
-    failure policy has a say."""
+    """What follows. Of a session "resumed", "restarted 2 of 3 within 60 s", "stopped" or "escalated", of a producer
+    "called again in 0.5 s" or "failed for good"; empty where no policy has a say."""
 
     @property
     def path(self) -> str:

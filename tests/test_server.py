@@ -761,7 +761,7 @@ async def test_one_that_escalates_ends_alone_with_its_hooks_and_its_clients_are_
     run.server.contexts["bad-"].add_callback(fail, restart="temporary", escalate=True, name="feed")
     told = await clients[0].until_ended()
     incident = run.server.failures["bad-"].id
-    assert (told.code, told.reason) == (4410, f"the application has failed (incident {incident})")
+    assert (told.code, told.reason) == (4410, f"The application has failed (incident {incident}).")
     await trio.sleep(1)
     assert [name for name, _ in hooks if name.startswith("bad-")][-2:] == ["bad-unload begins", "bad-unload ends"]
     assert clients[1].status == "live"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Hashable
 from enum import Enum, unique
 from typing import Any, Final, Literal, final, get_args
@@ -65,13 +66,22 @@ def check_policy(when_full: object, conflate: object) -> None:
     """Refuse what is no policy, in words for the author of `@receives`.
 
     Raises:
-        TypeError: `conflate` can't be called.
+        TypeError: `conflate` can't be called with a message, or is `async`.
         ValueError: `when_full` is none of the three.
     """
     if when_full not in get_args(WhenFull):
         raise ValueError(f'when_full is "wait", "refuse" or "drop_oldest", not {when_full!r}')
-    if conflate is not None and not callable(conflate):
-        raise TypeError(
-            f"conflate takes a function that gives a message's key, as in conflate=lambda quote: quote.symbol, "
-            f"not {conflate!r}"
-        )
+    if conflate is None:
+        return
+    wanted = "conflate takes a function that gives a message's key, as in conflate=lambda quote: quote.symbol"
+    if not callable(conflate):
+        raise TypeError(f"{wanted}, not {conflate!r}")
+    if inspect.iscoroutinefunction(conflate):
+        raise TypeError(f"{wanted}; {conflate.__qualname__} is async, and nobody would await its key")
+    try:
+        inspect.signature(conflate).bind(None)
+    except ValueError:  # some callables of C can't be inspected; calling them will tell
+        pass
+    except TypeError:
+        name = getattr(conflate, "__qualname__", repr(conflate))
+        raise TypeError(f"{wanted}; {name} can't be called with one argument, the message") from None

@@ -32,12 +32,16 @@ class Backoff:
     first: float = attrs.field(default=0.5, validator=seconds())
     """The first pause; 0 for none."""
     longest: float = attrs.field(default=60.0, validator=seconds())
-    """The longest pause."""
+    """The longest pause, at least `first`."""
     factor: float = attrs.field(default=2.0, validator=number(1))
     """By how much each pause is longer than the one before."""
     jitter: float = attrs.field(default=0.1, validator=number(0, 1))
     """The share of a pause by which chance makes it longer or shorter, so that what failed together doesn't come back
     together: 0.1 for up to a tenth."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.longest < self.first:  # else every pause would be `longest`, whatever `first` says
+            raise ValueError(f"longest is at least first, which is {self.first:g} s, not {self.longest:g}")
 
     def delay(self, failures: int, *, chance: float) -> float:
         """The pause after so many failures in a row, at least one; `chance` is a random number from 0 to 1."""
@@ -111,12 +115,19 @@ class FailurePolicy:
 
     def __attrs_post_init__(self) -> None:
         check_directive(self.directive)
+        check_backoff(self.backoff)
 
 
 def check_directive(value: object) -> None:
     """Raise `ValueError` for an unknown word, which else would be taken for the weakest."""
     if value not in ("resume", "restart", "stop", "escalate"):
         raise ValueError(f"a failed handler's directive is resume, restart, stop or escalate, not {value!r}")
+
+
+def check_backoff(value: object) -> None:
+    """Raise `TypeError` for what is no `Backoff`."""
+    if not isinstance(value, Backoff):
+        raise TypeError(f"backoff is a Backoff, as in Backoff(first=1.0, longest=30.0), not {value!r}")
 
 
 def check_restart_kind(value: object) -> None:

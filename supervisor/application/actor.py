@@ -406,14 +406,15 @@ class ApplicationActor:
         """Hand a failure to the instruments; returns the incident's id."""
         return self.incident(what, error).id
 
-    def incident(self, what: str, error: BaseException) -> Incident:
-        """Hand a failure to the instruments; returns the incident."""
+    def incident(self, what: str, error: BaseException, decision: str = "") -> Incident:
+        """Hand a failure to the instruments, and what follows; returns the incident."""
         incident = Incident(
             id=new_incident_id(),
             application=self.application,
             session="-",
             what=what,
             error=unwrap(error),
+            decision=decision,
         )
         self.runtime.instruments.failed(incident)
         return incident

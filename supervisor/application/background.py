@@ -55,7 +55,7 @@ class Background:
         runtime: Runtime,
         options: ApplicationOptions,
         stopping: Stopping,
-        report: Callable[[str, BaseException], Incident],
+        report: Callable[[str, BaseException, str], Incident],
         escalate: Callable[[Incident], None],
         idle: bool,
     ) -> None:
@@ -67,7 +67,7 @@ class Background:
         self._idle = idle
 
         def report_id(what: str, error: BaseException) -> str:
-            return report(what, error).id
+            return report(what, error, "").id
 
         self._failure_hooks = FailureHooks(
             definition, context=context, timeout=options.hook_timeout, stopping=stopping, report=report_id

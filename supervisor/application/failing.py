@@ -19,7 +19,7 @@ def because_escalated(application: str, incident: Incident) -> str:
 
 def ending_of_failed(incident: Incident) -> Ending:
     """What its clients are told: nothing comes back here by itself, so they stay away."""
-    return Ending(kind="destroyed", reason=f"the application has failed (incident {incident.id})")
+    return Ending(kind="destroyed", reason=f"The application has failed (incident {incident.id}).")
 
 
 def _told(incident: Incident) -> str:

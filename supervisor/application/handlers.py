@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -37,7 +38,7 @@ class Handler:
     """What it is, in one line, for the list of applications."""
 
     def on_application_load(self, app_context: Any) -> Any:
-        """Called once, before the first session. If it raises, or is late, the server doesn't start."""
+        """Called once, before the first session. If it raises, or is late, the application has failed."""
 
     def on_application_unload(self, app_context: Any) -> Any:
         """Called once, after the last session, if the load hook succeeded. What it raises is reported."""
@@ -148,6 +149,7 @@ class NamespaceHandler(Handler):
         self.description = first_line(modify_document) or first_line(namespace)
         self.receivers = () if hooks_only else receivers_in(namespace)
         self.failure_policy = _policy_in(namespace, where)
+        self.warnings = [*self.warnings, *_nearly_a_policy(namespace, where)]
         self._modify_document: Callable[[Any], Any] | None = None
         if hooks_only:
             self.warnings = [*self.warnings, *_misplaced(namespace, where)]
@@ -225,12 +227,25 @@ class NamespaceHandler(Handler):
 
 
 def _policy_in(namespace: Mapping[str, object], where: str) -> FailurePolicy | None:
-    policy = namespace.get("failure_policy")
+    try:
+        return _checked_policy(namespace.get("failure_policy"))
+    except TypeError as error:
+        raise ApplicationError(f"{where}: {error}") from None
+
+
+def _nearly_a_policy(namespace: Mapping[str, object], where: str) -> list[str]:
+    near = difflib.get_close_matches("failure_policy", [name for name in namespace if name != "failure_policy"])
+    return [
+        f"{where}: {name} is never looked at; did you mean failure_policy?"
+        for name in near
+        if isinstance(namespace[name], FailurePolicy) and "failure_policy" not in namespace
+    ]
+
+
+def _checked_policy(policy: object) -> FailurePolicy | None:
     if policy is None or isinstance(policy, FailurePolicy):
         return policy
-    raise ApplicationError(
-        f'{where}: failure_policy is a FailurePolicy, as in FailurePolicy(directive="restart"), not {policy!r}'
-    )
+    raise TypeError(f'failure_policy is a FailurePolicy, as in FailurePolicy(directive="restart"), not {policy!r}')
 
 
 def _misplaced(namespace: Mapping[str, object], where: str) -> list[str]:
@@ -256,7 +271,8 @@ class Application:
             by default to resume.
 
     Raises:
-        TypeError: something among the handlers is no `Handler`, or a message handler is not marked with `@receives`.
+        TypeError: something among the handlers is no `Handler`, a message handler is not marked with `@receives`, or
+            the failure policy is no `FailurePolicy`.
         ValueError: the name can't be one.
         ApplicationError: two functions receive one class of messages, or clients may send two classes of one name.
     """
@@ -281,8 +297,8 @@ class Application:
             _checked(receiver) for handler in self.handlers for receiver in receivers_of(handler.receivers)
         )
         """Its message handlers, by the type of message."""
-        found = (handler.failure_policy for handler in self.handlers)
-        self.failure_policy = failure_policy or next(filter(None, found), FailurePolicy())
+        policies = [failure_policy, *(handler.failure_policy for handler in self.handlers)]
+        self.failure_policy = next(filter(None, map(_checked_policy, policies)), FailurePolicy())
         """What follows when a session's code fails."""
 
     async def on_application_load(self, app_context: Any) -> None:

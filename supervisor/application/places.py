@@ -34,7 +34,7 @@ def _of_hook(local: Mapping[str, Any]) -> Work | None:
 def _of_producer(local: Mapping[str, Any]) -> Work | None:
     """In `Producer._call`: who reports its failures is its application's actor."""
     producer = local["self"]
-    return work_of(getattr(producer._report, "__self__", None), what=f"callback {producer.name}", piece=producer)
+    return work_of(getattr(producer._report, "__self__", None), what=f"producer {producer.name}", piece=producer)
 
 
 def _of_background(local: Mapping[str, Any]) -> Work | None:

@@ -14,7 +14,14 @@ from __future__ import annotations
 
 from typing import Literal, final, get_args
 
-from supervisor.actor.restart import Backoff, RestartBudget, RestartKind, check_restart_kind, is_called_again
+from supervisor.actor.restart import (
+    Backoff,
+    RestartBudget,
+    RestartKind,
+    check_backoff,
+    check_restart_kind,
+    is_called_again,
+)
 
 ProducerState = Literal["waiting", "running", "backing off", "done", "failed", "removed"]
 """Waiting: for the load hooks. Running: called, and not back yet. Backing off: it is called again after a pause. Done:
@@ -50,8 +57,8 @@ class ProducerLife:
             raise ValueError(f"max_restarts is a whole number from 0 on, or None, not {max_restarts!r}")
         if not within > 0:
             raise ValueError(f"within is a number of seconds above 0, not {within!r}")
-        if not (backoff is None or isinstance(backoff, Backoff)):
-            raise TypeError(f"backoff is a Backoff, as in Backoff(first=1.0, longest=30.0), not {backoff!r}")
+        if backoff is not None:
+            check_backoff(backoff)
         self.restart: RestartKind = restart
         self.state: ProducerState = "waiting"
         self.failures = 0
@@ -92,6 +99,12 @@ class ProducerLife:
             self.state = "backing off"
             self.restarts += 1
             self.next_call_at = now + self._backoff.delay(self._ends, chance=chance)
+
+    def decision(self, now: float) -> str:
+        """What follows, in words, as incidents have it; empty when its own end, or its application's, came first."""
+        if self.next_call_at is not None:
+            return f"called again in {self.next_call_at - now:.2g} s"
+        return "failed for good" if self.state == "failed" else ""
 
     def give_up(self) -> None:
         """It can't go on, by whatever nobody foresaw."""

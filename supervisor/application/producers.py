@@ -34,7 +34,7 @@ class Producer:
         *,
         life: ProducerLife,
         chance: Callable[[], float],
-        report: Callable[[str, BaseException], Incident],
+        report: Callable[[str, BaseException, str], Incident],
         name: str | None = None,
         tell: Callable[[Producer, BaseException], Awaitable[None]] = _tell_nobody,
         on_failed: Callable[[Incident], object] = lambda incident: None,
@@ -146,10 +146,9 @@ class Producer:
             raise TypeError(f"{self.name} has a yield in it, so nothing of it was run; write `async def` and `await`")
 
     def _failed(self, failure: BaseException) -> None:
-        is_over = self._life.state == "failed"
-        incident = self._report(f"callback {self.name}{', which is not called again,' if is_over else ''}", failure)
+        incident = self._report(f"producer {self.name}", failure, self._life.decision(trio.current_time()))
         self.last_incident = incident.id
-        if is_over:
+        if self._life.state == "failed":
             self._on_failed(incident)
 
     def _settle(self) -> None:

@@ -43,3 +43,21 @@ def test_what_gives_the_key_must_be_a_function():
         TypeError, match=r"conflate takes a function .* conflate=lambda quote: quote.symbol, not 'symbol'"
     ):
         MailboxPolicy(conflate="symbol")
+
+
+@pytest.mark.parametrize("wrong", [lambda: "ACME", lambda doc, quote: quote.symbol])
+def test_what_gives_the_key_takes_a_message_alone(wrong):
+    with pytest.raises(TypeError, match=r"lambda> can't be called with one argument, the message$"):
+        MailboxPolicy(conflate=wrong)
+
+
+def test_what_gives_the_key_is_not_async():
+    async def symbol(quote):
+        return quote.symbol
+
+    with pytest.raises(TypeError, match=r"symbol is async, and nobody would await its key$"):
+        MailboxPolicy(conflate=symbol)
+
+
+def test_a_callable_that_cannot_be_inspected_may_give_the_key():
+    assert MailboxPolicy(conflate=type).key_of(5) is int

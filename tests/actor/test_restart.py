@@ -23,6 +23,7 @@ def test_pauses_double_up_to_the_longest():
 
 @given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0, 1), seconds, seconds, st.floats(1, 1e6))
 def test_a_pause_is_within_its_jitter_of_the_planned_one(failures, chance, jitter, first, longest, factor):
+    first, longest = sorted([first, longest])
     backoff = Backoff(first=first, longest=longest, factor=factor, jitter=jitter)
     delay = backoff.delay(failures, chance=chance)
     planned = Backoff(first=first, longest=longest, factor=factor, jitter=0).delay(failures, chance=chance)
@@ -40,6 +41,7 @@ def test_no_pause_is_a_choice():
         {"first": -1},
         {"first": float("nan")},
         {"longest": float("inf")},
+        {"longest": 0.1},
         {"factor": 0.5},
         {"factor": float("nan")},
         {"jitter": 2},
@@ -85,6 +87,7 @@ def test_no_period_ever_has_more_restarts_than_are_allowed(max_restarts, within,
         ({"within": 0}, "within"),
         ({"within": float("nan")}, "within"),
         ({"beyond": "resume"}, "stop or escalate, not 'resume'"),
+        ({"backoff": 3}, r"backoff is a Backoff, as in Backoff\(first=1.0, longest=30.0\), not 3"),
     ],
 )
 def test_a_policy_that_cant_be_is_refused(wrong, named):

@@ -12,8 +12,8 @@ def test_operators_read_what_raised_what_and_clients_the_incident_alone():
         (ValueError("no data"), "ValueError: no data"),
         (Wordless(), "Wordless: (its text can't be had"),
     ):
-        incident = Incident(id="1a2b3c4d", application="chat", session="-", what="callback feed", error=error)
-        told = f"callback feed raised {text}"
+        incident = Incident(id="1a2b3c4d", application="chat", session="-", what="producer feed", error=error)
+        told = f"producer feed raised {text}"
         end = "(incident 1a2b3c4d, the log has the traceback)"
         said = because_not_loaded("chat", incident)
         assert said.startswith(f"application 'chat' can't be served: its {told}")
@@ -22,4 +22,4 @@ def test_operators_read_what_raised_what_and_clients_the_incident_alone():
         assert said.startswith(f"application 'chat' has failed, and its sessions end: {told}")
         assert said.endswith(end)
         ending = ending_of_failed(incident)
-        assert (ending.kind, ending.reason) == ("destroyed", "the application has failed (incident 1a2b3c4d)")
+        assert (ending.kind, ending.reason) == ("destroyed", "The application has failed (incident 1a2b3c4d).")

@@ -267,6 +267,17 @@ def test_the_first_failure_policy_counts_and_the_applications_own_before_all():
     assert Application(Own(), name="app").failure_policy is second
 
 
+def test_a_policy_under_nearly_the_right_name_is_warned_of():
+    policy = FailurePolicy(directive="stop")
+    (warning,) = NamespaceHandler({"failure_polcy": policy}, where="main.py").warnings
+    assert warning == "main.py: failure_polcy is never looked at; did you mean failure_policy?"
+    assert NamespaceHandler({"failure_policies": 5, "strict": policy}, where="main.py").warnings == []
+    both = {"failure_policy": policy, "our_failure_policy": policy}
+    assert NamespaceHandler(both, where="main.py").warnings == []
+
+
 def test_a_failure_policy_is_one():
     with pytest.raises(ApplicationError, match=r"^main.py: failure_policy is a FailurePolicy, .*, not 'restart'$"):
         NamespaceHandler({"failure_policy": "restart"}, where="main.py")
+    with pytest.raises(TypeError, match=r"^failure_policy is a FailurePolicy, .*, not 'restart'$"):
+        Application(Handler(), name="app", failure_policy="restart")

@@ -98,7 +98,7 @@ async def test_a_producer_a_callback_and_a_background_task(run_app):
         session.start_soon(look)
         await trio.testing.wait_all_tasks_blocked()
         app.context.add_callback(trio.sleep_forever)
-    assert [each.what for each in FOUND] == ["callback look", "next tick callback look", "background task look"]
+    assert [each.what for each in FOUND] == ["producer look", "next tick callback look", "background task look"]
     assert [each.session != "-" for each in FOUND] == [False, False, True]
     assert "-" not in {each.application for each in FOUND}
 

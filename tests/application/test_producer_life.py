@@ -132,7 +132,7 @@ EVENTS = st.one_of(
     restart=st.sampled_from(["permanent", "transient", "temporary"]),
     max_restarts=st.none() | st.integers(0, 5),
     within=st.floats(0.1, 100),
-    backoff=st.builds(Backoff, first=st.floats(0, 10), longest=st.floats(0, 100), jitter=st.floats(0, 1)),
+    backoff=st.builds(Backoff, first=st.floats(0, 10), longest=st.floats(10, 100), jitter=st.floats(0, 1)),
     events=st.lists(EVENTS, max_size=60),
 )
 def test_whatever_happens_to_it_its_state_says_what_follows(restart, max_restarts, within, backoff, events):
@@ -161,6 +161,7 @@ def test_whatever_happens_to_it_its_state_says_what_follows(restart, max_restart
                 restarts.append(now)
                 assert life.state == "backing off"
                 pause = life.next_call_at - now
+                assert life.decision(now) == f"called again in {pause:.2g} s"
                 assert -1e-9 <= pause <= backoff.longest * (1 + backoff.jitter) + 1e-9
                 now = life.next_call_at
             else:

@@ -17,10 +17,12 @@ def make_producer(func, args=(), *, report=None, **options):
     """One that nobody has added to an application."""
     incidents = itertools.count(1)
 
-    def reported(what, error):
+    def reported(what, error, decision):
         if report is not None:
             report(what, error)
-        return Incident(id=f"i{next(incidents)}", application="app", session="-", what=what, error=error)
+        return Incident(
+            id=f"i{next(incidents)}", application="app", session="-", what=what, error=error, decision=decision
+        )
 
     life = ProducerLife(**{key: options.pop(key) for key in ("restart", "max_restarts", "within") if key in options})
     return Producer(func, args, life=life, chance=lambda: 0.5, report=reported, **options)
@@ -261,7 +263,8 @@ async def test_its_state_can_be_seen_at_each_step(run_app, autojump_clock):
             trio.current_time() + 0.5,
         )
         assert producer.last_incident == app.recorder.incidents[0].id
-        assert app.recorder.failed_parts == ["callback feed"]
+        assert app.recorder.failed_parts == ["producer feed"]
+        assert app.recorder.incidents[0].decision == "called again in 0.5 s"
         statistics = app.context.statistics()
         assert (statistics.status, statistics.producers, statistics.failed_producers) == ("serving", 1, 0)
         (shown,) = statistics.producer_states
@@ -294,7 +297,9 @@ async def test_a_temporary_one_that_fails_has_failed_for_good_and_ends_nobody_el
         assert len(calls) == 5
         assert other.state == "backing off"
         assert not session.destroyed
-        assert "callback once, which is not called again," in app.recorder.failed_parts
+        (last,) = [each for each in app.recorder.incidents if each.what == "producer once"]
+        assert last.decision == "failed for good"
+        assert last.path == "application app → producer once → ValueError: mine"
         statistics = app.context.statistics()
         assert (statistics.status, statistics.producers, statistics.failed_producers) == ("serving", 1, 1)
         assert [shown.state for shown in statistics.producer_states] == ["failed", "backing off"]
@@ -449,11 +454,11 @@ async def test_one_that_escalates_ends_its_application_with_its_sessions_and_hoo
             (
                 "failed",
                 "app",
-                "application 'app' has failed, and its sessions end: callback feed, which is not called again, raised "
+                "application 'app' has failed, and its sessions end: producer feed raised "
                 f"ValueError: mine (incident {incident}, the log has the traceback)",
                 incident,
             ),
-            ("destroyed", "s1", f"the application has failed (incident {incident})"),
+            ("destroyed", "s1", f"The application has failed (incident {incident})."),
             ("unloaded", "app"),
         ]
 

@@ -7,7 +7,7 @@ from supervisor.instruments import Incident
 
 
 def add_producer(roster, name, func=int):
-    def report(what, error):
+    def report(what, error, decision):
         return Incident(id="1", application="app", session="-", what=what, error=error)
 
     life = ProducerLife(restart="temporary")
