@@ -76,12 +76,12 @@ def check_policy(when_full: object, conflate: object) -> None:
     wanted = "conflate takes a function that gives a message's key, as in conflate=lambda quote: quote.symbol"
     if not callable(conflate):
         raise TypeError(f"{wanted}, not {conflate!r}")
+    name = getattr(conflate, "__qualname__", repr(conflate))
     if inspect.iscoroutinefunction(conflate):
-        raise TypeError(f"{wanted}; {conflate.__qualname__} is async, and nobody would await its key")
+        raise TypeError(f"{wanted}; {name} is async, and nobody would await its key")
     try:
         inspect.signature(conflate).bind(None)
     except ValueError:  # some callables of C can't be inspected; calling them will tell
         pass
     except TypeError:
-        name = getattr(conflate, "__qualname__", repr(conflate))
         raise TypeError(f"{wanted}; {name} can't be called with one argument, the message") from None

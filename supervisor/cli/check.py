@@ -20,7 +20,7 @@ from supervisor.cli.parameters import FilePath
 @option("Options", "--strict", is_flag=True, help="Warnings fail too: the exit code is 1.")
 @option("Options", "--json", "as_json", is_flag=True, help="Print JSON: a list with an object for each APP.")
 def check(apps: tuple[str, ...], strict: bool, as_json: bool) -> int:
-    """Load each APP as serve does, and print what is in it: hooks, messages, templates, static files.
+    """Load each APP as serve does, and print what is in it: hooks, messages, failure policy, templates, static files.
 
     Its code is executed once, as it is imported; no hook is called, and no session is made. What looks wrong is a
     warning; only what is sure is warned of.
@@ -55,11 +55,19 @@ def _lines(finding: Finding) -> Iterator[str]:
         rows = [
             (
                 f"{message.name}({', '.join(f'{name}: {type}' for name, type in message.fields.items())})",
-                f"{'from clients, ' if message.from_client else ''}{message.handler} in {message.where}",
+                ", ".join(
+                    [
+                        *(["from clients"] if message.from_client else []),
+                        *message.rules,
+                        f"{message.handler} in {message.where}",
+                    ]
+                ),
             )
             for message in finding.messages
         ]
         yield from _table("messages", rows)
+        if finding.failure_policy != "resume":
+            yield f"  failure policy: {finding.failure_policy}"
         if finding.templates:
             yield from _table("templates", [(name, "") for name in finding.templates])
         if "templates/index.html" not in finding.templates:

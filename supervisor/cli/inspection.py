@@ -6,12 +6,13 @@ import dataclasses
 import inspect
 import os
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
 
 import attrs
 
+from supervisor.actor.restart import FailurePolicy
 from supervisor.application.handlers import Application
 from supervisor.application.hooks import HOOKS
 from supervisor.application.loading import load_application
@@ -40,6 +41,8 @@ class FoundMessage:
     fields: dict[str, str]
     """The types of its fields, as they are written."""
     from_client: bool
+    rules: list[str]
+    """What its handler's mark says beside: "in a thread", "conflated", "when full: refuse", "on failure: restart"."""
     handler: str
     """The function's name."""
     where: str
@@ -57,6 +60,8 @@ class Finding:
     description: str = ""
     hooks: list[FoundHook] = attrs.field(factory=list)
     messages: list[FoundMessage] = attrs.field(factory=list)
+    failure_policy: str = ""
+    """What follows when a session's code fails: "restart, at most 3 times within 60 s, then stop"."""
     templates: list[str] = attrs.field(factory=list)
     """Files; without `templates/index.html` the app has the generic page."""
     static: list[str] = attrs.field(factory=list)
@@ -103,6 +108,7 @@ def _inspect(app: str) -> Finding:
         description=application.description,
         hooks=hooks,
         messages=[_message(receiver) for receiver in receivers],
+        failure_policy=_policy(application.failure_policy),
         templates=_files(directory, "templates"),
         static=_files(directory, "static"),
         warnings=warnings,
@@ -115,9 +121,27 @@ def _message(receiver: Receiver) -> FoundMessage:
         name=receiver.type.__name__,
         fields=_fields(receiver.type),
         from_client=receiver.from_client,
+        rules=list(_rules(receiver)),
         handler=getattr(receiver.func, "__name__", repr(receiver.func)),
         where=_where(receiver.func),
     )
+
+
+def _rules(receiver: Receiver) -> Iterator[str]:
+    if receiver.thread:
+        yield "in a thread"
+    if receiver.conflate is not None:
+        yield "conflated"
+    if receiver.when_full != "wait":
+        yield f"when full: {receiver.when_full}"
+    if receiver.on_failure is not None:
+        yield f"on failure: {receiver.on_failure}"
+
+
+def _policy(policy: FailurePolicy) -> str:
+    if policy.directive != "restart":
+        return policy.directive
+    return f"restart, at most {policy.max_restarts} times within {policy.within:g} s, then {policy.beyond}"
 
 
 def _fields(cls: type) -> dict[str, str]:

@@ -227,7 +227,10 @@ class SessionContext:
 
     @property
     def restarts(self) -> int:
-        """How often the session has been restarted by its application's failure policy."""
+        """How often the session has been restarted by its application's failure policy.
+
+        Counted when the new document is shown: `modify_document` still sees the number of those before.
+        """
         return self._host.recovery.restarts
 
     @property

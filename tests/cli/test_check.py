@@ -89,6 +89,7 @@ def test_json_is_a_list_with_an_object_for_each_app(cli, here):
             "name": "Add",
             "fields": {"number": "int"},
             "from_client": True,
+            "rules": [],
             "handler": "on_add",
             "where": "good.py, line 14",
         }
@@ -96,6 +97,31 @@ def test_json_is_a_list_with_an_object_for_each_app(cli, here):
     assert good["hooks"] == [{"name": "modify_document", "where": "good.py, line 19"}]
     assert (good["app"], good["name"], good["errors"], good["warnings"]) == ("good.py", "good", [], [])
     assert (none["app"], none["name"], len(none["errors"])) == ("none.py", None, 1)
+
+
+def test_what_is_declared_for_failures_and_full_mailboxes_is_told(cli, here, write_files):
+    text = """
+        import attrs
+        from supervisor import FailurePolicy, receives
+        failure_policy = FailurePolicy(directive="restart", max_restarts=5, within=30)
+        @attrs.frozen
+        class Tick:
+            name: str
+        @attrs.frozen
+        class Stop: ...
+        @receives(Tick, thread=True, when_full="refuse", conflate=lambda tick: tick.name)
+        def on_tick(doc, tick): ...
+        @receives(Stop, from_client=True, on_failure="stop")
+        def on_stop(doc, stop): ...
+    """
+    write_files(here, {"rules.py": text})
+    lines = cli("check", "rules.py").stdout.splitlines()
+    assert "    Tick(name: str)  in a thread, conflated, when full: refuse, on_tick in rules.py, line 10" in lines
+    assert "    Stop()           from clients, on failure: stop, on_stop in rules.py, line 12" in lines
+    assert "  failure policy: restart, at most 5 times within 30 s, then stop" in lines
+    (found,) = json.loads(cli("check", "--json", "rules.py").stdout)
+    assert found["failure_policy"] == "restart, at most 5 times within 30 s, then stop"
+    assert found["messages"][0]["rules"] == ["in a thread", "conflated", "when full: refuse"]
 
 
 def test_no_hook_is_called(cli, here):
