@@ -2,8 +2,8 @@
  * For pages of a development server alone: follows the app's changes, and shows over the page what is wrong with them.
  *
  * The page knows the version that it was made of, from `<meta name="supervisor-dev" content='{"events":"/app/-/dev",
- * "version":"…"}'>`. The app's events tell the version that is served and the problem, if there is one. Another version:
- * the page is loaded anew, once for each. It listens only while somebody sees it, because a browser gives all tabs of a
+ * "version":"…","problem":null}'>`; the problem is a text if the page itself says what is wrong. The app's events tell the
+ * version that is served and the problem, if there is one. Another version: the page is loaded anew, once for each. It listens only while somebody sees it, because a browser gives all tabs of a
  * server six connections together; a tab that was hidden catches up when it is shown.
  */
 
@@ -49,7 +49,7 @@ const STYLE = `
   @media print { :host { display: none; } }
 `
 
-const { events, version } = JSON.parse(document.querySelector('meta[name="supervisor-dev"]').content)
+const { events, version, problem: said } = JSON.parse(document.querySelector('meta[name="supervisor-dev"]').content)
 const notice = build()
 let source = null
 let isLeaving = false
@@ -69,7 +69,7 @@ function listenWhileVisible() {
   source = new EventSource(events)
   source.onmessage = ({ data }) => {
     const state = JSON.parse(data)
-    if (state.version === version) render(state.problem)
+    if (state.version === version) render(state.problem?.text === said ? null : state.problem)
     else setTimeout(loadAnew, AFTER_CLIENT)
   }
 }

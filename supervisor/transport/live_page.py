@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import final
 
+import attrs
 from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 
@@ -164,6 +165,7 @@ class LivePage(Endpoint):
         *ways_out: WayOut,
         incident: str | None = None,
         error: BaseException | None = None,
+        problem: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """An error page that belongs to this application: its links lead back into it."""
@@ -183,7 +185,7 @@ class LivePage(Endpoint):
             ways_out=ways_out,
             incident=incident,
             error=error,
-            dev=self._dev,
+            dev=None if self._dev is None else attrs.evolve(self._dev, problem=problem),
             headers=headers,
         )
 
@@ -201,7 +203,10 @@ class LivePage(Endpoint):
         if self._developed is not None and self._developed.problem is not None:  # newer than the failure
             return self._cannot_be_loaded(request, self._developed.problem)
         error = failure.error if self._developed is not None else None
-        text = "The server goes on without this application. That is not your fault; its operator can read why."
+        text = (
+            "The server goes on without this application. That is not your fault. "
+            "Its operator finds the reason in the log, under the incident below."
+        )
         return self._say(request, 503, "This application has failed", text, incident=failure.id, error=error)
 
     def _send_away(self, request: WebRequest, seconds: int) -> Response:
@@ -256,7 +261,9 @@ class LivePage(Endpoint):
 
     def _cannot_be_loaded(self, request: WebRequest, problem: Problem) -> Response:
         text = f"{problem.text}. {problem.consequence} This page follows by itself."
-        return self._say(request, 500, "The application can't be loaded", text, error=problem.error)
+        return self._say(
+            request, 500, "The application can't be loaded", text, error=problem.error, problem=problem.text
+        )
 
 
 def _read(request: WebRequest) -> Request:

@@ -71,6 +71,8 @@ class DevContext:
     """The path of the app's events, with the prefix."""
     version: str
     """The version of the app that the page is made of."""
+    problem: str | None = None
+    """What is wrong with the changed code, if the page itself says so: it needs no notice of the same over it."""
 
 
 @final
@@ -211,7 +213,7 @@ class Pages:
         """What makes a page follow its app's changes."""
         if dev is None:
             return Markup()
-        content = json.dumps({"events": dev.events, "version": dev.version})
+        content = json.dumps({"events": dev.events, "version": dev.version, "problem": dev.problem})
         meta = Markup('<meta name="supervisor-dev" content="{}">').format(content)
         script = Markup('<script type="module" src="{}" nonce="{}"></script>')
         return meta + script.format(f"{self._prefix}/-/client/dev.js", nonce)

@@ -125,6 +125,24 @@ def test_a_changed_template_keeps_the_session(serve, board, open_page):
         assert server.log.count("session created") == 1
 
 
+def test_a_page_that_says_itself_what_is_wrong_has_no_notice_over_it(serve, board, open_page, console, look):
+    broken = board.with_name("broken.py")
+    broken.write_text('def on_application_load(app_context):\n    raise LookupError("no feed")\n')
+    with serve(board, broken, "--dev", expect_failures=True) as server:
+        page = open_page(server.url.replace("/board", "/broken"))
+        expect(page.get_by_role("heading")).to_have_text("This application has failed")
+        expect(page.locator("body")).to_contain_text("no feed")
+        change(broken, "no feed", "still no feed")
+        expect(page.get_by_role("heading").first).to_have_text("The application can't be loaded")
+        with page.expect_response("**/-/dev"):  # its events begin with the problem
+            page.reload()
+        page.wait_for_timeout(300)
+        expect(page.locator("body")).to_contain_text("still no feed")
+        expect(page.locator(NOTICE)).to_be_hidden()
+        look(page, "dev-cannot-be-loaded")
+    console.forgive("status of 50[03]")
+
+
 def test_a_syntax_error_is_shown_and_the_old_code_goes_on(serve, board, open_page, look):
     with serve(board, "--dev", expect_failures=True) as server:
         page = open_page(server.url)

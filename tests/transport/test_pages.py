@@ -307,6 +307,7 @@ def test_pages_of_a_development_server_follow(pages, template):
     live = pages.live_page(template("<head></head>"), attrs.evolve(PAGE, dev=dev))
     for response in (live, pages.error(500, "No", "no", dev=dev)):
         [content] = re.findall(r'<meta name="supervisor-dev" content="([^"]*)">', text_of(response))
-        assert json.loads(html.unescape(content)) == {"events": dev.events, "version": dev.version}
+        expected = {"events": dev.events, "version": dev.version, "problem": None}
+        assert json.loads(html.unescape(content)) == expected
         assert '<script type="module" src="/tools/-/client/dev.js" nonce="' in text_of(response)
     assert "dev" not in text_of(pages.live_page(None, PAGE)).replace("device", "")
