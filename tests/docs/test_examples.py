@@ -49,6 +49,8 @@ async def test_an_app_runs(app, autojump_clock):
         client = await (await running.new_session()).connect()
         assert client.data
         await trio.sleep(10)
+        if app.name == "plant.py":  # its machines are lost: that is what it shows
+            running.incidents.clear()
 
 
 async def test_the_thread_of_an_app_reaches_its_sessions():
