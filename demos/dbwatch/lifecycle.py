@@ -5,43 +5,37 @@ from __future__ import annotations
 import logging
 import math
 import os
-import random
 
 import psycopg
 import trio
 
-from supervisor import ApplicationContext
+from supervisor import ApplicationContext, Backoff
 
 from .database import Database, open_database
 from .main import Changed
 from .shop import shop
 
-FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
-"""Seconds before it connects again: doubling, and up to a half of it left to chance."""
+PATIENCE = Backoff(first=0.5, longest=30.0, jitter=0.5)
+"""Pauses before it connects again; after the first one again once a connection has held for a minute."""
 
 log = logging.getLogger(__name__)
 
 
 async def watch(app_context: ApplicationContext) -> None:
-    delay = FIRST_DELAY
+    """One connection, until it is lost. A permanent producer: it is called again, after a pause that grows."""
     await app_context.broadcast(Changed())  # called again after a failure, it has this to tell
-    while True:
-        try:
-            async with open_database(os.environ.get("DBWATCH_DSN", "")) as database:
-                # What was announced while nobody listened is lost. So after each connect all of it is read again.
-                shop.fill(await database.read_all())
-                log.info("watching the database")
-                delay = FIRST_DELAY
-                await follow(app_context, database)
-        except psycopg.OperationalError as error:
-            # A database that is away for a while is nobody's bug. Whatever else is raised is: a producer that raises is
-            # reported, and called again.
-            log.warning("the database is away: %s", error)
-        finally:
-            shop.is_away = True
-        await app_context.broadcast(Changed())
-        await trio.sleep(delay * random.uniform(0.5, 1))
-        delay = min(delay * 2, LONGEST_DELAY)
+    try:
+        async with open_database(os.environ.get("DBWATCH_DSN", "")) as database:
+            # What was announced while nobody listened is lost. So after each connect all of it is read again.
+            shop.fill(await database.read_all())
+            log.info("watching the database")
+            await follow(app_context, database)
+    except psycopg.OperationalError as error:
+        # A database that is away for a while is nobody's bug. Whatever else is raised is, and is reported.
+        log.warning("the database is away: %s", error)
+    finally:
+        shop.is_away = True
+    await app_context.broadcast(Changed())
 
 
 async def follow(app_context: ApplicationContext, database: Database) -> None:
@@ -59,4 +53,4 @@ async def follow(app_context: ApplicationContext, database: Database) -> None:
 
 
 def on_application_load(app_context: ApplicationContext) -> None:
-    app_context.add_callback(watch, app_context)
+    app_context.add_callback(watch, app_context, restart="permanent", backoff=PATIENCE)

@@ -28,7 +28,8 @@ def modify_document(doc: Document) -> None:
     on_changed(doc, Changed())
 
 
-@receives(Changed)  # from the producer only: no from_client
+# From the producer only: no from_client. One that waits says all that a second one would.
+@receives(Changed, conflate=lambda _: None)
 def on_changed(doc: Document, _: Changed) -> None:
     doc.data["away"] = shop.is_away
     shown: dict[str, Any] = doc.data["orders"]
