@@ -74,7 +74,7 @@ def metavar(kind):
         return "WORD"
     if isinstance(kind, Seconds):
         return "SECONDS"
-    return {"integer range": "NUMBER", "integer": "NUMBER", "path": "PATH"}.get(kind.name, "TEXT")
+    return {"number": "NUMBER", "path": "PATH"}.get(kind.name, "TEXT")
 
 
 def table(header, rows):

@@ -13,6 +13,7 @@ from supervisor.application.options import ApplicationOptions
 from supervisor.cli.help import OTHERS, option
 from supervisor.cli.keys import read_ring
 from supervisor.cli.parameters import (
+    Count,
     FilePath,
     Seconds,
     read_embedders,
@@ -62,7 +63,7 @@ OPTIONS = (
     option(
         ADDRESS,
         "--port",
-        type=click.IntRange(0, 65535),
+        type=Count(0, 65535),
         default=5006,
         show_default=True,
         help="The port to listen on; 0 for any free one.",
@@ -164,7 +165,7 @@ OPTIONS = (
     option(
         LIMITS,
         "--max-sessions",
-        type=click.IntRange(1),
+        type=Count(1),
         default=1000,
         show_default=True,
         help="Sessions at once, per app.",
@@ -172,7 +173,7 @@ OPTIONS = (
     option(
         LIMITS,
         "--max-sessions-per-address",
-        type=click.IntRange(1),
+        type=Count(1),
         default=100,
         show_default=True,
         help="Sessions at once that visitors from one address have made, per app; this machine's own are not counted.",
@@ -180,7 +181,7 @@ OPTIONS = (
     option(
         LIMITS,
         "--max-connections",
-        type=click.IntRange(1),
+        type=Count(1),
         default=10_000,
         show_default=True,
         help="Connections at once, to all apps together; `ulimit -n` must allow as many files.",
@@ -188,7 +189,7 @@ OPTIONS = (
     option(
         LIMITS,
         "--max-connections-per-session",
-        type=click.IntRange(1),
+        type=Count(1),
         default=1000,
         show_default=True,
         help="Connections at once to one session.",
@@ -196,7 +197,7 @@ OPTIONS = (
     option(
         LIMITS,
         "--max-creating",
-        type=click.IntRange(1),
+        type=Count(1),
         default=50,
         show_default=True,
         help="Sessions that are created at once, per app.",
@@ -204,7 +205,7 @@ OPTIONS = (
     option(
         LIMITS,
         "--max-message-size",
-        type=click.IntRange(1024),
+        type=Count(1024),
         default=1024 * 1024,
         show_default=True,
         help="Characters of one message of a client, as JSON.",
@@ -212,7 +213,7 @@ OPTIONS = (
     option(
         LIMITS,
         "--max-message-rate",
-        type=click.IntRange(1),
+        type=Count(1),
         default=200,
         show_default=True,
         help="Messages a second of one client; faster ones wait, and who goes on for a minute is closed for a while.",
@@ -220,7 +221,7 @@ OPTIONS = (
     option(
         LIMITS,
         "--max-document-size",
-        type=click.IntRange(1024),
+        type=Count(1024),
         default=16 * 1024 * 1024,
         show_default=True,
         help="Bytes of one session's document, as JSON.",

@@ -14,8 +14,9 @@ from supervisor.transport.origin import frame_source, is_address, parse_allowed
 
 if TYPE_CHECKING:
     _FloatType = click.ParamType[float]
+    _IntType = click.ParamType[int]
 else:
-    _FloatType = click.ParamType  # which takes no argument before click 8.2
+    _FloatType = _IntType = click.ParamType  # which takes no argument before click 8.2
 
 
 @final
@@ -41,6 +42,28 @@ class Seconds(_FloatType):
         if seconds > self._most:
             self.fail(f"it must be at most {self._most:,.0f} seconds.", param, ctx)
         return seconds
+
+
+@final
+class Count(_IntType):
+    """A whole number from `least` to `most`, both included."""
+
+    name = "number"
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        self._least = least
+        self._most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See `click.ParamType.convert`."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = self._least - 1
+        if number < self._least or (self._most is not None and number > self._most):
+            bound = f"from {self._least} {'on' if self._most is None else f'to {self._most}'}"
+            self.fail(f"{value!r} is no whole number {bound}.", param, ctx)
+        return number
 
 
 @final

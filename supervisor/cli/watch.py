@@ -17,7 +17,7 @@ import trio
 
 from supervisor.actor.guard import unwrap
 from supervisor.cli.help import Command
-from supervisor.cli.parameters import Seconds, read_headers
+from supervisor.cli.parameters import Count, Seconds, read_headers
 from supervisor.client.address import page_address
 from supervisor.client.changes import Change
 from supervisor.client.connecting import CONNECT, connect
@@ -59,7 +59,7 @@ def _read_pointer(_: click.Context, __: click.Parameter, value: str) -> str:
     callback=_read_pointer,
     help="Print only this part, a JSON Pointer such as /prices/ACME, and only when it changes.",
 )
-@click.option("--count", type=click.IntRange(1), default=None, help="Stop after so many; the first is what is there.")
+@click.option("--count", type=Count(1), default=None, help="Stop after so many; the first is what is there.")
 @click.option(
     "--timeout",
     type=Seconds(zero=False),

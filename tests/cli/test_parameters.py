@@ -4,7 +4,7 @@ import click
 import pytest
 
 from supervisor.cli import parameters
-from supervisor.cli.parameters import Seconds
+from supervisor.cli.parameters import Count, Seconds
 
 
 def read(reader, value):
@@ -71,3 +71,19 @@ def test_headers_have_lower_case_names():
 def test_what_is_no_header_is_refused(text):
     with pytest.raises(click.BadParameter, match="write a name, a colon and a value"):
         read(parameters.read_headers, (text,))
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", 1), ("65535", 65535), (7, 7)])
+def test_a_count_is_a_whole_number(text, value):
+    assert Count(1, 65535).convert(text, None, None) == value
+
+
+@pytest.mark.parametrize("text", ["x", "", "1.5", "nan", "-1", "0"])
+def test_what_is_no_count_is_refused_in_words(text):
+    with pytest.raises(click.BadParameter, match=f"^'{text}' is no whole number from 1 on.$"):
+        Count(1).convert(text, None, None)
+
+
+def test_a_count_has_an_upper_bound_where_there_is_one():
+    with pytest.raises(click.BadParameter, match=r"^'65536' is no whole number from 0 to 65535.$"):
+        Count(0, 65535).convert("65536", None, None)

@@ -656,7 +656,7 @@ def test_the_last_application_that_escalates_ends_the_process(start, app, tmp_pa
     assert server.end() == 1
     last = server.stderr.splitlines()[-1]
     assert last.startswith(
-        "Error: no application is left: application 'app' has failed, and its sessions end: callback"
+        "Error: no application is left: application 'app' has failed, and its sessions end: producer"
     )
     assert "ExceptionGroup" not in server.stderr
 
