@@ -35,6 +35,8 @@ export class TreeNode {
   #text = element("span", "value")
   #note = null
   #isOpen = false
+  // It was empty so far: whether it is unfolded is decided when something comes, unless the visitor does.
+  #isUndecided = true
   // While a search filters what is below: is that unfolded?
   #isOpenForSearch = true
   #filter = null
@@ -73,6 +75,7 @@ export class TreeNode {
 
   set isOpen(isOpen) {
     if (this.branch === null || isOpen === this.isOpen) return
+    this.#isUndecided = false
     if (this.#filter === null) this.#isOpen = isOpen
     else this.#isOpenForSearch = isOpen
     this.#unfold(false)
@@ -126,7 +129,11 @@ export class TreeNode {
       this.branch = new Branch(this.#view, this, this.#room)
       this.branch.list.setAttribute("role", "group")
       this.item.append(this.branch.list)
+      this.#isUndecided = true
+    }
+    if (this.#isUndecided) {
       this.#isOpen = this.depth < OPEN_DEPTH && size > 0 && size <= Math.min(OPEN_SIZE, this.#room)
+      this.#isUndecided = size === 0
     }
     const noun = Array.isArray(this.value) ? ["item", "items"] : ["entry", "entries"]
     write(this.#key, this.key, this.#view.query)

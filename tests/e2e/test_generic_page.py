@@ -35,6 +35,32 @@ def test_it_shows_the_document_as_it_changes(serve, apps, open_page, look):
         look(page, "generic")
 
 
+FILLING = """
+def modify_document(doc):
+    doc.data = {"prices": {}, "others": {}}
+    doc.add_periodic_callback(fill, doc, seconds=0.5)
+
+
+def fill(doc):
+    doc.data["prices"]["ACME"] = doc.data["prices"].get("ACME", 0) + 1
+    doc.data["others"]["INIT"] = 1
+"""
+
+
+def test_what_was_empty_at_first_unfolds_when_something_comes(serve, open_page, tmp_path):
+    (tmp_path / "filling.py").write_text(FILLING)
+    with serve(tmp_path / "filling.py") as server:
+        page = open_page(server.url)
+        expect(item(page, "prices 1 entry")).to_have_attribute("aria-expanded", "true")
+        expect(item(page, "ACME 2")).to_be_visible()
+        # What the visitor folds stays so.
+        item(page, "prices 1 entry").locator(".row").first.click()
+        page.keyboard.press("ArrowLeft")
+        expect(item(page, "prices 1 entry")).to_have_attribute("aria-expanded", "false")
+        page.wait_for_timeout(1200)
+        expect(item(page, "prices 1 entry")).to_have_attribute("aria-expanded", "false")
+
+
 def test_it_says_how_it_is_connected_at_which_revision_and_how_many_are_there(serve, apps, open_page, console):
     with serve(apps / "todo.py") as server, Proxy(server.port) as proxy:
         page = open_page(server.url.replace(f":{server.port}", f":{proxy.port}"))
