@@ -111,7 +111,7 @@ class SessionActor(Actor):
         # Why it ends; set once, by whoever wanted it first.
         self.ending: Ending | None = None
         # Why, if nobody has ended it: what is above it ends.
-        self._ending_from_above = RESTARTING
+        self.ending_from_above = RESTARTING
         self._household = household
         # Lends the document to functions that run in threads.
         self._threads = ThreadLoans(self, workers or Workers())
@@ -219,26 +219,26 @@ class SessionActor(Actor):
     def finish(self, ending: Ending) -> None:
         """Begin to end softly: take nothing more, handle what waits, then end with `ending`. Returns at once.
 
-        Whoever calls this calls `end` when time is over. A session that is being created ends at once; one that was
-        told to end, and lets its own handler finish, goes on with that.
+        Whoever calls this calls `end` when time is over. A session that is being created or restarted ends at once;
+        one that was told to end, and lets its own handler finish, goes on with that.
         """
-        if self.lifecycle.state is State.CREATING:
+        if self.lifecycle.state is State.CREATING or self.recovery.is_restarting:
             self.end(ending)
         elif self.ending is None and not self.mailbox.is_closed:
-            self._ending_from_above = ending
+            self.ending_from_above = ending
             self._perform(Event.FINISHED)
 
     def _take_no_more(self) -> None:
         """Who waits for room has it: they had sent before, and wait no longer than for what is there."""
         self.callbacks.finish()
         self.mailbox.finish()
-        self.recovery.go_on()
+        self.recovery.finish()
         self.mailbox.put_tick(Finish())
 
     def _begin_end(self) -> None:
         """Do all of the end that needs no waiting; once."""
         if self.ending is None:
-            self.ending = self._ending_from_above
+            self.ending = self.ending_from_above
         if not self.has_ended:
             self._perform(Event.ENDED)
 

@@ -4,6 +4,9 @@ Rule: what is due is the strongest that any failure asked for since the last was
 resume, in that order. So failures that come together cost one restart between them, and one that comes while a restart
 is under way is covered by it. What is spent is spent when it is decided: the report of a failure can say which of how
 many restarts it is.
+
+A session that finishes is not restarted: it ends. So OTP's supervisors do it while they shut down, and a new document
+would be thrown away at once.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ class Decision:
     """Seconds before a restart."""
 
 
+ENDING = "the session ends"
+"""The decision, in words, on a failure of a session that ends already, or ends instead of a restart."""
 RESUMED = Decision(directive="resume", words=_DONE["resume"])
 
 
@@ -43,7 +48,7 @@ class Decider:
         by_type: the types of messages that have a directive of their own
     """
 
-    __slots__ = ("_budget", "_by_type", "_in_a_row", "_last", "_policy", "due")
+    __slots__ = ("_budget", "_by_type", "_in_a_row", "_last", "_policy", "due", "is_finishing")
 
     def __init__(self, policy: FailurePolicy, by_type: Mapping[type, Directive]) -> None:
         self._policy = policy
@@ -55,6 +60,8 @@ class Decider:
         self._in_a_row = 0
         self.due: Decision | None = None
         """What was decided and is yet to be carried out; None: nothing, or only to resume."""
+        self.is_finishing = False
+        """Whether the session takes nothing more: what would restart it ends it."""
 
     @property
     def may_restart(self) -> bool:
@@ -92,6 +99,8 @@ class Decider:
 
     def _restart(self, now: float, chance: float) -> Decision:
         policy = self._policy
+        if self.is_finishing:
+            return Decision(directive="restart", words=ENDING)
         if self._budget is None:
             self._budget = RestartBudget(max_restarts=policy.max_restarts, within=policy.within)
         if not self._budget.spend(now):

@@ -45,14 +45,12 @@ from supervisor.session.changes import ChangeListeners
 from supervisor.session.connection import Audience, Ending
 from supervisor.session.editing import EditRules
 from supervisor.session.household import Household
-from supervisor.session.policy import Decider, Decision
+from supervisor.session.policy import ENDING, Decider, Decision
 
 MAX_UNTOLD = 100
 """Failures of which the failed hooks have yet to be told; what fails beyond that is reported, and not told to them."""
 MAILBOX_SHOWN = 5
 """Entries that wait in the mailbox, as an incident tells of them: enough to see what a session was busy with."""
-ENDING = "the session ends"
-"""The decision on a failure of a session that ends already."""
 
 
 class Restartable(Protocol):
@@ -73,6 +71,8 @@ class Restartable(Protocol):
     edit_rules: EditRules
     background: Background
     ending: Ending | None
+    # What its end will be that comes from what is above it.
+    ending_from_above: Ending
 
     def end(self, ending: Ending) -> None:
         """Begin the end."""
@@ -126,6 +126,7 @@ class Recovery:
         "_queued",
         "_session",
         "_untold",
+        "is_restarting",
         "last_incident",
         "restarts",
     )
@@ -141,6 +142,8 @@ class Recovery:
         self._because: Incident | None = None
         # Set once the created hooks are through, if the policy can lead to a restart.
         self._beginnings: _Beginnings | None = None
+        self.is_restarting = False
+        """Whether a restart is under way, its pause included."""
         self.restarts = 0
         """How often the session has been restarted."""
         self.last_incident: Incident | None = None
@@ -175,10 +178,9 @@ class Recovery:
             decision = self._decider.decide(message_type, now=trio.current_time(), chance=session.runtime.random())
         return self._note(what, error, decision, "" if message is None else shown(message)).id
 
-    def go_on(self) -> None:
-        """The mailbox was closed by a soft end, which empties its system lane: what is due is done all the same."""
-        if self._queued:
-            self._session.mailbox.put_system(_Turn(self))
+    def finish(self) -> None:
+        """The session takes nothing more, and ends when all is handled: from now on a failure restarts nothing."""
+        self._decider.is_finishing = True
 
     def next_untold(self) -> BaseException | None:
         """The failure of which the failed hooks are to be told next, once: from now on it is told. None: no more."""
@@ -213,11 +215,15 @@ class Recovery:
     async def _carry_out(self, decision: Decision) -> None:
         incident = self._because
         assert incident is not None
-        if decision.directive == "restart":
-            await self._restart(decision, incident)
+        if decision.directive == "restart" and not self._decider.is_finishing:
+            self.is_restarting = True
+            try:
+                await self._restart(decision, incident)
+            finally:
+                self.is_restarting = False
             return
         self._decider.carried_out(decision)
-        self._session.end(stopped_by(incident))
+        self._session.end(self._session.ending_from_above if decision.directive == "restart" else stopped_by(incident))
         if decision.directive == "escalate":
             self._household.escalate(self._session, incident)
 

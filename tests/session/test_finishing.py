@@ -162,8 +162,14 @@ async def test_next_ticks_and_listeners_are_part_of_the_work_and_timers_are_not(
     assert namespace.last == [["napped", "work"]]
 
 
-async def test_a_restart_that_was_due_is_done(run_app, autojump_clock):
-    """1. A handler is in hand. 2. A background task fails, so a restart waits. 3. The session is told to finish."""
+RESTART = FailurePolicy(directive="restart", backoff=Backoff(first=0.5, longest=0.5, jitter=0.0))
+
+
+async def test_instead_of_a_restart_that_was_due_it_ends(run_app, autojump_clock):
+    """1. A handler is in hand. 2. A background task fails, so a restart waits. 3. The session is told to finish.
+
+    The handler in hand is let finish. What waits is of a document that was not to be gone on with.
+    """
     built = []
 
     async def fail():
@@ -173,10 +179,7 @@ async def test_a_restart_that_was_due_is_done(run_app, autojump_clock):
         built.append(trio.current_time())
         doc.data["log"] = []
 
-    namespace = App(modify_document=modify_document)
-    namespace["failure_policy"] = FailurePolicy(
-        directive="restart", backoff=Backoff(first=0.5, longest=0.5, jitter=0.0)
-    )
+    namespace = App(modify_document=modify_document, failure_policy=RESTART)
     async with run_app(namespace, expect_failures=True) as app:
         session = await app.open()
         session.tell_nowait(Call(napping))
@@ -184,11 +187,64 @@ async def test_a_restart_that_was_due_is_done(run_app, autojump_clock):
         await trio.testing.wait_all_tasks_blocked()
         session.start_soon(fail)
         await trio.testing.wait_all_tasks_blocked()
-        finish(app, session)
+        actor = finish(app, session)
         await session.wait_destroyed()
-        assert trio.current_time() == 1.5
-    assert built == [0, 1.5]
-    assert namespace.last == [["waited"]]
+        assert trio.current_time() == 1
+        assert actor.ending == RESTARTING
+        assert len(app.recorder.dead_letters) == 1
+    assert built == [0]
+    assert namespace.last == [["napped"]]
+
+
+async def test_what_fails_while_it_finishes_is_not_restarted(run_app, autojump_clock):
+    """The report says so, the failed hook hears of it, and no restart is spent."""
+    told = []
+
+    def broken(doc):
+        doc.data["log"].append("broken")
+        raise ValueError("mine")
+
+    namespace = App(failure_policy=RESTART, on_session_failed=lambda session_context, error: told.append(str(error)))
+    async with run_app(namespace, expect_failures=True) as app:
+        session = await app.open()
+        session.tell_nowait(Call(napping))
+        session.tell_nowait(Call(broken))
+        session.tell_nowait(Log("waited"))
+        await trio.testing.wait_all_tasks_blocked()
+        actor = finish(app, session)
+        await session.wait_destroyed()
+        assert trio.current_time() == 1
+        assert actor.ending == RESTARTING
+        assert [incident.decision for incident in app.recorder.incidents] == ["the session ends"]
+        assert session.restarts == 0
+    assert told == ["mine"]
+    assert namespace.last == [["napped"]]
+
+
+@pytest.mark.parametrize("building", [False, True])
+async def test_a_restart_under_way_is_cut_short(run_app, autojump_clock, building):
+    """In its pause, or while `modify_document` is awaited: the old document is what the destroyed hooks see."""
+
+    async def modify_document(doc):
+        doc.data["log"] = []
+        if doc.session_context.last_incident is not None:
+            await trio.sleep(100)
+
+    def broken(doc):
+        raise ValueError("mine")
+
+    namespace = App(modify_document=modify_document, failure_policy=RESTART)
+    async with run_app(namespace, expect_failures=True) as app:
+        session = await app.open()
+        session.tell_nowait(Log("kept"))
+        session.tell_nowait(Call(broken))
+        session.tell_nowait(Log("waited"))
+        await trio.sleep(1 if building else 0.25)
+        actor = finish(app, session)
+        await session.wait_destroyed()
+        assert trio.current_time() == (1 if building else 0.25)
+        assert actor.ending == RESTARTING
+    assert namespace.last == [["kept"]]
 
 
 async def test_background_tasks_end_when_all_is_handled(run_app, autojump_clock):

@@ -57,6 +57,17 @@ def test_beyond_the_intensity_it_is_over(beyond):
     assert carry_out(restarting, 60).directive == "restart"
 
 
+def test_a_session_that_finishes_ends_where_it_would_be_restarted():
+    """And nothing of its budget is spent; what is worse is decided as ever."""
+    finishing = decider({Quote: "stop", Order: "resume"}, directive="restart", max_restarts=1)
+    finishing.is_finishing = True
+    for _ in range(3):
+        decision = carry_out(finishing, 0)
+        assert (decision.directive, decision.words, decision.pause) == ("restart", "the session ends", 0)
+    assert carry_out(finishing, 0, Order).words == "resumed"
+    assert carry_out(finishing, 0, Quote).words == "stopped"
+
+
 def test_only_restarts_count():
     """A thousand failures that are resumed leave the budget as it is."""
     mixed = decider({Quote: "restart"}, max_restarts=1)
