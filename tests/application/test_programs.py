@@ -1,4 +1,7 @@
-"""Random programs of asks, borrows, tells and ends over six sessions: none hangs, nobody is accused falsely."""
+"""Random programs of asks, borrows, tells and ends over six sessions: none hangs, nobody is accused falsely.
+
+Sessions fail and are restarted meanwhile, some handlers work in threads, mailboxes have policies, sessions finish.
+"""
 
 import itertools
 
@@ -8,8 +11,11 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.errors import DeadlockError, SessionGone
+from supervisor.actor.restart import Backoff, FailurePolicy
+from supervisor.errors import DeadlockError, MailboxFull, SessionGone
+from supervisor.session.actor import RESTARTING
 from supervisor.session.receivers import receives
+from supervisor.testing.harness import _wait_for_threads
 
 SESSIONS = 6
 
@@ -59,6 +65,39 @@ class Do:
     world: object
 
 
+class DoInThread(Do):
+    """Its handler does them in a worker thread."""
+
+
+class DoOrRestart(Do):
+    """Its handler fails, and that restarts the session."""
+
+
+class DoLatest(Do):
+    """Of those that wait, the newest of each key stays; who has no room waits."""
+
+
+class DoIfRoom(Do):
+    """Without room it isn't taken."""
+
+
+class DoRatherThanOlder(Do):
+    """Without room it takes the place of an older one."""
+
+
+MESSAGES = {
+    "thread": DoInThread,
+    "ask_in_thread": DoInThread,
+    "restart": DoOrRestart,
+    "latest": DoLatest,
+    "ask_latest": DoLatest,
+    "if_room": DoIfRoom,
+    "rather": DoRatherThanOlder,
+    "ask_rather": DoRatherThanOlder,
+}
+WITHOUT_ENDS = ["ask", "fail", "borrow", "abandon", "tell", *MESSAGES]
+
+
 class Broken(Exception):
     """What a handler raises that fails."""
 
@@ -87,7 +126,7 @@ class World:
         except DeadlockError as error:
             self.check_circle(str(error), held, targets)
             self.deadlocks.append(error)
-        except (SessionGone, Broken):
+        except (SessionGone, Broken, MailboxFull):
             pass
         finally:
             del self.waits[wait]
@@ -109,8 +148,9 @@ class World:
             )
 
     async def perform(self, step, session, held):
-        if step.kind in ("ask", "fail"):
-            await session.ask(Do(step, self))
+        message = MESSAGES.get(step.kind, Do)(step, self)
+        if step.kind in ("fail", "restart") or step.kind.startswith("ask"):
+            await session.ask(message)
         elif step.kind == "borrow":
             async with session.locked_document() as doc:
                 await self.within(step, doc, (*held, session))
@@ -119,16 +159,19 @@ class World:
                 async with session.locked_document() as doc:
                     await self.within(step, doc, (*held, session))
                     await trio.sleep(1)
-        elif step.kind == "tell":
-            await session.tell(Do(step, self))
+        elif step.kind == "tell" or step.kind in MESSAGES:
+            await session.tell(message)
         elif step.kind == "background":
             session.start_soon(self.do_all, step.inside, (), step.side_by_side)
         elif step.kind == "broadcast":
-            await self.app.context.broadcast(Do(step, self))
+            await self.app.context.broadcast(message)
         elif step.kind == "update":
             await self.app.context.update_sessions(lambda doc: self.within(step, doc, (self.session_of(doc),)))
         elif step.kind == "destroy":
             session.destroy()
+        elif step.kind == "finish":
+            if (actor := self.app.actor.find(session.id)) is not None:
+                actor.finish(RESTARTING)
         else:
             session.destroy()
             await session.wait_destroyed()
@@ -150,8 +193,16 @@ class World:
         doc.data["begun"] = doc.data.get("begun", 0) + 1
         await trio.sleep(step.seconds)
         await self.do_all(step.inside, held, step.side_by_side)
-        if step.kind == "fail":
+        if step.kind in ("fail", "restart"):
             raise Broken
+        doc.data["finished"] = doc.data.get("finished", 0) + 1
+
+    def within_thread(self, step, doc, held):
+        """The same, in a worker thread."""
+        assert doc.data.get("begun", 0) == doc.data.get("finished", 0)
+        doc.data["begun"] = doc.data.get("begun", 0) + 1
+        self.app.context.call_from_thread(trio.sleep, step.seconds)
+        self.app.context.call_from_thread(self.do_all, step.inside, held, step.side_by_side)
         doc.data["finished"] = doc.data.get("finished", 0) + 1
 
     async def do_all(self, steps, held=(), side_by_side=False):
@@ -165,8 +216,24 @@ class World:
 
 
 @receives(Do)
+@receives(DoOrRestart, on_failure="restart")
+@receives(DoLatest, conflate=lambda message: message.step.seconds)
+@receives(DoIfRoom, when_full="refuse")
+@receives(DoRatherThanOlder, when_full="drop_oldest")
 async def on_do(doc, message):
     await message.world.within(message.step, doc, (message.world.session_of(doc),))
+
+
+@receives(DoInThread, thread=True)
+def on_do_in_thread(doc, message):
+    message.world.within_thread(message.step, doc, (message.world.session_of(doc),))
+
+
+APP = {
+    "on_do": on_do,
+    "on_do_in_thread": on_do_in_thread,
+    "failure_policy": FailurePolicy(max_restarts=3, within=10.0, backoff=Backoff(first=0.1, longest=1.0)),
+}
 
 
 def run_program(run_app, program, *, capacity):
@@ -174,16 +241,19 @@ def run_program(run_app, program, *, capacity):
     result = []
 
     async def main():
-        async with run_app({"on_do": on_do}, linger=1000, mailbox_capacity=capacity, expect_failures=True) as app:
+        limits = {"linger": 1000, "first_attach": 1000, "mailbox_capacity": capacity}
+        async with run_app(APP, expect_failures=True, **limits) as app:
+            _wait_for_threads(app.actor.runtime.busy)
             world = World(app, [await app.open() for _ in range(SESSIONS)])
             began = trio.current_time()
-            async with trio.open_nursery() as nursery:
-                for steps in program:
-                    nursery.start_soon(world.do_all, steps)
-            for session in world.sessions:
-                await world.check_transactions(session)
-                session.destroy()
-                await session.wait_destroyed()
+            with trio.fail_after(500):  # `wait_destroyed` has no deadline of its own
+                async with trio.open_nursery() as nursery:
+                    for steps in program:
+                        nursery.start_soon(world.do_all, steps)
+                for session in world.sessions:
+                    await world.check_transactions(session)
+                    session.destroy()
+                    await session.wait_destroyed()
             result.extend([world.deadlocks, trio.current_time() - began])
             for incident in app.recorder.incidents:  # and no failed assertion of a handler is among them
                 assert isinstance(incident.error, Broken), incident
@@ -197,19 +267,20 @@ SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(
 
 @SETTINGS
 @given(
-    program=programs(
-        ["ask", "fail", "borrow", "abandon", "tell", "background", "broadcast", "update", "destroy", "wait_destroyed"]
-    ),
+    program=programs([*WITHOUT_ENDS, "background", "broadcast", "update", "destroy", "wait_destroyed", "finish"]),
     capacity=st.sampled_from([1, 2, 100]),
 )
 def test_no_program_hangs(run_app, program, capacity):
-    """Every wait ends before its deadline of 30 s, since whoever would wait for ever is refused at once."""
+    """Every wait ends before its deadline of 30 s, whoever fails, is restarted or finishes meanwhile.
+
+    Whoever would wait for ever is refused at once.
+    """
     _, took = run_program(run_app, program, capacity=capacity)
     assert took < 29
 
 
 @SETTINGS
-@given(program=programs(["ask", "fail", "borrow", "abandon", "tell"]), capacity=st.sampled_from([1, 2, 100]))
+@given(program=programs(WITHOUT_ENDS), capacity=st.sampled_from([1, 2, 100]))
 def test_a_program_without_circles_is_never_accused_of_one(run_app, program, capacity):
     """Whoever only reaches for higher sessions than those that wait for him closes no circle."""
     ordered = [[in_order(step) for step in steps] for steps in program]
