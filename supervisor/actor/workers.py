@@ -25,6 +25,7 @@ import outcome
 import trio
 
 from supervisor.actor.guard import Report
+from supervisor.actor.ref import TIMEOUT, in_time
 from supervisor.actor.stalls import StackReader
 from supervisor.actor.stalls import Work as PieceOfWork
 from supervisor.actor.stopping import Stopping
@@ -177,9 +178,13 @@ class Workers:
         Waits for a thread first if all are at work; safe to cancel then. Cancelled later, it waits until the thread is
         back: for `GRACE` seconds at most, see above. A result that the thread has by then is returned all the same,
         unless the owner has ended.
+
+        Raises:
+            trio.TooSlowError: no thread was free for `TIMEOUT` seconds; the function was not called.
         """
         work = Work(func, args, owner)
-        await self._limiter.acquire_on_behalf_of(work)
+        with in_time(TIMEOUT, f"the wait of {work.name} for one of {self._limiter.total_tokens:g} threads"):
+            await self._limiter.acquire_on_behalf_of(work)
         with owner.lend(work):
             cancelled = await self._wait_for(work)
             work.revoked = work.revoked or owner.gone()

@@ -203,3 +203,34 @@ async def test_a_system_without_more_threads_fails_the_call_alone(owner, monkeyp
             await workers.run(print, (), owner.as_owner)
     assert workers.at_work == 0
     assert await workers.run(int, (), owner.as_owner) == 0
+
+
+async def test_what_finds_no_thread_free_fails_in_time(owner, mock_clock):
+    """1. The only thread never comes back. 2. Another one waits for it, for 30 s. 3. Later there is one again."""
+    workers, gate = Workers(1), threading.Event()
+    failed = trio.Event()
+
+    async def wait():
+        with pytest.raises(
+            trio.TooSlowError, match=r"the wait of .*<lambda> for one of 1 threads took longer than 30 s"
+        ):
+            await workers.run(lambda: called.append(1), (), owner.as_owner)
+        failed.set()
+
+    called = []
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(workers.run, gate.wait, (PATIENCE,), owner.as_owner)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(wait)
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(29.9)
+            await trio.testing.wait_all_tasks_blocked()
+            assert not failed.is_set()
+            mock_clock.jump(0.2)
+            await failed.wait()
+            gate.set()
+    finally:
+        gate.set()
+    assert called == []
+    assert await workers.run(int, (), owner.as_owner) == 0
