@@ -1843,6 +1843,23 @@ async def test_answers_come_after_the_snapshot_and_none_is_lost(serve):
         nursery.cancel_scope.cancel()
 
 
+async def test_answers_that_were_queued_before_the_patches_that_are_dropped_are_sent_again(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for number in range(3):  # the first one is being written, the others wait behind it
+            await peer.send("Refuse", text=str(number))
+            await all_blocked()
+        for letter in "abcdef":
+            await pile_up(session, 300_000, letter)
+        seen = []
+        with trio.fail_after(10):
+            while len(seen) < 5:
+                message = await peer.message()
+                seen.append(message.get("number", message["type"]))
+        assert seen == [1, "snapshot", 1, 2, 3]  # a client ignores what it has had
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_burst_in_one_step_is_followed_by_a_snapshot_at_once(serve):
     """Nothing was written yet when the limit was reached, so nothing is left that could drain."""
     async with serve() as table:
