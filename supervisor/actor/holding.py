@@ -7,6 +7,8 @@ only after the nurseries opened *inside* it, so a task started in one of those h
 session's own nursery, which was opened before the handler began, does not. The same is true of a borrower and the
 session that lent it its document: the session waits for everything that the borrower opened inside the borrow.
 
+But once the session ends it waits for its background tasks too, so its end holds those in a hold of its own.
+
 So a hold is (actor, task, depth): the actor waits for what `task` does itself and in those of its nurseries that were
 opened when `depth` of them were open already. To find the actors that a task holds up, walk from it through its parent
 nurseries: at each ancestor, a hold counts if the nursery that we came through was opened inside it.
@@ -55,8 +57,14 @@ class Holds:
     def take(self, actor: Node) -> Hold:
         """From now on, `actor` waits for the current task; `release` it in the same task."""
         task = trio.lowlevel.current_task()
-        hold = Hold(actor, task, len(task.child_nurseries))
-        self._by_task.setdefault(task, []).append(hold)
+        return self._take(Hold(actor, task, len(task.child_nurseries)))
+
+    def take_all_of(self, task: trio.lowlevel.Task, actor: Node) -> Hold:
+        """From now on, `actor` waits for this task and for all that runs in its nurseries, those that are open too."""
+        return self._take(Hold(actor, task, 0))
+
+    def _take(self, hold: Hold) -> Hold:
+        self._by_task.setdefault(hold.task, []).append(hold)
         return hold
 
     def release(self, hold: Hold) -> None:

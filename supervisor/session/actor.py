@@ -128,6 +128,8 @@ class SessionActor(Actor):
         self.background = Background(self._report_and_supervise)
         self.recovery = Recovery(self, household, receivers.on_failure)
         self._hooks_only = False
+        # From when the end begins: it waits for background tasks, which holds nobody up before.
+        self._end_hold: Hold | None = None
         self._ended = trio.Event()
 
     # Its life.
@@ -142,6 +144,8 @@ class SessionActor(Actor):
             await self._live()
         except BaseException as error:
             passing = self._report_failure("session", error)
+        if self._end_hold is not None:
+            self.holds.release(self._end_hold)
         try:
             with trio.CancelScope(shield=True):
                 await self._close()
@@ -276,6 +280,7 @@ class SessionActor(Actor):
         for connection in self.connections:
             connection.end(self.ending)
         if self._nursery is not None:
+            self._end_hold = self.holds.take_all_of(self._nursery.parent_task, self)
             self._nursery.cancel_scope.cancel()
 
     @property
@@ -285,6 +290,7 @@ class SessionActor(Actor):
 
     async def wait_ended(self) -> None:
         """See `SessionContext.wait_destroyed`."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         with self.holds.waiting_for((self,), f"wait_destroyed() of {self}"):
             await self._ended.wait()
 

@@ -75,7 +75,8 @@ class Borrow(Answered):
 @contextlib.asynccontextmanager
 async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document]:
     """Hold a session's document inside this block. See `SessionContext.locked_document`."""
-    if session in session.holds.held_up():
+    await trio.lowlevel.checkpoint_if_cancelled()
+    if _is_held_here(session):
         raise DeadlockError(
             f"locked_document() of {session} inside its own handler, hook or borrow would wait for ever: "
             "the document is held here already, so use session_context.document"
@@ -108,3 +109,13 @@ async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document
         raise trio.TooSlowError(
             f"the document of {session} was held for {HOLDING:g} s, and was taken back, rolled back"
         )
+
+
+def _is_held_here(session: Lender) -> bool:
+    """Whether the current task has the document, or works for who has it.
+
+    A session that ends waits for its background tasks too, which have no document.
+    """
+    if session.mailbox.is_closed:
+        return session.holder is not None and session.holder.covers(trio.lowlevel.current_task())
+    return session in session.holds.held_up()

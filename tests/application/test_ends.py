@@ -9,7 +9,7 @@ import trio.testing
 
 from supervisor.actor.restart import Backoff, FailurePolicy
 from supervisor.application.creation import Created, Refused
-from supervisor.errors import ActorGone
+from supervisor.errors import ActorGone, DeadlockError
 from supervisor.session.connection import ConnectionContext
 from supervisor.session.receivers import receives
 from supervisor.session.request import Request
@@ -246,3 +246,50 @@ async def test_created_again_during_the_pause_of_its_restart_it_is_the_same_sess
         await trio.sleep(1)
         assert story.count("on_session_created") == 1
         assert story.count("modify_document") == 2
+
+
+async def waits_at_its_end(func):
+    """A background task that goes on until its session ends, and then waits for something that no cancellation ends."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await func()
+
+
+async def test_a_background_task_that_waits_for_the_end_of_its_own_session_closes_a_circle(
+    run_app, recorder, autojump_clock
+):
+    """The end waits for it, so it would wait for ever; one that can be cancelled is, and nobody is accused."""
+    async with run_app(Story().namespace(), expect_failures=True) as app:
+        for text in ("session s1 → session s1", None):
+            session = await app.open()
+            if text:
+                session.start_soon(waits_at_its_end, session.wait_destroyed)
+            else:
+                session.start_soon(session.wait_destroyed)
+            await trio.testing.wait_all_tasks_blocked()
+            session.destroy()
+            await session.wait_destroyed()
+    assert trio.current_time() == 0
+    (error,) = recorder.errors
+    assert isinstance(error, DeadlockError)
+    assert "session s1 → session s1" in str(error)
+
+
+async def test_a_background_task_of_an_end_that_is_waited_for_closes_a_circle(run_app, recorder, autojump_clock):
+    """1. A handler of one session waits for the end of another. 2. A background task of that one asks the first."""
+    async with run_app(Story(handler=None).namespace(), expect_failures=True) as app:
+        one, other = await app.open(), await app.open()
+
+        async def wait_for_other(doc):
+            other.destroy()
+            await other.wait_destroyed()
+
+        other.start_soon(waits_at_its_end, lambda: one.ask(Work()))
+        await trio.testing.wait_all_tasks_blocked()
+        await one.with_locked_document(wait_for_other)
+    assert trio.current_time() == 0
+    (error,) = recorder.errors
+    assert isinstance(error, DeadlockError)
+    assert "session s2 → session s1 → session s2" in str(error)
