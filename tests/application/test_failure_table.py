@@ -334,7 +334,7 @@ async def failure_hook(stage):
     app = await stage.serve(on_callback_failed=stage.fail)
     failing = app.context.add_callback(stage.fail)
     await trio.sleep(0.9)
-    assert [each.what for each in stage.seen.incidents] == [f"callback {failing.name}", "on_callback_failed"] * 2
+    assert [each.what for each in stage.seen.incidents] == [f"producer {failing.name}", "on_callback_failed"] * 2
     assert (failing.state, app.actor.is_degraded) == ("backing off", False)
 
 
