@@ -8,6 +8,7 @@ from typing import Protocol, final
 
 import trio
 
+from supervisor.actor.timers import TimerQueue
 from supervisor.document.base import Patch
 from supervisor.protocol.feed import Attachment, Feed
 from supervisor.protocol.messages import Resume, encode_edited
@@ -161,6 +162,8 @@ class SessionWire:
     def detach(self, viewer: Viewer, client: str) -> None:
         """A connection sees the session no more."""
         self._viewers.pop(viewer, None)
+        if not self._viewers and self._snapshot is not None:
+            self._snapshot.drop()
         self.was_full = False
         if self._by_client.get(client) is viewer:
             del self._by_client[client]
@@ -191,9 +194,9 @@ class SessionWire:
         if kept is not None and kept.of == of and kept.frame is not None:
             return kept.frame
         frame = text_frame(self.feed.snapshot(revision=stored.revision, data=stored.snapshot()))
-        self._snapshot = _Snapshot(of, frame)
-        # The alarm knows the snapshot only: a session that ends meanwhile is not kept by it.
-        self.session.runtime.timers.call_after(KEEP_SNAPSHOT, self._snapshot.drop)
+        if kept is not None:
+            kept.drop()
+        self._snapshot = _Snapshot(of, frame, self.session.runtime.timers)
         return frame
 
 
@@ -201,11 +204,14 @@ class SessionWire:
 class _Snapshot:
     """The frame of one revision, until it is dropped."""
 
-    __slots__ = ("frame", "of")
+    __slots__ = ("_alarm", "frame", "of")
 
-    def __init__(self, of: tuple[str, int], frame: bytes) -> None:
+    def __init__(self, of: tuple[str, int], frame: bytes, timers: TimerQueue) -> None:
         self.of = of
         self.frame: bytes | None = frame
+        # It knows the snapshot only: a session that ends meanwhile is not kept by it.
+        self._alarm = timers.call_after(KEEP_SNAPSHOT, self.drop)
 
     def drop(self) -> None:
         self.frame = None
+        self._alarm.cancel()

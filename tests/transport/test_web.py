@@ -651,12 +651,11 @@ async def test_health_is_the_status_word_only(supervise, prefix):
 
 
 async def test_health_says_that_the_server_is_draining(supervise):
-    async def on_session_created(session_context):
+    async def on_session_destroyed(session_context):
         await trio.sleep(3)
 
-    async with supervise(app_of(on_session_created=on_session_created)) as app, trio.open_nursery() as nursery:
-        nursery.start_soon(app.get, "/app")
-        await trio.testing.wait_all_tasks_blocked()
+    async with supervise(app_of(on_session_destroyed=on_session_destroyed)) as app:
+        await app.get("/app")
         stream = await app.listener.connect()
         await stream.send_all(b"GET /-/health HTTP/1.1\r\nHost: localhost\r\n")
         await trio.testing.wait_all_tasks_blocked()
