@@ -37,7 +37,7 @@ class ApplicationOptions:
     max_creating: int = attrs.field(default=50, validator=count())
     """Sessions that are being created at once."""
     creating_timeout: float = attrs.field(default=5.0, validator=seconds())
-    """How long a creation, or a restart, waits for its turn."""
+    """How long a creation waits for its turn."""
     hook_timeout: float = attrs.field(default=10.0, validator=seconds(zero=False))
     """How long a created, destroyed, failed, opened, closed or unload hook may take."""
     load_timeout: float = attrs.field(default=60.0, validator=seconds(zero=False))

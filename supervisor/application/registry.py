@@ -8,6 +8,7 @@ attach: they get a quarter of the sessions, and the oldest of those that nobody 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, final
@@ -241,13 +242,13 @@ class SessionRegistry:
             session.end(Ending(kind="destroyed"))
 
     async def _make_in_turn(self, session: SessionActor) -> Outcome:
-        async with self._turn(session) as has_turn:
+        async with self._turn(session, self._options.creating_timeout) as has_turn:
             return await self._make(session) if has_turn else Busy(self._options.creating_timeout)
 
     @asynccontextmanager
-    async def _turn(self, session: SessionActor) -> AsyncIterator[bool]:
+    async def _turn(self, session: SessionActor, timeout: float) -> AsyncIterator[bool]:
         """One of `max_creating` that build a document; False if there was no turn in time."""
-        with trio.move_on_after(self._options.creating_timeout) as scope:
+        with trio.move_on_after(timeout) as scope:
             await self._creating.acquire_on_behalf_of(session)
         if scope.cancelled_caught:
             yield False
@@ -287,12 +288,12 @@ class SessionRegistry:
         return Created(session)
 
     async def rebuild(self, session: SessionActor) -> None:
-        """See `Household.rebuild`."""
-        async with self._turn(session) as has_turn:
-            if not has_turn:
-                raise trio.TooSlowError(
-                    f"the restart of {session} waited longer than {self._options.creating_timeout:g} s for its turn"
-                )
+        """See `Household.rebuild`.
+
+        It waits for its turn as long as those before it take, whose hooks and builders have deadlines: were it to fail
+        for that, the slowness of others would use up its own budget. The session's end interrupts it.
+        """
+        async with self._turn(session, math.inf):
             for handler in self._definition.handlers:
                 await call_author(handler.modify_document, session.document, timeout=self._options.build_timeout)
                 session.keep()

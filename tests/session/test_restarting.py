@@ -581,7 +581,7 @@ async def test_a_modify_document_that_always_fails_stops_the_session(run_app, au
         assert namespace.story[-1] == "destroyed"
 
 
-async def test_a_restart_waits_for_its_turn_to_build_and_no_longer_than_a_creation(run_app, autojump_clock):
+async def test_a_restart_waits_for_its_turn_to_build_and_never_fails_by_others_slowness(run_app, autojump_clock):
     """Many sessions that restart together build no more documents at once than many visitors would have built."""
     at_once, most = 0, 0
 
@@ -603,9 +603,7 @@ async def test_a_restart_waits_for_its_turn_to_build_and_no_longer_than_a_creati
         await trio.sleep(20)
         assert most == 2
         assert [session.restarts for session in sessions] == [1] * 10
-        late = [error for error in app.recorder.errors if isinstance(error, trio.TooSlowError)]
-        assert len(late) == 2
-        assert "waited longer than 3.5 s for its turn" in str(late[0])
+        assert {type(error) for error in app.recorder.errors} == {Fail}
 
 
 async def test_failures_that_come_together_cost_one_restart(run_app, autojump_clock):
