@@ -2,8 +2,9 @@
 
 import pytest
 
+from ..hostile import fuzz
 from .command import main, missing
-from .scenarios import all_scenarios
+from .scenarios import all_scenarios, tools
 
 
 def test_it_lists_its_scenarios(capsys):
@@ -20,6 +21,10 @@ def test_a_scenario_that_is_not_there_is_refused(capsys):
 def test_every_scenario_says_what_must_hold():
     assert len(all_scenarios()) >= 40
     assert all(each.summary.endswith(".") for each in all_scenarios().values())
+
+
+def test_the_long_run_fuzzes_every_target():
+    assert set(tools.TARGETS) == set(fuzz.TARGETS)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,21 @@ from __future__ import annotations
 from types import ModuleType
 
 from ..scenario import Scenario
-from . import connections, edits, ends, handlers, hooks, hostile, later, mailboxes, mixed, processes, slow, tokens
+from . import (
+    connections,
+    edits,
+    ends,
+    handlers,
+    hooks,
+    hostile,
+    later,
+    mailboxes,
+    mixed,
+    processes,
+    slow,
+    tokens,
+    tools,
+)
 
 _MODULES: tuple[ModuleType, ...] = (
     connections,
@@ -20,6 +34,7 @@ _MODULES: tuple[ModuleType, ...] = (
     mixed,
     processes,
     later,
+    tools,
 )
 
 
