@@ -185,9 +185,12 @@ class Children(Generic[T]):
                 self._empty = trio.Event()
             await self._empty.wait()
 
-    async def finish(self, stopping: Stopping, hard: Callable[[T], object], *, reserve: float = 0.0) -> None:
-        """Wait for those who were told to stop softly; at the deadline stop the others by `hard`, and wait for them."""
-        with stopping.working(reserve):
+    async def finish(self, stopping: Stopping, hard: Callable[[T], object], *, timeout: float = math.inf) -> None:
+        """Wait for those who were told to stop softly; at the deadline stop the others by `hard`, and wait for them.
+
+        The deadline is that of `stopping`, or comes in `timeout` seconds.
+        """
+        with stopping.working(timeout=timeout):
             await self.wait_empty()
         for child in self:
             hard(child)

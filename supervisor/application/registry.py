@@ -69,6 +69,8 @@ class SessionRegistry:
         self._failed_hooks = FailedHooks(definition, options=options, stopping=self.stopping)
         self.has_failed_hooks = self._failed_hooks.any
         """See `Household.has_failed_hooks`."""
+        self.hooks_reserve = HOOKS_ONLY - UNLOAD_RESERVE
+        """See `Household.hooks_reserve`."""
         self.dead_letters = 0
         """Messages that came for sessions that had ended."""
         self._definition = definition
@@ -115,9 +117,8 @@ class SessionRegistry:
         """
         self.stop_creating()
         batches = in_batches(((session, len(session.connections)) for session in self._live), self._options.drain_batch)
-        reserve = HOOKS_ONLY - UNLOAD_RESERVE
-        with self.stopping.working(reserve):
-            within = self.stopping.at - reserve - trio.current_time()
+        with self.stopping.working(self.hooks_reserve):
+            within = self.stopping.at - self.hooks_reserve - trio.current_time()
             pause = pause_between(len(batches), interval=self._options.drain_interval, within=within)
             for number, batch in enumerate(batches):
                 if number:

@@ -15,6 +15,7 @@ after it, is that those who wait for the end are told: when they run, nothing of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, final
@@ -104,7 +105,9 @@ class SessionActor(Actor):
         self.connections: Children[Connection] = Children()
         # See `lending.Lender`.
         self.holder: Hold | None = None
-        self.stopping = Stopping(household.stopping)
+        self.stopping = Stopping(household.stopping, reserve=household.hooks_reserve)
+        # When the connections must have closed: set as the end begins.
+        self._closes_by = math.inf
         # Whether a broadcast, or an update of all sessions, found this one late the last time.
         self.lagged_in_broadcast = False
         self.lagged_in_update = False
@@ -196,7 +199,8 @@ class SessionActor(Actor):
         """What else an end has to wait for, each part under its deadline."""
         with self._at_work():
             await self._household.take_leave(self)
-        await self.connections.finish(self.stopping, lambda connection: connection.cancel())
+        timeout = self._closes_by - trio.current_time()
+        await self.connections.finish(self._household.stopping, lambda each: each.cancel(), timeout=timeout)
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -268,7 +272,8 @@ class SessionActor(Actor):
     def _leave(self) -> None:
         assert self.ending is not None
         self.is_silent = True
-        self.stopping.soft(trio.current_time() + GRACE)
+        self._closes_by = trio.current_time() + GRACE
+        self.stopping.soft(self._closes_by)
         self._household.left(self)
         self.callbacks.clear()
         if self._age_alarm is not None:

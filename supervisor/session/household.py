@@ -20,6 +20,8 @@ class Household(Protocol):
     """What follows when a session's code fails."""
     has_failed_hooks: bool
     """Whether anybody wants to be told of that."""
+    hooks_reserve: float
+    """Seconds of `stopping` that borrows and threads must leave to the hooks of a session's end."""
 
     @property
     def porter(self) -> Porter:

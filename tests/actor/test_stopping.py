@@ -223,9 +223,12 @@ async def test_children_are_waited_for_until_the_deadline_and_then_stopped_hard(
         children.discard(good)
 
     nursery.start_soon(go_soon)
-    await children.finish(stopping, Child.hard, reserve=1.0)
-    assert (good.hard_at, bad.hard_at, trio.current_time()) == (None, 4, 6)
+    await children.finish(stopping, Child.hard)
+    assert (good.hard_at, bad.hard_at, trio.current_time()) == (None, 5, 7)
     assert len(children) == 0
+    late = Child(children, nursery)
+    await children.finish(Stopping(), Child.hard, timeout=3.0)
+    assert late.hard_at == 10
 
 
 async def test_children_who_go_in_time_are_not_stopped_hard(nursery, autojump_clock):

@@ -10,6 +10,7 @@ import trio.testing
 
 from supervisor.actor.in_thread import in_thread
 from supervisor.actor.restart import Backoff, FailurePolicy
+from supervisor.application.deadline import HOOKS_ONLY
 from supervisor.errors import ActorGone, DeadlockError, DocumentNotHeld, Rejected, SessionGone, Unawaited
 from supervisor.session.receivers import receives
 
@@ -588,6 +589,35 @@ async def test_a_thread_in_a_call_of_the_loop_is_released_when_the_session_ends(
         session.destroy()
         await session.wait_destroyed()
     assert len(raised) == 1
+
+
+async def test_a_stop_that_is_cut_short_leaves_hooks_their_time_and_a_thread_none(run_app, gate, recorder, mock_clock):
+    """1. The server stops; 2. the thread that has the document doesn't come back; 3. a second stop leaves 6 s."""
+    times = []
+
+    async def on_session_destroyed(context):
+        times.append(trio.current_time())
+        await trio.sleep(1)
+        times.append(trio.current_time())
+
+    async with run_app({**APP, "on_session_destroyed": on_session_destroyed}, expect_failures=True) as app:
+        session = await app.open()
+        await session.tell(Do(lambda doc: gate.wait()))
+        await gate.reached()
+        app.actor.stop(deadline=20)
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(1)
+        app.actor.stop(deadline=1 + HOOKS_ONLY)
+        await trio.testing.wait_all_tasks_blocked()
+        begun = list(times)
+        mock_clock.jump(1)
+        await trio.testing.wait_all_tasks_blocked()
+        ended = list(times)
+        mock_clock.jump(20)  # whatever hangs has an end
+        gate.open.set()
+    assert (begun, ended) == ([1], [1, 2])
+    assert recorder.failed_parts[0].startswith("thread of on_do")
+    assert len(recorder.failed_parts) == 1
 
 
 # Hooks, callbacks, listeners and judges.
