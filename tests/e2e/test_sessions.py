@@ -61,6 +61,30 @@ def test_a_message_sent_while_cut_off_is_applied_once(serve, apps, open_page, co
     console.forgive(LOST)
 
 
+def test_a_page_whose_session_begins_again_stays_and_shows_the_new_document(serve, apps, open_page):
+    with serve(apps / "fragile.py", expect_failures=True) as server:
+        page = open_page(server.url)
+        page.evaluate("""async () => {
+            const { connect } = await import("/-/client/supervisor.js")
+            window.states = []
+            window.restarts = 0
+            window.session = await connect({ banner: false, onStatus: ({ state }) => states.push(state) })
+            session.onRestart(() => { restarts += 1 })
+        }""")
+        page.evaluate("session.send('Turn', { by: 30 })")
+        until(page, "session.data.angle === 30")
+        failed = page.evaluate("session.send('Turn', { by: 180 }).catch(error => [error.kind, error.incident])")
+        page.evaluate("() => { window.answer = session.send('Turn', { by: 45 }) }")  # it waits for the new document
+        assert failed[0] == "failed"
+        page.evaluate("answer")
+        assert page.evaluate("session.data") == {"angle": 45, "turns": [45]}
+        expect(page.get_by_text("45").first).to_be_visible()
+        assert page.evaluate("[states.at(-1), restarts]") == ["live", 1]
+        assert "reconnecting" not in page.evaluate("states")
+        assert server.log.count("session created") == 1
+        assert f"incident={failed[1]}" in server.log
+
+
 def test_a_page_whose_session_was_destroyed_says_why(serve, apps, open_page, look):
     with serve(apps / "counter") as server:
         page = open_page(server.url)
