@@ -107,10 +107,13 @@ class Holds:
             self.graph.remove(wait)
 
     @contextmanager
-    def lent_by(self, lender: Node) -> Iterator[None]:
-        """While the current task is in this block, `lender` is shown to wait for it. For circles, `take` a hold."""
-        task = trio.lowlevel.current_task()
-        wait = self._wait((lender,), (f"task {task.name}",), "the return of its document", task, None)
+    def shown(self, waiter: Node, target: str, doing: str) -> Iterator[None]:
+        """While the current task is in this block, `waiter` is shown to wait for what `target` names in words.
+
+        No search for circles looks at it. It is for what a hold says to that already, such as a document that is lent,
+        and for waits that any one of several can end: to count them as waits for all would accuse falsely.
+        """
+        wait = self._wait((waiter,), (target,), doing, trio.lowlevel.current_task(), None)
         self.graph.add(wait)
         try:
             yield

@@ -137,8 +137,8 @@ class ApplicationContext:
         """Who waits for whom now, since when and until when: the waits in which a session of the app takes part.
 
         They are asks, borrows, tells and broadcasts without room, `update_sessions()`, and `wait_destroyed()`, those of
-        tasks too that are no session's; and each session that waits for the return of its document. A wait for a whole
-        group names those that are waited for still.
+        tasks too that are no session's; each session that waits for the return of its document, or for its turn to
+        build one. A wait for a whole group names those that are waited for still.
         """
         return self._host.waits()
 

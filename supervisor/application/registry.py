@@ -249,7 +249,8 @@ class SessionRegistry:
     @asynccontextmanager
     async def _turn(self, session: SessionActor, timeout: float) -> AsyncIterator[bool]:
         """One of `max_creating` that build a document; False if there was no turn in time."""
-        with trio.move_on_after(timeout) as scope:
+        shown = self._runtime.holds.shown(session, "sessions that are being made", "its turn to build a document")
+        with trio.move_on_after(timeout) as scope, shown:
             await self._creating.acquire_on_behalf_of(session)
         if scope.cancelled_caught:
             yield False

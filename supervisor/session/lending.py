@@ -87,7 +87,9 @@ async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document
     own, session.holder = session.holder, hold
     kept = False
     try:
-        with session.stopping.working(timeout=HOLDING) as scope, session.holds.lent_by(session):
+        borrower = f"task {trio.lowlevel.current_task().name}"
+        lent = session.holds.shown(session, borrower, "the return of its document")
+        with session.stopping.working(timeout=HOLDING) as scope, lent:
             yield session.document
             kept = True
     finally:

@@ -149,11 +149,13 @@ async def test_a_wait_of_a_task_that_holds_up_nobody_is_noted_to_be_shown(holds,
         await trio.lowlevel.checkpoint()
 
 
-async def test_a_loan_is_shown_as_a_wait_for_the_task_that_has_it(holds):
-    with holds.lent_by("a"):
+async def test_a_wait_in_words_is_shown_and_closes_no_circle(holds):
+    with holds.shown("a", "any of many", "its turn"):
         [shown] = holds.graph.statistics({"a"})
-        name = trio.lowlevel.current_task().name
-        assert (shown.waiters, shown.targets, shown.until) == (("a",), (f"task {name}",), math.inf)
+        assert (shown.waiters, shown.targets, shown.doing) == (("a",), ("any of many",), "its turn")
+        assert shown.until == math.inf
+        assert holds.graph.circle(["b"], ["a"]) is None
+    assert holds.graph.statistics({"a"}) == ()
 
 
 async def test_the_wait_that_would_close_a_circle_is_refused_in_words_and_not_noted(holds):

@@ -600,6 +600,8 @@ async def test_a_restart_waits_for_its_turn_to_build_and_never_fails_by_others_s
         sessions = [await app.open() for _ in range(10)]
         for session in sessions:
             session.tell_nowait(Break())
+        await trio.sleep(0.5)
+        assert [wait.doing for wait in app.context.waits] == ["its turn to build a document"] * 8
         await trio.sleep(20)
         assert most == 2
         assert [session.restarts for session in sessions] == [1] * 10
