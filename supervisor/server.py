@@ -41,6 +41,7 @@ from supervisor.errors import ApplicationError
 from supervisor.failure_log import LoggedFailures
 from supervisor.identity import Entropy
 from supervisor.instruments import Incident, Instruments
+from supervisor.protocol.feed import MAX_DETACHED
 from supervisor.protocol.fields import ClientMessages
 from supervisor.server_options import ServerOptions
 from supervisor.session.actor import SessionActor
@@ -452,6 +453,7 @@ class Server:
             key=self._credentials.new_id(),
             new_client_id=self._credentials.new_id,
             linger=self.options.application.linger,
+            max_detached=self.options.application.max_connections_per_session or MAX_DETACHED,
         )
 
     def __repr__(self) -> str:

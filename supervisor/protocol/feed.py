@@ -21,9 +21,9 @@ from supervisor.protocol.history import MAX_BYTES, MAX_REVISIONS, History
 from supervisor.protocol.messages import Attached, Edit, Editable, Resume, Send, encode
 from supervisor.protocol.records import ClientRecord, New, Repeated
 
-MAX_DETACHED = 64
-"""Records of clients that left, per session: more tabs than one visitor closes within `linger`, and a bound
-on what a client can cost that attaches again and again."""
+MAX_DETACHED = 1_000
+"""Records of clients that left, per session, where there is no bound on its connections: all of them may be cut at
+once, and it bounds what a client can cost that attaches again and again."""
 
 
 class CommittedPatch(Protocol):
@@ -76,6 +76,8 @@ class Feed:
         session: the session's id, as clients are told it
         max_revisions: bound of the log, in patches
         max_bytes: bound of the log, in bytes of messages
+        max_detached: bound of the clients that left and are remembered; as many as may be attached, since a network or
+            a proxy that fails cuts all of them at once, and who is forgotten can't know what was done of its sends
 
     """
 
@@ -88,6 +90,7 @@ class Feed:
         "_history",
         "_key",
         "_linger",
+        "_max_detached",
         "_new_client_id",
         "_session",
     )
@@ -102,6 +105,7 @@ class Feed:
         linger: float,
         max_revisions: int = MAX_REVISIONS,
         max_bytes: int = MAX_BYTES,
+        max_detached: int = MAX_DETACHED,
     ) -> None:
         self._session = session
         self._epoch = epoch
@@ -109,6 +113,7 @@ class Feed:
         self._key = key
         self._new_client_id = new_client_id
         self._linger = linger
+        self._max_detached = max_detached
         self._history = History(max_patches=max_revisions, max_bytes=max_bytes)
         self._editable: tuple[str, ...] = ()
         self._attached: dict[str, ClientRecord] = {}
@@ -264,7 +269,7 @@ class Feed:
             del self._attached[client_id]
             record.detached_at = now
             self._detached[client_id] = record
-            if len(self._detached) > MAX_DETACHED:
+            if len(self._detached) > self._max_detached:
                 self._detached.popitem(last=False)
         self._expire(now)
 

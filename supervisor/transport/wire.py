@@ -10,7 +10,7 @@ import trio
 
 from supervisor.actor.timers import TimerQueue
 from supervisor.document.base import Patch
-from supervisor.protocol.feed import Attachment, Feed
+from supervisor.protocol.feed import MAX_DETACHED, Attachment, Feed
 from supervisor.protocol.messages import Resume, encode_edited
 from supervisor.session.actor import SessionActor
 from supervisor.transport.frames import text_frame
@@ -56,9 +56,24 @@ class SessionWire:
         "was_full",
     )
 
-    def __init__(self, session: SessionActor, *, key: str, new_client_id: Callable[[], str], linger: float) -> None:
+    def __init__(
+        self,
+        session: SessionActor,
+        *,
+        key: str,
+        new_client_id: Callable[[], str],
+        linger: float,
+        max_detached: int = MAX_DETACHED,
+    ) -> None:
         self.session = session
-        self.feed = Feed(session=session.id, epoch=session.epoch, key=key, new_client_id=new_client_id, linger=linger)
+        self.feed = Feed(
+            session=session.id,
+            epoch=session.epoch,
+            key=key,
+            new_client_id=new_client_id,
+            linger=linger,
+            max_detached=max_detached,
+        )
         self.presence = PresenceRoom("session", session.runtime.timers)
         """Who is attached to it."""
         # Told of the next patch before it is shown. An edit sets it when its work is done and only the commit is left.

@@ -238,8 +238,8 @@ def test_who_is_attached_is_never_forgotten():
     assert feed.answered("c-1", 1, b"answer 1")
 
 
-def test_at_most_64_of_those_who_left_are_remembered():
-    feed = new_feed()
+def test_of_those_who_left_so_many_are_remembered_and_the_oldest_forgotten():
+    feed = new_feed(max_detached=64)
     for _ in range(66):
         client = feed.attach(revision=0, now=0).client
         feed.detach(client, 0)

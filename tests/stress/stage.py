@@ -21,6 +21,8 @@ from .sockets import open_page
 
 REST = 15.0
 """Seconds in which a server must be at rest again, on a busy machine."""
+CATCHING_UP = 150.0
+"""Seconds in which the clients of a long run must have read all: one process plays a hundred of them."""
 
 
 class Violation(AssertionError):
@@ -145,7 +147,8 @@ class Stage:
         """
         self.require_none(f"{each.name} has ended: {each.codes}, {each.ended}" for each in clients if each.ended)
         final: dict[str, Any] | None = None
-        with trio.move_on_after(REST) as scope:
+        seconds = CATCHING_UP if self.long else REST
+        with trio.move_on_after(seconds) as scope:
             while True:
                 final = await self.order("Read", session=session)
                 if final is None:
@@ -159,7 +162,7 @@ class Stage:
                 await trio.sleep(0.05)
         if scope.cancelled_caught:
             late = [repr(each.protocol) for each in clients if each.ended is None and each.protocol.revision < revision]
-            raise Violation(f"not settled after {REST:g} s at revision {revision}: {late[:3]}")
+            raise Violation(f"not settled after {seconds:g} s at revision {revision}: {late[:3]}")
         return history.Final(final["revision"], digest(final["data"]), final["data"]["log"])
 
     async def check(self, clients: Sequence[Client], session: str) -> history.Final:

@@ -758,3 +758,37 @@ async def test_what_a_client_sends_again_when_it_comes_back_is_taken_at_once(sup
             released.set()
         assert trio.current_time() == began
         assert closings(client) == []
+
+
+async def test_all_who_are_cut_at_once_come_back_as_themselves_and_have_their_answers(supervise):
+    """As many as may be attached: a proxy that restarts cuts all of them."""
+
+    @receives(Add, from_client=True)
+    async def on_add(doc, message):
+        await released.wait()
+        doc.data["n"] += 1
+        return doc.data["n"]
+
+    released = trio.Event()
+    options = ServerOptions(application=ApplicationOptions(max_connections_per_session=100))
+    async with supervise(app_of(on_add=on_add), options=options) as running:
+        session = await running.new_session()
+        clients = [await session.connect() for _ in range(100)]
+        peers = [client.peer for client in clients]
+        answers = []
+
+        async def send(client):
+            answers.append(await client.send("Add"))
+
+        async with trio.open_nursery() as nursery:
+            for client in clients:
+                nursery.start_soon(send, client)
+            await trio.testing.wait_all_tasks_blocked()
+            for client in clients:
+                await client.drop()
+            await trio.testing.wait_all_tasks_blocked()
+            released.set()
+            for client in clients:
+                client.reconnect()
+        assert sorted(answers) == list(range(1, 101))
+        assert [client.peer for client in clients] == peers
