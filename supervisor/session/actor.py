@@ -26,7 +26,7 @@ from trio.lowlevel import current_task, in_trio_run
 from supervisor.actor.base import Actor, Runtime
 from supervisor.actor.callbacks import Callbacks
 from supervisor.actor.entry import Entry, Finish, Stop, Tell
-from supervisor.actor.guard import pass_on, split_failure, unwrap
+from supervisor.actor.guard import Report, pass_on, split_failure, unwrap
 from supervisor.actor.holding import Hold
 from supervisor.actor.mailbox import CAPACITY
 from supervisor.actor.policy import MailboxPolicy
@@ -454,18 +454,14 @@ class SessionActor(Actor):
         return self.recovery.failed(what, unwrap(error))
 
     def _report_and_supervise(self, what: str, error: BaseException) -> BaseException | None:
-        failure, rest = split_failure(error)
-        if failure is not None:
-            self.failures += 1
-            self.report_supervised(what, failure)
-        return rest
+        return self._report_failure(what, error, self.report_supervised)
 
-    def _report_failure(self, what: str, error: BaseException) -> BaseException | None:
+    def _report_failure(self, what: str, error: BaseException, report: Report | None = None) -> BaseException | None:
         """Report what of `error` is a failure; returns what must pass."""
         failure, rest = split_failure(error)
         if failure is not None:
             self.failures += 1
-            self.report(what, failure)
+            (report or self.report)(what, failure)
         return rest
 
     def gone(self) -> SessionGone:

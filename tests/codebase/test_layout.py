@@ -28,7 +28,6 @@ TESTED_ELSEWHERE = {
     "failure_log.py": ("test_server.py", "told by a server that was given no instruments"),
     "transport/reports.py": ("test_server.py", "what instruments are told is looked at there"),
     "transport/credentials.py": ("test_server.py", "a whole server lets in, or refuses"),
-    "transport/backlog.py": ("transport/test_websocket.py", "what a client that reads slowly gets, frame by frame"),
     "transport/websocket_options.py": ("test_limits.py", "all options are refused alike"),
     "transport/reception.py": ("test_server.py", "streams are handed to a whole server"),
     "session/household.py": ("application/test_registry.py", "an interface that the registry fulfils"),
