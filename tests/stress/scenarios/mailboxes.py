@@ -149,7 +149,7 @@ async def timer_storm(stage: Stage) -> None:
     clients = [await stage.client(name) for name in names]
     stage.expect_exactly(r"callback|crash", 3 * len(names))
     for client in clients:
-        await client.ask("Timers", count=stage.scale(15, 40), milliseconds=20, crashing=3)
+        await client.ask("Timers", count=stage.scale(15, 40), milliseconds=stage.scale(20, 500), crashing=3)
     for client in clients:
         await client.until(lambda client=client: client.data["counters"].get("rung", 0) > 60)
         stage.require(await client.ask("Timers", count=0, milliseconds=0) > 0, "no timer was removed")
