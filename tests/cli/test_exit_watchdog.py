@@ -159,13 +159,11 @@ async def test_a_signal_that_another_thread_got_wakes_trio(given):
 
 async def test_threads_and_tasks_of_apps_are_named_the_loops_thread_first(given, nursery):
     release = threading.Event()
+    blocking = trio.Event()
 
     def block():
+        trio.from_thread.run_sync(blocking.set)
         release.wait(PATIENCE)
-
-    async def shielded():
-        with trio.CancelScope(shield=True):
-            await trio.sleep_forever()
 
     async def wait_for_thread():
         await trio.to_thread.run_sync(block)
@@ -173,7 +171,7 @@ async def test_threads_and_tasks_of_apps_are_named_the_loops_thread_first(given,
     watchdog = ExitWatchdog((1.0, 1.0), stacks=STACKS, give_up=given.up)
     with watchdog.watching():
         nursery.start_soon(wait_for_thread, name="waiting")
-        await trio.testing.wait_all_tasks_blocked()
+        await blocking.wait()
         found = []
         await trio.to_thread.run_sync(lambda: found.extend(watchdog.holders()))
         release.set()
