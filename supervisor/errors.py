@@ -35,6 +35,9 @@ takes too long raises trio's own `TooSlowError`. The last three are for programs
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class SupervisorError(Exception):
     """The root of this tree; catch it to catch all of ours."""
@@ -114,12 +117,24 @@ class ConnectFailed(SupervisorError):
 class PageRefused(ConnectFailed):
     """The server doesn't serve the page of a session to this client; the sentence is the page's own."""
 
-    def __init__(self, message: str, *, status: int, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        retry_after: float | None = None,
+        text: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(message)
         self.status = status
         """Of HTTP: 403 if the app lets this client not in, 404 if nothing is there, 503 if there is no room now, …"""
         self.retry_after = retry_after
         """Seconds after which the server asks to be asked again; None if it doesn't."""
+        self.text = text
+        """The page that was served instead: untrusted."""
+        self.headers = headers
+        """The answer's headers, by lower-case name."""
 
 
 class SessionEnded(SupervisorError):

@@ -20,8 +20,9 @@ from supervisor.application.options import ApplicationOptions
 from supervisor.errors import ApplicationError
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
-from supervisor.testing.harness import Incidents, RunningApp
+from supervisor.testing.app import RunningApp
 from supervisor.testing.http import get
+from supervisor.testing.incidents import Incidents
 from supervisor.testing.memory import MemoryListener
 
 PATIENCE = 60.0

@@ -24,8 +24,9 @@ from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.session.request import Request
-from supervisor.testing.harness import Incidents, RunningApp
+from supervisor.testing.app import RunningApp
 from supervisor.testing.http import get
+from supervisor.testing.incidents import Incidents
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.admission import SHOWN_NAME
 from supervisor.transport.head import HttpLimits

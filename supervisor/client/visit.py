@@ -107,6 +107,8 @@ class Visitor:
                 f"{address.url} answers with status {answer.status}: {said}",
                 status=answer.status,
                 retry_after=_seconds(answer.headers.get("retry-after", "")),
+                text=answer.text,
+                headers=answer.headers,
             )
         entry = read_entry(answer.text)
         if entry is None:

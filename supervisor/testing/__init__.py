@@ -8,9 +8,9 @@
 With pytest, `supervise` is a fixture of the plugin `supervisor.testing.plugin`.
 """
 
+from supervisor.errors import PageRefused as PageRefused
 from supervisor.errors import SendFailed as SendFailed
+from supervisor.testing.app import RunningApp as RunningApp
 from supervisor.testing.client import Client as Client
-from supervisor.testing.harness import PageRefused as PageRefused
-from supervisor.testing.harness import RunningApp as RunningApp
-from supervisor.testing.harness import TestSession as TestSession
 from supervisor.testing.harness import supervise as supervise
+from supervisor.testing.session import TestSession as TestSession

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from supervisor.testing.harness import RunningApp
+from supervisor.testing.app import RunningApp
 from supervisor.testing.harness import supervise as open_app
 
 

@@ -14,11 +14,12 @@ import trio.testing
 from supervisor.actor.restart import Backoff, FailurePolicy
 from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.cli.sentences import sentences
-from supervisor.errors import ApplicationError, SendFailed, SessionGone
+from supervisor.errors import ApplicationError, PageRefused, SendFailed, SessionGone
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
-from supervisor.testing.harness import Incidents, PageRefused, RunningApp
+from supervisor.testing.app import RunningApp
+from supervisor.testing.incidents import Incidents
 from supervisor.testing.memory import MemoryListener
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "failure.md"

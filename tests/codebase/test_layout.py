@@ -31,6 +31,7 @@ TESTED_ELSEWHERE = {
     "transport/websocket_options.py": ("test_limits.py", "all options are refused alike"),
     "transport/reception.py": ("test_server.py", "streams are handed to a whole server"),
     "session/household.py": ("application/test_registry.py", "an interface that the registry fulfils"),
+    "testing/incidents.py": ("testing/test_harness.py", "what failed is raised at the end of a block"),
     "errors.py": ("codebase/test_exports.py", "classes without behaviour"),
 }
 

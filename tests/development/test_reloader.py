@@ -17,7 +17,8 @@ from supervisor.application.options import ApplicationOptions
 from supervisor.development.reloader import _names
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
-from supervisor.testing.harness import Incidents, RunningApp
+from supervisor.testing.app import RunningApp
+from supervisor.testing.incidents import Incidents
 from supervisor.testing.memory import MemoryListener
 
 LOG = "_test_reloader_log"

@@ -56,10 +56,15 @@ def add(doc, by=1):
 
 
 @pytest.fixture
-async def session(supervise):
+async def app(supervise):
     namespace = {"modify_document": modify_document, "on_add": on_add, "on_refuse": on_refuse, "on_wait": on_wait}
     async with supervise(Application(NamespaceHandler(namespace, where="app"), name="app")) as app:
-        yield await app.new_session()
+        yield app
+
+
+@pytest.fixture
+async def session(app):
+    return await app.new_session()
 
 
 async def test_it_mirrors_the_document(session):
@@ -230,10 +235,10 @@ async def test_a_send_that_is_never_answered_fails_the_test(session):
     assert trio.current_time() - began == pytest.approx(ANSWER)
 
 
-async def test_closing_is_polite_and_final(session):
+async def test_closing_is_polite_and_final(app, session):
     client = await session.connect()
     codes = []
-    session._app.server.runtime.instruments.connection_detached = lambda **told: codes.append(told["code"])
+    app.server.runtime.instruments.connection_detached = lambda **told: codes.append(told["code"])
     await client.close()
     await trio.testing.wait_all_tasks_blocked()
     assert client.status == "ended"
@@ -340,9 +345,9 @@ async def test_a_server_that_does_not_shake_hands_is_tried_again(nursery, autoju
     nursery.cancel_scope.cancel()
 
 
-async def test_a_server_that_breaks_the_rules_is_left_and_tried_again(session):
+async def test_a_server_that_breaks_the_rules_is_left_and_tried_again(app, session):
     client = await session.connect()
-    wire = session._app.actor.find(session.id).audience
+    wire = app.actor.find(session.id).audience
     for viewer in list(wire._viewers):
         viewer.show(text_frame(b'{"type":"nonsense"}'))
     await trio.testing.wait_all_tasks_blocked()

@@ -9,10 +9,10 @@ import trio.testing
 
 from supervisor.application.handlers import Application, FunctionHandler, Handler, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
-from supervisor.errors import ApplicationError, SessionRefused
+from supervisor.errors import ApplicationError
 from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
-from supervisor.testing import PageRefused, supervise
+from supervisor.testing import supervise
 
 
 @attrs.frozen
@@ -61,49 +61,6 @@ async def test_an_app_may_be_given_in_many_forms(autojump_clock, script, kind):
         client = await (await running.new_session()).connect()
         assert client.data == {"n": 1}
         assert running.actor.application == name
-
-
-async def test_a_session_as_its_visitor_has_it(autojump_clock):
-    async with supervise(app_of()) as app:
-        session = await app.new_session(headers={"Accept-Language": "de"}, cookies={"a": "1", "b": "2"})
-        assert session.context.request.headers["accept-language"] == "de"
-        assert session.context.request.cookies == {"a": "1", "b": "2"}
-        assert session.context.id == session.id
-        assert session.page.status == 200
-        assert app.sessions[0] is session.context
-        session.context.destroy()
-        with pytest.raises(LookupError, match="has ended"):
-            session.context
-
-
-async def test_a_session_may_be_named_and_joined(autojump_clock):
-    async with supervise(app_of(), options=ServerOptions(session_ids="any", prefix="/tools")) as app:
-        first, second = await app.new_session(id="room"), await app.new_session(id="room")
-        assert first.context is second.context
-        assert (await first.connect()).data == (await second.connect()).data
-
-
-async def test_a_page_that_is_not_served_is_an_error(autojump_clock):
-    def on_session_created(session_context):
-        raise SessionRefused("members only")
-
-    async with supervise(app_of(on_session_created=on_session_created)) as app:
-        with pytest.raises(PageRefused, match="status 403") as refused:
-            await app.new_session()
-        assert refused.value.status == 403
-        assert "members only" in refused.value.text
-        assert refused.value.headers["cache-control"] == "no-store"
-
-
-async def test_a_broadcast_reaches_every_session(autojump_clock):
-    async with supervise(FAILING) as app:
-        await app.new_session()
-        report = await app.broadcast(Fail())
-        assert len(report.accepted) == 1
-        await trio.testing.wait_all_tasks_blocked()
-        assert [incident.what for incident in app.incidents] == ["message Fail"]
-        app.incidents.clear()
-        assert app.context is app.actor.context
 
 
 async def test_what_failed_is_raised_at_the_end(autojump_clock):
@@ -187,25 +144,6 @@ async def test_options_reach_the_server(autojump_clock):
 async def test_it_runs_on_real_time_too():
     async with supervise(app_of()) as app:
         assert (await (await app.new_session()).connect()).status == "live"
-
-
-async def test_a_directory_apps_own_messages_can_be_sent_from_inside(supervise, request):
-    async with supervise(request.config.rootpath / "docs" / "examples" / "ticker") as app:
-        client = await (await app.new_session()).connect()
-        symbol = client.data["symbols"][0]
-        await client.send("Watch", symbol=symbol)
-        report = await app.broadcast(app.messages.Quote(symbol, -1.5))
-        assert len(report.accepted) == 1
-        await client.until(lambda data: data["watched"][symbol] == -1.5)
-
-
-async def test_a_sessions_clients_connect_with_the_headers_and_cookies_of_its_page(supervise):
-    async with supervise(app_of()) as app:
-        session = await app.new_session(headers={"X-Remote-User": "ada"}, cookies={"team": "red"})
-        await session.connect()
-        [connection] = session.context.connections
-        assert connection.request.headers["x-remote-user"] == "ada"
-        assert connection.request.cookies == {"team": "red"}
 
 
 # Threads, on virtual time.

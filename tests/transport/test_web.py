@@ -17,8 +17,8 @@ from supervisor.identity import KeyRing
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing import PageRefused
-from supervisor.testing.harness import Incidents
 from supervisor.testing.http import get
+from supervisor.testing.incidents import Incidents
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.web import _BROWSER_CLIENT
 from supervisor.transport.websocket_options import WebSocketOptions
