@@ -9,6 +9,7 @@ import ssl
 import threading
 import urllib.request
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -21,6 +22,7 @@ from supervisor.errors import ApplicationError
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing.app import RunningApp
+from supervisor.testing.clock import Clock
 from supervisor.testing.http import get
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.memory import MemoryListener
@@ -54,7 +56,8 @@ async def embedded(*apps, **options):
 
 
 async def visit(server, nursery, name="app"):
-    app = RunningApp(server, server.applications[name], server.listener, nursery, server.log)
+    place = SimpleNamespace(server=server, actor=server.applications[name], transport=server.listener)
+    app = RunningApp(place, nursery, server.log, Clock())
     return await (await app.new_session()).connect()
 
 
@@ -133,7 +136,8 @@ async def test_over_tls(nursery):
             async def connect(self):
                 return await trio.open_ssl_over_tcp_stream("127.0.0.1", port, ssl_context=theirs, https_compatible=True)
 
-        app = RunningApp(server, server.applications["app"], Listener(), nursery, Incidents())
+        place = SimpleNamespace(server=server, actor=server.applications["app"], transport=Listener())
+        app = RunningApp(place, nursery, Incidents(), Clock())
         client = await (await app.new_session()).connect()
         session = app.sessions[-1]
         assert session.request.remote_address == "127.0.0.1"

@@ -5,6 +5,7 @@ import gc
 import logging
 import socket
 import threading
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -25,6 +26,7 @@ from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.session.request import Request
 from supervisor.testing.app import RunningApp
+from supervisor.testing.clock import Clock
 from supervisor.testing.http import get
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.memory import MemoryListener
@@ -101,7 +103,12 @@ class Run:
 
     def clients(self, nursery, name="app"):
         """The testing kit's view of one application."""
-        return RunningApp(self.server, self.server.applications[name], self.listener, nursery, self.log)
+        return RunningApp(
+            SimpleNamespace(server=self.server, actor=self.server.applications[name], transport=self.listener),
+            nursery,
+            self.log,
+            Clock(),
+        )
 
 
 @pytest.fixture
@@ -530,7 +537,7 @@ async def test_a_client_that_speaks_as_the_server_begins_to_stop_is_told_to_come
     stream = await run.listener.connect()
     websocket = await trio_websocket.wrap_client_stream(nursery, stream, "localhost", "/app/-/websocket")
     await trio.testing.wait_all_tasks_blocked()
-    await websocket.send_message(ClientConnection(token=session._token, session=session.id).opened())
+    await websocket.send_message(ClientConnection(token=session._entry.token, session=session.id).opened())
     run.server.stop()
     with pytest.raises(trio_websocket.ConnectionClosed):
         while True:
@@ -885,7 +892,9 @@ async def test_a_session_and_a_connection_know_the_peers_address(nursery):
         async def connect(self):
             return await trio.open_tcp_stream(*listeners[0].socket.getsockname())
 
-    app = RunningApp(server, server.applications["app"], Listener(), nursery, Log())
+    app = RunningApp(
+        SimpleNamespace(server=server, actor=server.applications["app"], transport=Listener()), nursery, Log(), Clock()
+    )
     session = await app.new_session()
     client = await session.connect()
     assert session.context.request.remote_address == "127.0.0.1"
@@ -906,7 +915,9 @@ async def test_a_unix_socket_has_no_peers_address(nursery, tmp_path):
         async def connect(self):
             return await trio.open_unix_socket(str(tmp_path / "socket"))
 
-    app = RunningApp(server, server.applications["app"], Listener(), nursery, Log())
+    app = RunningApp(
+        SimpleNamespace(server=server, actor=server.applications["app"], transport=Listener()), nursery, Log(), Clock()
+    )
     session = await app.new_session()
     client = await session.connect()
     assert session.context.request.remote_address is None
@@ -959,7 +970,7 @@ async def test_a_token_outlives_a_restart_if_the_key_does(serve, nursery):
         run = await serve(app_of(), session_ids="any", **options)
         session = await run.clients(nursery).new_session(id="room")
         if pages:
-            session._token = pages[0]._token
+            session._entry = pages[0]._entry
         pages.append(session)
         client = session.client()
         if options:
@@ -1088,7 +1099,9 @@ async def test_a_handler_that_blocks_the_loop_is_named_while_it_does(nursery):
     listener = MemoryListener()
     options = ServerOptions(stall_limit=0.05)
     async with Server([app_of(on_block=on_block)], options=options, listeners=[listener], instruments=log) as server:
-        session = await RunningApp(server, server.applications["app"], listener, nursery, log).new_session()
+        session = await RunningApp(
+            SimpleNamespace(server=server, actor=server.applications["app"], transport=listener), nursery, log, Clock()
+        ).new_session()
         log.told.clear()
         await session.context.ask(Block())
         await trio.lowlevel.checkpoint()

@@ -27,7 +27,6 @@ from supervisor.actor.holding import Hold, Holds
 from supervisor.actor.mailbox import CAPACITY, Mailbox
 from supervisor.actor.policy import MailboxPolicy
 from supervisor.actor.ref import ActorStatistics
-from supervisor.actor.thread_door import BusyThreads
 from supervisor.actor.timers import TimerQueue
 from supervisor.actor.unawaited import catch_unawaited, unawaited
 from supervisor.errors import ActorGone, MailboxFull, Rejected
@@ -45,7 +44,6 @@ class Runtime:
 
     holds: Holds = attrs.Factory(Holds)
     timers: TimerQueue = attrs.Factory(TimerQueue)
-    busy: BusyThreads = attrs.Factory(BusyThreads)
     instruments: Instruments = attrs.field(factory=Instruments, converter=GuardedInstruments)
     """They may raise: that ends nothing."""
     random: Callable[[], float] = random

@@ -15,23 +15,6 @@ from supervisor.errors import ActorGone, HandlerFailed
 
 
 @final
-class BusyThreads:
-    """How many threads work for the server, and wait for nothing of it: what a clock that jumps must know of."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        """How many there are."""
-        self.on_change: Callable[[int], None] | None = None
-        """Called in the server's thread with each new number."""
-
-    def add(self, number: int) -> None:
-        """So many more, or fewer."""
-        self.count += number
-        if self.on_change is not None:
-            self.on_change(self.count)
-
-
-@final
 class _Call:
     """One call of another thread."""
 
@@ -55,14 +38,14 @@ class ThreadDoor:
         nursery: where they run.
         owner: whose nursery it is, in words.
         report: told of what a call raises whose thread has left.
-        busy: counts the threads that call, if they work for the server; while they wait for a call they are idle.
+        hosted: whether the nursery is of the task that waits for the threads that call.
     """
 
-    def __init__(self, nursery: trio.Nursery, owner: str, report: Report, *, busy: BusyThreads | None = None) -> None:
+    def __init__(self, nursery: trio.Nursery, owner: str, report: Report, *, hosted: bool = False) -> None:
         self._nursery = nursery
         self._owner = owner
         self._report = report
-        self._busy = busy
+        self._hosted = hosted
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.get_ident()
         self._open = True
@@ -74,7 +57,7 @@ class ThreadDoor:
         if not timeout >= 0:  # NaN is none
             raise ValueError(f"timeout is a number of seconds from 0 on, not {timeout!r}")
         call = _Call(func, args)
-        if self._busy is None:  # else the nursery is of the task that waits
+        if not self._hosted:
             call.host = host_of_this_thread()
         try:
             self._token.run_sync_soon(self._start, call)
@@ -94,24 +77,12 @@ class ThreadDoor:
 
     def _start(self, call: _Call) -> None:
         if self._open:
-            self._nursery.start_soon(self._serve, call, name=call.func)
+            self._nursery.start_soon(self.serve, call, name=call.func)
         else:
             call.future.set_exception(self._gone())
 
-    async def _serve(self, call: _Call) -> None:
-        if self._busy is None:
-            await self._run(call)
-            return
-        self._busy.add(-1)
-        call.future.add_done_callback(self._goes_on)
-        await self._run(call)
-
-    def _goes_on(self, _: object) -> None:
-        """The thread has its answer; just before it can go on."""
-        assert self._busy is not None
-        self._busy.add(1)
-
-    async def _run(self, call: _Call) -> None:
+    async def serve(self, call: _Call) -> None:
+        """Do what a thread asked for, and hand it the result: as long as this goes on, the thread waits."""
         result: Any = None
         failure: BaseException | None = None
         try:

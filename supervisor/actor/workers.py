@@ -29,7 +29,7 @@ from supervisor.actor.ref import TIMEOUT, in_time
 from supervisor.actor.stalls import StackReader
 from supervisor.actor.stalls import Work as PieceOfWork
 from supervisor.actor.stopping import Stopping
-from supervisor.actor.thread_door import BusyThreads, ThreadDoor
+from supervisor.actor.thread_door import ThreadDoor
 from supervisor.actor.unawaited import catch_in_thread, unawaited
 from supervisor.errors import ActorGone
 
@@ -163,9 +163,10 @@ def current_work() -> Work | None:
 class Workers:
     """The worker threads of one application."""
 
-    def __init__(self, max_threads: int = MAX_THREADS, *, busy: BusyThreads | None = None) -> None:
+    def __init__(self, max_threads: int = MAX_THREADS) -> None:
         self._limiter = trio.CapacityLimiter(max_threads)
-        self._busy = busy or BusyThreads()
+        self.awaited = 0
+        """How many threads work now for somebody who waits for them."""
 
     @property
     def at_work(self) -> int:
@@ -199,14 +200,14 @@ class Workers:
     async def _wait_for(self, work: Work) -> bool:
         """Let a thread do it, and wait; returns whether this task was cancelled meanwhile."""
         async with trio.open_nursery() as calls:
-            work.door = ThreadDoor(calls, f"the work of {work.name}", work.owner.report, busy=self._busy)
+            work.door = ThreadDoor(calls, f"the work of {work.name}", work.owner.report, hosted=True)
             token = trio.lowlevel.current_trio_token()
             try:
                 trio.lowlevel.start_thread_soon(work.run, lambda result: self._deliver(work, result, token), work.name)
             except BaseException:  # the system has no more threads
                 self._limiter.release_on_behalf_of(work)
                 raise
-            self._busy.add(1)
+            self.awaited += 1
             try:
                 await work.back.wait()
             except trio.Cancelled:
@@ -225,7 +226,7 @@ class Workers:
         if work.back.is_set():
             return
         work.abandoned = True
-        self._busy.add(-1)
+        self.awaited -= 1
         error = trio.TooSlowError(
             f"the thread of {work.name} has not come back since its work was cancelled, and is left behind; "
             "give what it waits for a timeout, or touch the document now and then, which ends it"
@@ -243,7 +244,7 @@ class Workers:
     def _finish(self, work: Work, result: outcome.Outcome[Any]) -> None:
         self._limiter.release_on_behalf_of(work)
         if not work.abandoned:
-            self._busy.add(-1)
+            self.awaited -= 1
             work.result = result
             work.back.set()
         elif isinstance(result, outcome.Error) and not isinstance(result.error, (type(work.revoked), ActorGone)):

@@ -81,7 +81,7 @@ class ApplicationActor:
         self.runtime = runtime
         self.options = options or ApplicationOptions()
         self.context = ApplicationContext(self)
-        self.workers = Workers(self.options.max_threads, busy=runtime.busy)
+        self.workers = Workers(self.options.max_threads)
         self.connection_nursery: trio.Nursery | None = None
         """Where the tasks of this application's connections belong; None before it is loaded and after its end."""
         self.failure: Incident | None = None

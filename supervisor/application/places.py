@@ -79,6 +79,6 @@ PLACES: Mapping[CodeType, Describe] = {
     code_of(name_connection): _of_naming,
     code_of(Producer._call): _of_producer,
     code_of(Background._run): _of_background,
-    code_of(ThreadDoor._run): _of_call,
+    code_of(ThreadDoor.serve): _of_call,
 }
 """Our functions inside of which an author's code runs; `transport.places` has one more, for what clients send."""

@@ -28,6 +28,7 @@ import attrs
 import trio
 
 from supervisor.actor.stalls import MAX_FRAMES, StackReader
+from supervisor.actor.tasks import all_tasks, frames_of
 
 LAST_GRACE = 10.0
 """Seconds after a shutdown's deadline: hooks that were cancelled then unwind, and write their last lines."""
@@ -172,14 +173,10 @@ class ExitWatchdog:
         """The innermost frame that is an app's code."""
         return next((frame for frame in reversed(stack) if self._stacks.is_own(frame.f_code.co_filename)), None)
 
-    def _tasks(self) -> Iterator[tuple[Any, list[FrameType]]]:
-        """All tasks, each with its frames, the outermost first. Elsewhere, the loop had better not turn meanwhile."""
-        waiting = [self._root]
-        while waiting:
-            task = waiting.pop()
-            yield task, list(_frames_of(task.coro))
-            for nursery in list(task.child_nurseries):
-                waiting.extend(nursery.child_tasks)
+    def _tasks(self) -> Iterator[tuple[trio.lowlevel.Task, list[FrameType]]]:
+        """All tasks, each with its frames, the outermost first."""
+        for task in all_tasks(self._root):
+            yield task, list(frames_of(task))
 
 
 def _waits_for_thread(stack: list[FrameType]) -> bool:
@@ -189,15 +186,6 @@ def _waits_for_thread(stack: list[FrameType]) -> bool:
 def _stack_of(frame: FrameType) -> list[FrameType]:
     """The frames of a thread, the outermost first."""
     return [each for each, _ in traceback.walk_stack(frame)][::-1]
-
-
-def _frames_of(coroutine: Any) -> Iterator[FrameType]:
-    """The frames of a coroutine that waits, the outermost first."""
-    while coroutine is not None:
-        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
-        if frame is not None:
-            yield frame
-        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
 
 
 def _holder(who: str, own: FrameType, stack: list[FrameType]) -> Holder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import final
+from typing import TYPE_CHECKING, Any, final
 from urllib.parse import urlencode
 
 import trio
@@ -17,27 +17,42 @@ from supervisor.errors import PageRefused
 from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.session.context import SessionContext
+from supervisor.testing.clock import Clock
 from supervisor.testing.http import Answer, get
 from supervisor.testing.incidents import Incidents
-from supervisor.testing.memory import MemoryListener
+from supervisor.testing.servers import Servers
 from supervisor.testing.session import TestSession
+from supervisor.testing.transports import Transport
+
+if TYPE_CHECKING:
+    import httpx
 
 
 @final
 class RunningApp:
     """One application that runs in the test's server."""
 
-    def __init__(
-        self, server: Server, actor: ApplicationActor, listener: MemoryListener, nursery: trio.Nursery, seen: Incidents
-    ) -> None:
-        self.server = server
-        """The server that runs it."""
-        self.actor = actor
-        """The application's actor: our inside, for the kit's own tests."""
-        self.listener = listener
-        """Where connections are made without a port: `await app.listener.connect()` gives a client's stream."""
+    def __init__(self, servers: Servers, nursery: trio.Nursery, seen: Incidents, clock: Clock) -> None:
+        self._servers = servers
+        self.clock = clock
+        """The server's time: it may jump, and its wall clock may be set."""
         self._nursery = nursery
         self._seen = seen
+
+    @property
+    def server(self) -> Server:
+        """The server that runs it now."""
+        return self._servers.server
+
+    @property
+    def actor(self) -> ApplicationActor:
+        """The application's actor: our inside, for the kit's own tests."""
+        return self._servers.actor
+
+    @property
+    def transport(self) -> Transport:
+        """How connections are made: `await app.transport.connect()` gives a client's stream."""
+        return self._servers.transport
 
     @property
     def context(self) -> ApplicationContext:
@@ -72,8 +87,38 @@ class RunningApp:
         Raises:
             trio.BrokenResourceError: the server closed the connection without a whole answer.
         """
-        stream = await self.listener.connect()
+        stream = await self.transport.connect()
         return await get(stream, target, headers=list((headers or {}).items()), method=method)
+
+    def http(self, **options: Any) -> httpx.AsyncClient:
+        """A client of httpx, to be used by `async with`: `await http.get("/ticker")`. It needs the package httpx.
+
+        Connections are the app's own, whatever host a URL names. `options` are those of `httpx.AsyncClient`; each step
+        of a request may take 60 seconds if they don't say otherwise.
+
+        Raises:
+            RuntimeError: httpx isn't installed.
+        """
+        try:
+            from supervisor.testing.httpx_client import open_client
+        except ModuleNotFoundError as error:
+            raise RuntimeError(
+                f"app.http() needs httpx ({error}): pip install session-supervisor[testing]; app.get() does without"
+            ) from error
+        transport = self.transport
+        return open_client(transport.authority, transport.connect, server=lambda: self.server, **options)
+
+    async def restart(self) -> None:
+        """End the server as SIGTERM does, and start another with the same options and keys, at the same address.
+
+        An app that was given as a path is loaded anew, as by another process, so take its classes from `messages`
+        again. Sessions are gone, with all that lived in memory; clients come back as they do in real life. Returns when
+        connections are accepted. Cancelled, it may leave the app without a server.
+
+        Raises:
+            ApplicationError: the app can't be loaded again.
+        """
+        await self._servers.restart()
 
     async def new_session(
         self,
@@ -100,7 +145,7 @@ class RunningApp:
             sentence = f"the page was answered with status {page.status}: {read_sentence(page.text)}"
             raise PageRefused(sentence, status=page.status, text=page.text, headers=page.headers)
         return TestSession(
-            page, headers=sent, find=self._find, open_stream=self.listener.connect, nursery=self._nursery
+            page, headers=sent, find=self._find, open_stream=self.transport.connect, nursery=self._nursery
         )
 
     def _find(self, id: str) -> SessionContext | None:

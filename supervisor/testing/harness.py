@@ -1,91 +1,94 @@
-"""A whole server in the test's own process: real pages, real websockets, memory streams, any clock."""
+"""A whole server in the test's own process: real pages, real websockets, over any transport, under any clock."""
 
 from __future__ import annotations
 
 import contextlib
-import math
+import secrets
 from collections.abc import AsyncIterator, Callable
 from os import PathLike, fspath
 from typing import Any
 
 import attrs
 import trio
-import trio.testing
 
 from supervisor.actor.guard import unwrap
-from supervisor.actor.thread_door import BusyThreads
 from supervisor.application.handlers import Application, FunctionHandler, Handler
-from supervisor.application.loading import load_application
+from supervisor.application.loading import load_application, own_part_of
+from supervisor.embedding import serving
+from supervisor.errors import ApplicationError
+from supervisor.identity import KeyRing
 from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing.app import RunningApp
+from supervisor.testing.clock import Clock, waiting_for_threads
 from supervisor.testing.incidents import Incidents
-from supervisor.testing.memory import MemoryListener
+from supervisor.testing.servers import Servers
+from supervisor.testing.transports import TransportName, make_transport
+
+_MAX_NOTES = 10
+"""Failures of the app that are told with one of the test: a periodic callback may have failed a thousand times."""
 
 App = str | PathLike[str] | Application | Handler | Callable[[Any], Any]
 
 
 @contextlib.asynccontextmanager
-async def supervise(app: App, *, options: ServerOptions | None = None) -> AsyncIterator[RunningApp]:
-    """Run an app in a whole server over memory streams, inside this block.
+async def supervise(
+    app: App, *, options: ServerOptions | None = None, transport: TransportName = "memory"
+) -> AsyncIterator[RunningApp]:
+    """Run an app in a whole server, inside this block.
 
-    Under trio's `autojump` clock nothing here waits for real time. Leaving the block shuts the server down as SIGTERM
-    would, hooks included. Then whatever failed in the app, and was not cleared from `incidents`, is raised.
+    Under trio's `autojump` clock nothing here waits for real time, but for threads: while one is at work, time stands
+    still. Leaving the block shuts the server down as SIGTERM would, hooks included. Then whatever failed in the app,
+    and was not cleared from `incidents`, is raised.
 
     Args:
         app: a path as for `serve`, a function `modify_document(doc)`, a `Handler`, or an `Application`.
         options: the server's options. Blocked code is not watched for: `stall_limit` counts real time.
+        transport: "memory" for streams in memory; "tcp" for sockets on loopback, which need a clock that is real.
 
     Raises:
+        RuntimeError: this is no trio run, or its clock is not the transport's.
         ApplicationError: the app can't be loaded.
         ExceptionGroup: something failed in the app, and the test didn't clear it from `incidents`.
     """
+    __tracebackhide__ = True  # pytest shows what the app raised, not how it came here
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            "supervise needs trio: let pytest-trio run the test (an async test that has the fixture supervise), or "
+            "call trio.run(main) and use supervise in there"
+        )
     seen = Incidents()
-    failure: BaseException | None = None
-    listener = MemoryListener()
+    clock = Clock()
+    way = make_transport(transport)
     options = attrs.evolve(options or ServerOptions(), stall_limit=0.0)
-    server = Server(
-        _application(app),
-        options=options,
-        listeners=[listener],
-        instruments=seen,
-        wall_clock=trio.current_time,
-        chance=lambda: 0.5,
-    )
-    _wait_for_threads(server.runtime.busy)
+    if options.keys is None:  # else a server that was restarted would have others
+        options = attrs.evolve(options, keys=KeyRing([secrets.token_bytes(32)]))
+
+    def make() -> Server:
+        __tracebackhide__ = True
+        return Server(_application(app), options=options, instruments=seen, wall_clock=clock.wall, chance=lambda: 0.5)
+
+    failure: BaseException | None = None
+    servers = Servers(make, way)
     try:
-        async with server, trio.open_nursery() as clients:
-            (actor,) = server.applications.values()
-            yield RunningApp(server, actor, listener, clients, seen)
-            clients.cancel_scope.cancel()
+        with waiting_for_threads(lambda: servers.actor.workers.awaited):
+            async with serving(servers.start, servers.stop), trio.open_nursery() as clients:
+                yield RunningApp(servers, clients, seen, clock)
+                clients.cancel_scope.cancel()
     except (trio.Cancelled, GeneratorExit):
         raise
     except BaseException as error:  # a test reads its own exception, not the nursery around it
         failure = unwrap(error)
     if failure is not None:  # raised here and not above, where it would lose its own cause
-        for incident in seen.incidents:
+        for incident in seen.incidents[:_MAX_NOTES]:
             failure.add_note(f"{_where(incident)} failed meanwhile: {incident.error!r}")
+        if len(seen.incidents) > _MAX_NOTES:
+            failure.add_note(f"and {len(seen.incidents) - _MAX_NOTES} failures more: see app.incidents")
         raise failure
     if seen.incidents:
         errors = [_with_note(incident) for incident in seen.incidents]
         raise BaseExceptionGroup("the app failed while the test ran", errors)
-
-
-def _wait_for_threads(busy: BusyThreads) -> None:
-    """Keep a clock that jumps from jumping while a thread works: it only sees that all tasks wait."""
-    clock = trio.lowlevel.current_clock()
-    if not isinstance(clock, trio.testing.MockClock):
-        return
-    threshold = clock.autojump_threshold
-
-    def stop_or_go(count: int) -> None:
-        nonlocal threshold
-        if clock.autojump_threshold != math.inf:
-            threshold = clock.autojump_threshold
-        clock.autojump_threshold = math.inf if count else threshold
-
-    busy.on_change = stop_or_go
 
 
 def _with_note(incident: Incident) -> BaseException:
@@ -98,10 +101,16 @@ def _where(incident: Incident) -> str:
 
 
 def _application(app: App) -> Application:
+    __tracebackhide__ = True
     if isinstance(app, Application):
         return app
     if isinstance(app, Handler):
         return Application(app, name="app")
     if isinstance(app, (str, PathLike)):
-        return load_application(fspath(app))
-    return Application(FunctionHandler(app), name=getattr(app, "__name__", "app"))
+        try:
+            return load_application(fspath(app))
+        except ApplicationError as error:
+            own_part_of(error)  # cuts its cause's traceback down to the app's own code
+            raise error.with_traceback(None) from error.__cause__
+    name = getattr(app, "__name__", "")
+    return Application(FunctionHandler(app), name=name if name.isidentifier() else "app")  # a lambda's is none

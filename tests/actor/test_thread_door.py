@@ -9,7 +9,6 @@ import trio.lowlevel
 
 from supervisor.actor import holding
 from supervisor.actor.base import Runtime
-from supervisor.actor.thread_door import BusyThreads, ThreadDoor
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.handlers import Application
 from supervisor.errors import ActorGone, DeadlockError, HandlerFailed
@@ -102,29 +101,6 @@ async def test_a_call_that_takes_too_long_is_cancelled(run_app):
         await trio.testing.wait_all_tasks_blocked()
         assert list(map(repr, app.recorder.errors)) == ["ValueError('in clean-up')"]
         assert "call_from_thread" in app.recorder.failed_parts[0]
-
-
-async def test_a_thread_that_gave_its_call_up_counts_as_busy_again_when_that_has_failed(nursery):
-    busy, reports, began = BusyThreads(), [], threading.Event()
-    door = ThreadDoor(nursery, "test", lambda what, error: reports.append(error), busy=busy)
-
-    async def fail_late():
-        began.set()
-        try:
-            await trio.sleep_forever()
-        finally:
-            raise ValueError("in clean-up")
-
-    def in_thread():
-        with pytest.raises(TimeoutError):
-            door.call(fail_late, (), 0.2)
-
-    busy.add(1)
-    await trio.to_thread.run_sync(in_thread)
-    with trio.fail_after(PATIENCE):
-        while began.is_set() and not reports:
-            await trio.lowlevel.checkpoint()
-    assert busy.count == 1
 
 
 async def test_a_call_may_have_any_time_but_none_that_is_none(run_app):

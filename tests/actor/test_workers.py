@@ -9,7 +9,6 @@ import trio
 import trio.testing
 
 from supervisor.actor.stopping import Stopping
-from supervisor.actor.thread_door import BusyThreads
 from supervisor.actor.workers import GRACE, Workers, WorkOwner, current_work
 from supervisor.errors import ActorGone
 
@@ -87,24 +86,21 @@ async def test_who_waits_for_a_thread_comes_in_turn(owner):
     assert order == ["first", "second", "third"]
 
 
-async def test_busy_threads_are_counted_but_for_those_that_wait_for_the_loop(owner):
-    busy, numbers = BusyThreads(), []
-    busy.on_change = numbers.append
-    workers = Workers(busy=busy)
+async def test_threads_that_somebody_waits_for_are_counted(owner):
+    workers, seen = Workers(), []
 
     def call():
-        current_work().door.call(lambda: numbers.append("called"), (), PATIENCE)
+        current_work().door.call(lambda: seen.append(workers.awaited), (), PATIENCE)
 
     await workers.run(call, (), owner.as_owner)
-    assert numbers == [1, 0, "called", 1, 0]
+    assert (seen, workers.awaited) == ([1], 0)
 
 
 @pytest.mark.parametrize(("latest", "moves"), [(math.inf, False), (2.0, False), (2.0, True)])
 async def test_an_abandoned_thread_is_counted_as_idle_and_given_the_time_that_there_is(
     owner, mock_clock, latest, moves
 ):
-    busy, gate, inside = BusyThreads(), threading.Event(), threading.Event()
-    workers = Workers(busy=busy)
+    workers, gate, inside = Workers(), threading.Event(), threading.Event()
     until = trio.current_time() + latest
     if not moves:
         owner.stopping.soft(until)
@@ -135,11 +131,11 @@ async def test_an_abandoned_thread_is_counted_as_idle_and_given_the_time_that_th
     assert "has not come back since its work was cancelled" in str(error)
     assert "in hang" in error.__notes__[0]
     assert "threading.py" not in error.__notes__[0].partition("in hang")[0]  # not what is around the author's function
-    assert (busy.count, workers.at_work) == (0, 1)
+    assert (workers.awaited, workers.at_work) == (0, 1)
     gate.set()
     while workers.at_work:
         await trio.lowlevel.checkpoint()
-    assert busy.count == 0
+    assert workers.awaited == 0
     assert len(owner.reports) == 1
 
 

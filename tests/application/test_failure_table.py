@@ -5,6 +5,7 @@ import itertools
 import threading
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -19,6 +20,7 @@ from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.testing.app import RunningApp
+from supervisor.testing.clock import Clock
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.memory import MemoryListener
 
@@ -210,7 +212,8 @@ class Stage:
         doc.data["n"] = 0
 
     def app(self, name):
-        return RunningApp(self.server, self.server.applications[name], self.listener, self._nursery, self.seen)
+        place = SimpleNamespace(server=self.server, actor=self.server.applications[name], transport=self.listener)
+        return RunningApp(place, self._nursery, self.seen, Clock())
 
     async def check_neighbour(self):
         """The other application serves as ever."""

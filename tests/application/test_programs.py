@@ -15,7 +15,7 @@ from supervisor.actor.restart import Backoff, FailurePolicy
 from supervisor.errors import DeadlockError, MailboxFull, SessionGone
 from supervisor.session.actor import RESTARTING
 from supervisor.session.receivers import receives
-from supervisor.testing.harness import _wait_for_threads
+from supervisor.testing.clock import waiting_for_threads
 
 SESSIONS = 6
 
@@ -243,20 +243,20 @@ def run_program(run_app, program, *, capacity):
     async def main():
         limits = {"linger": 1000, "first_attach": 1000, "mailbox_capacity": capacity}
         async with run_app(APP, expect_failures=True, **limits) as app:
-            _wait_for_threads(app.actor.runtime.busy)
-            world = World(app, [await app.open() for _ in range(SESSIONS)])
-            began = trio.current_time()
-            with trio.fail_after(500):  # `wait_destroyed` has no deadline of its own
-                async with trio.open_nursery() as nursery:
-                    for steps in program:
-                        nursery.start_soon(world.do_all, steps)
-                for session in world.sessions:
-                    await world.check_transactions(session)
-                    session.destroy()
-                    await session.wait_destroyed()
-            result.extend([world.deadlocks, trio.current_time() - began])
-            for incident in app.recorder.incidents:  # and no failed assertion of a handler is among them
-                assert isinstance(incident.error, Broken), incident
+            with waiting_for_threads(lambda: app.actor.workers.awaited):
+                world = World(app, [await app.open() for _ in range(SESSIONS)])
+                began = trio.current_time()
+                with trio.fail_after(500):  # `wait_destroyed` has no deadline of its own
+                    async with trio.open_nursery() as nursery:
+                        for steps in program:
+                            nursery.start_soon(world.do_all, steps)
+                    for session in world.sessions:
+                        await world.check_transactions(session)
+                        session.destroy()
+                        await session.wait_destroyed()
+                result.extend([world.deadlocks, trio.current_time() - began])
+                for incident in app.recorder.incidents:  # and no failed assertion of a handler is among them
+                    assert isinstance(incident.error, Broken), incident
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     return result

@@ -49,7 +49,7 @@ async def test_a_session_is_live_when_the_block_begins(supervise, autojump_clock
     async with supervise(counter()) as app:
 
         async def open_stream(host, port):
-            return await app.listener.connect()
+            return await app.transport.connect()
 
         async with connect("http://localhost/app", open_stream=open_stream) as session:
             assert session.status.state == "live"

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -18,6 +19,7 @@ from supervisor.development.reloader import _names
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing.app import RunningApp
+from supervisor.testing.clock import Clock
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.memory import MemoryListener
 
@@ -111,7 +113,8 @@ class Run:
         await trio.sleep(0.5)
 
     def app(self, name="board"):
-        return RunningApp(self.server, self.server.applications[name], self.listener, self.nursery, self.log)
+        place = SimpleNamespace(server=self.server, actor=self.server.applications[name], transport=self.listener)
+        return RunningApp(place, self.nursery, self.log, Clock())
 
     def developed(self, name="board"):
         return self.server._development.apps[name]
@@ -505,7 +508,8 @@ async def test_applications_made_by_hand_are_served_and_not_watched(nursery, aut
     log, listener = Log(), MemoryListener()
     server = Server([application], options=ServerOptions(dev=True), instruments=log, watch=watch)
     await nursery.start(server.serve, [listener])
-    page = await RunningApp(server, server.applications["app"], listener, nursery, log).get("/app")
+    place = SimpleNamespace(server=server, actor=server.applications["app"], transport=listener)
+    page = await RunningApp(place, nursery, log, Clock()).get("/app")
     assert page.status == 500
     assert "ZeroDivisionError" in page.text
     server.stop()

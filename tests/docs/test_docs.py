@@ -291,6 +291,7 @@ def test_dependencies_are_those_of_the_project():
         project["dependencies"],
         project["optional-dependencies"]["demos"],
         project["optional-dependencies"]["dev"],
+        project["optional-dependencies"]["testing"],
         project["optional-dependencies"]["docs"],
         project["optional-dependencies"]["test"],
         pyproject["build-system"]["requires"],

@@ -86,7 +86,7 @@ class Arena:
     rounds: int = 0
 
     async def connect(self):
-        return await self.app.listener.connect()
+        return await self.app.transport.connect()
 
     async def page(self):
         """What a new page says of its session: `{"session": …, "token": …}`."""

@@ -1,6 +1,8 @@
 """`supervise`: a whole server in a test, and what the test learns of failures."""
 
+import asyncio
 import time
+import traceback
 
 import attrs
 import pytest
@@ -194,3 +196,45 @@ async def test_threads_work_on_a_clock_that_does_not_jump_by_itself():
     async with supervise(NamespaceHandler({"on_sleep": on_sleep}, where="app")) as app:
         session = await app.new_session()
         assert await session.context.ask(Sleep()) == "slept"
+
+
+# Bad use.
+
+
+def test_outside_of_trio_the_way_out_is_told():
+    async def use():
+        async with supervise(modify_document):
+            pytest.fail("it can't run")
+
+    with pytest.raises(RuntimeError, match="supervise needs trio: let pytest-trio run the test"):
+        use().send(None)
+    with pytest.raises(RuntimeError, match="supervise needs trio"):
+        asyncio.run(use())
+
+
+async def test_an_app_that_fails_to_load_shows_its_own_traceback(autojump_clock, tmp_path):
+    file = tmp_path / "shop.py"
+    file.write_text("def price():\n    raise LookupError('no such price')\n\nprice()\n")
+    with pytest.raises(ApplicationError, match=r"shop\.py, line 2: LookupError while the app was loaded") as raised:
+        async with supervise(file):
+            pytest.fail("it has loaded")
+    frames = traceback.extract_tb(raised.value.__cause__.__traceback__)
+    assert [(frame.name, frame.lineno) for frame in frames] == [("<module>", 4), ("price", 2)]
+    ours = [
+        frame
+        for frame in traceback.walk_tb(raised.value.__traceback__)
+        if "supervisor" in frame[0].f_globals["__name__"]
+    ]
+    assert all(frame.f_locals.get("__tracebackhide__") for frame, _ in ours)
+
+
+async def test_of_many_failures_a_note_names_some(autojump_clock):
+    with pytest.raises(AssertionError, match="mine") as raised:
+        async with supervise(FAILING) as app:
+            await app.new_session()
+            for _ in range(30):
+                await app.broadcast(Fail())
+            await trio.testing.wait_all_tasks_blocked()
+            raise AssertionError("mine")
+    assert len(raised.value.__notes__) == 11
+    assert raised.value.__notes__[-1] == "and 20 failures more: see app.incidents"

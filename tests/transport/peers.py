@@ -277,7 +277,7 @@ class Table:
 
     async def peer(self, **headers):
         """A peer with an open websocket, which has said nothing yet."""
-        peer = Peer(await self.app.listener.connect())
+        peer = Peer(await self.app.transport.connect())
         assert (await peer.shake_hands(**headers)).startswith(b"HTTP/1.1 101 ")
         return peer
 

@@ -503,7 +503,7 @@ class Silence:
 
 @pytest.fixture
 def silence(nursery):
-    return lambda running: Silence(running.listener, nursery)
+    return lambda running: Silence(running.transport, nursery)
 
 
 async def test_a_connection_that_goes_silent_has_left_at_the_pong_deadline(supervise, silence):
@@ -653,7 +653,7 @@ async def test_a_watcher_that_reads_slowly_is_told_anew(supervise):
     async with supervise(app_of(), options=options) as running:
         running.context.share_presence()
         session = await running.new_session()
-        gate = Gate(running.listener)
+        gate = Gate(running.transport)
         slow = await gate.attach(session)
         await slow.watch("session")
         await slow.watch("application")

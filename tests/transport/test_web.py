@@ -656,7 +656,7 @@ async def test_health_says_that_the_server_is_draining(supervise):
 
     async with supervise(app_of(on_session_destroyed=on_session_destroyed)) as app:
         await app.get("/app")
-        stream = await app.listener.connect()
+        stream = await app.transport.connect()
         await stream.send_all(b"GET /-/health HTTP/1.1\r\nHost: localhost\r\n")
         await trio.testing.wait_all_tasks_blocked()
         app.server.stop()

@@ -81,7 +81,7 @@ _READ_AS_ASCII = [
 @pytest.mark.parametrize("header", _READ_AS_ASCII)
 async def test_a_header_that_is_not_ascii_is_answered_with_400_and_the_server_lives(table, header):
     """Trap: wsproto decodes these as ASCII, and one of them kills `serve_websocket`."""
-    peer = Peer(await table.app.listener.connect())
+    peer = Peer(await table.app.transport.connect())
     value = {"Connection": b"Upgrade, \xff", "Upgrade": b"websocket, \xff"}.get(header, b"localhost\xff")
     assert (await peer.shake_hands(**{header: value})).startswith(b"HTTP/1.1 400 ")
     assert await peer.end() == []
@@ -109,7 +109,7 @@ async def test_headers_that_are_not_ascii_over_tcp(serve_tcp):
     ],
 )
 async def test_a_wrong_handshake_is_refused_and_is_no_incident(table, headers):
-    peer = Peer(await table.app.listener.connect())
+    peer = Peer(await table.app.transport.connect())
     with trio.fail_after(1):
         head = await peer.shake_hands(**headers)
         assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 426 "))
@@ -127,7 +127,7 @@ async def test_a_wrong_handshake_is_refused_and_is_no_incident(table, headers):
 def test_no_handshake_is_our_incident(headers):
     async def main():
         async with harness.supervise(app_of()) as app:
-            peer = Peer(await app.listener.connect())
+            peer = Peer(await app.transport.connect())
             with contextlib.suppress(EOFError, trio.BrokenResourceError), trio.move_on_after(30):
                 await peer.shake_hands(**headers)
             assert app.incidents == []
@@ -136,7 +136,7 @@ def test_no_handshake_is_our_incident(headers):
 
 
 async def test_extensions_and_subprotocols_are_never_agreed_to(table):
-    peer = Peer(await table.app.listener.connect())
+    peer = Peer(await table.app.transport.connect())
     head = await peer.shake_hands(
         Sec_WebSocket_Extensions=b"permessage-deflate; client_max_window_bits", Sec_WebSocket_Protocol=b"chat, other"
     )

@@ -1,0 +1,57 @@
+"""The server of a test, and those that take its place when it is restarted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+import trio
+
+from supervisor.application.actor import ApplicationActor
+from supervisor.server import Server
+from supervisor.testing.transports import Transport
+
+
+@final
+class Servers:
+    """One server at a time. `start` the first one in a nursery, inside of which it lives, and all that follow.
+
+    Args:
+        make: makes a server of one application, each time another one.
+        transport: what clients reach them by.
+    """
+
+    def __init__(self, make: Callable[[], Server], transport: Transport) -> None:
+        __tracebackhide__ = True
+        self.transport = transport
+        self._make = make
+        self.server = make()
+        """The one that serves now, or did so last."""
+        self._nursery: trio.Nursery | None = None
+
+    @property
+    def actor(self) -> ApplicationActor:
+        """The application's actor."""
+        (actor,) = self.server.applications.values()
+        return actor
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Serve; returns when the app has loaded and connections are accepted.
+
+        Raises:
+            ApplicationError: the app's load hooks failed.
+        """
+        self._nursery = nursery
+        await nursery.start(self.server.serve, await self.transport.listen())
+
+    def stop(self) -> None:
+        """Begin a graceful shutdown, as SIGTERM does."""
+        self.server.stop()
+
+    async def restart(self) -> None:
+        """See `RunningApp.restart`."""
+        assert self._nursery is not None, "it was not started"
+        self.stop()
+        await self.server.wait_stopped()
+        self.server = self._make()
+        await self.start(self._nursery)

@@ -1,0 +1,93 @@
+"""How a test's clients reach its server: over memory streams, or over real sockets on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, final, get_args
+
+import trio
+import trio.testing
+
+from supervisor.testing.memory import MemoryListener
+
+TransportName = Literal["memory", "tcp"]
+_LOOPBACK = "127.0.0.1"
+
+
+class Transport(Protocol):
+    """The way to one server after the other, since a server may be restarted; all have the same address."""
+
+    @property
+    def authority(self) -> str:
+        """The server's name, as in a URL: "localhost", or "localhost:5006"."""
+
+    async def listen(self) -> Sequence[trio.abc.Listener[Any]]:
+        """What the next server listens on. It closes that, before this may be called again."""
+
+    async def connect(self) -> trio.abc.Stream:
+        """A client's end of a new connection.
+
+        Raises:
+            OSError: no server accepts connections now.
+            trio.BrokenResourceError: the same, of memory streams.
+        """
+
+
+@final
+class Memory:
+    """Streams in memory: nothing is waited for but the other side."""
+
+    authority = "localhost"
+
+    def __init__(self) -> None:
+        self._listener = MemoryListener()
+
+    async def listen(self) -> Sequence[trio.abc.Listener[Any]]:
+        """See `Transport.listen`."""
+        self._listener = MemoryListener()
+        return [self._listener]
+
+    async def connect(self) -> trio.abc.Stream:
+        """See `Transport.connect`."""
+        return await self._listener.connect()
+
+
+@final
+class Tcp:
+    """Sockets on loopback, on a port that is free at first and stays the server's own."""
+
+    def __init__(self) -> None:
+        self._port = 0
+
+    @property
+    def authority(self) -> str:
+        """See `Transport.authority`."""
+        return f"localhost:{self._port}"
+
+    async def listen(self) -> Sequence[trio.abc.Listener[Any]]:
+        """See `Transport.listen`."""
+        listeners = await trio.open_tcp_listeners(self._port, host=_LOOPBACK)
+        self._port = listeners[0].socket.getsockname()[1]
+        return listeners
+
+    async def connect(self) -> trio.abc.Stream:
+        """See `Transport.connect`."""
+        return await trio.open_tcp_stream(_LOOPBACK, self._port)
+
+
+def make_transport(name: TransportName) -> Transport:
+    """The transport of this name, in a trio run.
+
+    Raises:
+        ValueError: there is no such transport.
+        RuntimeError: it is "tcp", and the clock of this run jumps.
+    """
+    if name == "memory":
+        return Memory()
+    if name != "tcp":
+        raise ValueError(f"a transport is one of {', '.join(get_args(TransportName))}, not {name!r}")
+    if isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock):
+        raise RuntimeError(  # noqa: TRY004 (no argument has the wrong type)
+            "sockets take real time, and this run's clock is virtual: leave the clock out, or use transport='memory'"
+        )
+    return Tcp()
