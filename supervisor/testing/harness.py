@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Callable
-from os import PathLike, fspath
-from typing import Any
+from collections.abc import AsyncIterator
 
 import attrs
 import trio
 
 from supervisor.actor.guard import unwrap
-from supervisor.application.handlers import Application, FunctionHandler, Handler
-from supervisor.application.loading import load_application, own_part_of
 from supervisor.embedding import serving
-from supervisor.errors import ApplicationError
 from supervisor.identity import KeyRing
 from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing.app import RunningApp
+from supervisor.testing.application import App, application_of
 from supervisor.testing.clock import Clock, waiting_for_threads
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.servers import Servers
@@ -28,8 +24,6 @@ from supervisor.testing.transports import TransportName, make_transport
 
 _MAX_NOTES = 10
 """Failures of the app that are told with one of the test: a periodic callback may have failed a thousand times."""
-
-App = str | PathLike[str] | Application | Handler | Callable[[Any], Any]
 
 
 @contextlib.asynccontextmanager
@@ -67,7 +61,7 @@ async def supervise(
 
     def make() -> Server:
         __tracebackhide__ = True
-        return Server(_application(app), options=options, instruments=seen, wall_clock=clock.wall, chance=lambda: 0.5)
+        return Server(application_of(app), options=options, instruments=seen, wall_clock=clock.wall, chance=lambda: 0.5)
 
     failure: BaseException | None = None
     servers = Servers(make, way)
@@ -98,19 +92,3 @@ def _with_note(incident: Incident) -> BaseException:
 
 def _where(incident: Incident) -> str:
     return f"{incident.what}, session {incident.session}, incident {incident.id}"
-
-
-def _application(app: App) -> Application:
-    __tracebackhide__ = True
-    if isinstance(app, Application):
-        return app
-    if isinstance(app, Handler):
-        return Application(app, name="app")
-    if isinstance(app, (str, PathLike)):
-        try:
-            return load_application(fspath(app))
-        except ApplicationError as error:
-            own_part_of(error)  # cuts its cause's traceback down to the app's own code
-            raise error.with_traceback(None) from error.__cause__
-    name = getattr(app, "__name__", "")
-    return Application(FunctionHandler(app), name=name if name.isidentifier() else "app")  # a lambda's is none

@@ -1,0 +1,35 @@
+"""The app that a test names, as an application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike, fspath
+from typing import Any
+
+from supervisor.application.handlers import Application, FunctionHandler, Handler
+from supervisor.application.loading import load_application, own_part_of
+from supervisor.errors import ApplicationError
+
+App = str | PathLike[str] | Application | Handler | Callable[[Any], Any]
+"""A path or module as for `serve`, a function `modify_document(doc)`, a `Handler`, or an `Application`."""
+
+
+def application_of(app: App) -> Application:
+    """The application; loaded, if it is named by where it is.
+
+    Raises:
+        ApplicationError: it can't be loaded.
+    """
+    __tracebackhide__ = True  # pytest shows what the app raised, not how it came here
+    if isinstance(app, Application):
+        return app
+    if isinstance(app, Handler):
+        return Application(app, name="app")
+    if isinstance(app, (str, PathLike)):
+        try:
+            return load_application(fspath(app))
+        except ApplicationError as error:
+            own_part_of(error)  # cuts its cause's traceback down to the app's own code
+            raise error.with_traceback(None) from error.__cause__
+    name = getattr(app, "__name__", "")
+    return Application(FunctionHandler(app), name=name if name.isidentifier() else "app")  # a lambda's is none
