@@ -12,7 +12,8 @@ a session's life nests as few as it can.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from random import random
 from time import perf_counter
 from types import CoroutineType, MappingProxyType
@@ -126,7 +127,7 @@ class Actor:
 
     async def handle_mail(self) -> None:
         """Handle entries until one of them is `Stop`. Cancelling it rolls the entry in hand back."""
-        with catch_unawaited() as self._unawaited:
+        with self.catching():
             mailbox = self.mailbox
             until = perf_counter() + DRAIN_SECONDS
             handled = 0
@@ -145,7 +146,7 @@ class Actor:
                     await waiting
                     mailbox.note_backlog()
                 if self._unawaited:  # they were part of the entry's result, or of what it raised
-                    self._report_unawaited(entry)
+                    self.report_unawaited(entry)
                 handled += 1
                 if handled >= DRAIN or perf_counter() > until:
                     await trio.lowlevel.checkpoint()
@@ -153,8 +154,17 @@ class Actor:
                     until = perf_counter() + DRAIN_SECONDS
                     handled = 0
 
+    @contextmanager
+    def catching(self) -> Iterator[None]:
+        """Whoever handles entries does so in this block: the coroutines that one drops un-awaited fail it."""
+        with catch_unawaited() as self._unawaited:
+            yield
+
     def handle(self, entry: Entry) -> Any | None:
-        """Handle one entry; returns None if it is over, else what must be awaited until it is."""
+        """Handle one entry; returns None if it is over, else what must be awaited until it is.
+
+        Once it is over, `report_unawaited` must follow.
+        """
         self._handling = True
         try:
             result = entry.start(self)
@@ -193,7 +203,7 @@ class Actor:
         if scope.cancelled_caught:
             self.undo()
             self._handling = False
-            self._report_unawaited(entry)
+            self.report_unawaited(entry)
             entry.cancelled()
             return
         self._handling = False
@@ -203,7 +213,7 @@ class Actor:
         """An entry raised: undo it, report what is a failure, and let the rest pass."""
         self.undo()
         self._handling = False
-        self._report_unawaited(entry)
+        self.report_unawaited(entry)
         failure, rest = split_failure(error)
         if rest is not None:
             if failure is not None:
@@ -218,8 +228,8 @@ class Actor:
         self.failures += 1
         entry.failed(failure, self.supervise(entry, unwrap(failure)))
 
-    def _report_unawaited(self, entry: Entry) -> None:
-        """Report what an entry dropped that is rolled back, or fails, for another reason."""
+    def report_unawaited(self, entry: Entry) -> None:
+        """Report what an entry dropped that is over: with its result, or as it was rolled back for another reason."""
         if self._unawaited:
             self.failures += 1
             self.report(entry.describe(), unawaited(self._unawaited))

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any, Literal, final
-
-import trio
 
 from supervisor.actor.entry import Doer, Entry
 from supervisor.actor.ref import Recipient
@@ -59,6 +57,16 @@ class CallbackHandle(Entry):
         return str(getattr(self._shown, "__qualname__", repr(self._shown)))
 
     @property
+    def kind(self) -> Kind:
+        """What makes it fire: "next tick", "timeout", "periodic" or "listener"."""
+        return self._kind
+
+    @property
+    def seconds(self) -> float:
+        """As they were given: until a timeout fires, or between two calls of a periodic one; 0 for the others."""
+        return self._seconds
+
+    @property
     def active(self) -> bool:
         """Whether it may still fire: neither removed nor finished."""
         return self._callbacks is not None
@@ -99,7 +107,7 @@ class CallbackHandle(Entry):
         if self._callbacks is None or self._kind != "periodic":
             return
         # The first multiple of the period that is still to come: missed ticks are skipped.
-        now = trio.current_time()
+        now = self._callbacks.now()
         self._due = now + self._seconds - math.fmod(now - self._due, self._seconds)
         self._callbacks._arm(self)
 
@@ -112,6 +120,8 @@ class Callbacks:
         self._actor = actor
         self._mailbox = actor.mailbox
         self._timers = timers
+        self.now = timers.now
+        """The time by which they are due."""
         self._active: dict[CallbackHandle, None] = {}
         self._next_ticks = 0
         # Whether callbacks wait for `start` before they may tick.
@@ -184,6 +194,10 @@ class Callbacks:
         for handle in [handle for handle in self._active if handle not in but]:
             self._forget(handle)
 
+    def __iter__(self) -> Iterator[CallbackHandle]:
+        """Those that may still fire, in the order in which they were added."""
+        return iter(list(self._active))
+
     def __len__(self) -> int:
         return len(self._active)
 
@@ -212,7 +226,7 @@ class Callbacks:
         if handle._kind == "next tick":
             self._mailbox.put_tick(handle)
         elif handle._kind != "listener":
-            handle._due = trio.current_time() + handle._seconds
+            handle._due = self.now() + handle._seconds
             self._arm(handle)
 
     def _arm(self, handle: CallbackHandle) -> None:

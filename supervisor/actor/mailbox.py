@@ -203,6 +203,11 @@ class Mailbox:
         """Whether the reader has nothing to do."""
         return len(self._entries) == self._empty_slots and not self._system
 
+    @property
+    def has_system_entry(self) -> bool:
+        """Whether what `take` gives next is a lifecycle entry."""
+        return bool(self._system)
+
     def tail(self, count: int) -> list[Entry]:
         """The last so many entries that are queued, the newest last."""
         queued = (_entry_in(entry) for entry in reversed(self._entries) if not _is_empty_slot(entry))

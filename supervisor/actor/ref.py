@@ -348,7 +348,14 @@ def in_time(timeout: float, doing: str) -> Iterator[None]:
         raise trio.TooSlowError(f"{doing} took longer than {timeout:g} s")
 
 
-def check_handled(actor: Recipient, message: object) -> None:
+class Knowing(Protocol):
+    """What knows which messages it has handlers for; its `str` names it."""
+
+    def knows(self, message_type: type) -> bool:
+        """Whether there is a handler for messages of this type."""
+
+
+def check_handled(actor: Knowing, message: object) -> None:
     """Refuse a message that the actor has no handler for, at its sender."""
     if not actor.knows(type(message)):
         raise TypeError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable
 from typing import final
 
@@ -23,7 +24,7 @@ class Alarm:
     def __init__(self, queue: TimerQueue, at: float, ring: Callable[[], None]) -> None:
         self._queue = queue
         self.at = at
-        """When it rings, by `trio.current_time()`."""
+        """When it rings, by its queue's `now()`."""
         self.ring: Callable[[], None] | None = ring
 
     def cancel(self) -> None:
@@ -35,9 +36,15 @@ class Alarm:
 
 @final
 class TimerQueue:
-    """Rings alarms in order of their times, those of equal times in order of their setting."""
+    """Rings alarms in order of their times, those of equal times in order of their setting.
 
-    def __init__(self) -> None:
+    Args:
+        now: what tells the time, in seconds; another than trio's for who rings by hand, and runs no task.
+    """
+
+    def __init__(self, now: Callable[[], float] | None = None) -> None:
+        self.now: Callable[[], float] = now or trio.current_time
+        """The time by which alarms ring, and by which all is counted that they ring for."""
         self._heap: list[tuple[float, int, Alarm]] = []
         self._order = itertools.count()
         # Alarms of the heap that were cancelled: swept out when they are more than half of it.
@@ -54,16 +61,25 @@ class TimerQueue:
 
     def call_after(self, seconds: float, ring: Callable[[], None]) -> Alarm:
         """Call `ring()` so many seconds from now."""
-        return self.call_at(trio.current_time() + seconds, ring)
+        return self.call_at(self.now() + seconds, ring)
 
     async def run(self) -> None:
         """Ring alarms until cancelled."""
         while True:
-            self._ring_due(trio.current_time())
+            self.ring_due(self.now())
             with trio.move_on_at(self._heap[0][0] if self._heap else float("inf")):
                 await self._park()
 
-    def _ring_due(self, now: float) -> None:
+    @property
+    def next_at(self) -> float:
+        """When the next alarm rings; infinity if none does."""
+        while self._heap and self._heap[0][2].ring is None:
+            heapq.heappop(self._heap)
+            self._cancelled -= 1
+        return self._heap[0][0] if self._heap else math.inf
+
+    def ring_due(self, now: float) -> None:
+        """Ring all that is due by then."""
         # A function of its own, so that the task which sleeps until the next alarm holds nothing of the last one: what
         # an alarm rings for may be a session that has ended by it, with its document.
         while self._heap and self._heap[0][0] <= now:

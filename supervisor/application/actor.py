@@ -29,7 +29,13 @@ from supervisor.actor.thread_door import ThreadDoor
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.actor.workers import Workers, WorkOwner, current_work
 from supervisor.application.background import Background
-from supervisor.application.broadcast import BroadcastReport, UpdateReport, broadcast, update_sessions
+from supervisor.application.broadcast import (
+    BroadcastReport,
+    UpdateReport,
+    broadcast,
+    check_received,
+    update_sessions,
+)
 from supervisor.application.context import ApplicationContext
 from supervisor.application.creation import Failed, Outcome, Refused
 from supervisor.application.deadline import CLOSING, UNLOAD_RESERVE, call_last_hook
@@ -364,11 +370,7 @@ class ApplicationActor:
 
     async def broadcast(self, message: object, timeout: float) -> BroadcastReport:
         """See `ApplicationContext.broadcast`."""
-        if type(message) not in self.definition.receivers.by_type:
-            name = type(message).__qualname__
-            raise TypeError(
-                f"application {self.application!r} has no handler for {name}; write one and mark it @receives({name})"
-            )
+        check_received(self.application, self.definition.receivers.by_type, message)
         return await broadcast(
             tuple(self._registry.accepted),
             message,

@@ -9,7 +9,7 @@ never again until it has caught up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 import attrs
@@ -109,6 +109,15 @@ class _Broadcast:
             room.session.mailbox.withdraw(room.entry)
             self.over(room, self.lagged)
         return True
+
+
+def check_received(application: str, types: Container[type], message: object) -> None:
+    """Refuse a message that the application has no handler for, at its sender."""
+    if type(message) not in types:
+        name = type(message).__qualname__
+        raise TypeError(
+            f"application {application!r} has no handler for {name}; write one and mark it @receives({name})"
+        )
 
 
 async def broadcast(

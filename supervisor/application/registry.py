@@ -195,6 +195,13 @@ class SessionRegistry:
         if max(len(self._live), self._draining) >= self._options.max_sessions:  # slow hooks mustn't pile up ends either
             creation.settle(Busy(self._options.linger))
             return creation
+        session = self.new_session(id, request, creation)
+        assert self._nursery is not None
+        self._nursery.start_soon(session.live, name=str(session))
+        return creation
+
+    def new_session(self, id: str, request: Request, creation: Creation) -> SessionActor:
+        """A session that is one of these from now on, within limits or not. Whoever calls this lives its life."""
         session = SessionActor(
             id=id,
             shown_id=self._show_id(id),
@@ -218,10 +225,8 @@ class SessionRegistry:
         self._unattached[session] = None
         self._hooked[session] = []
         self._live.add(session)
-        self._crowd.enter(counted_as)
-        assert self._nursery is not None
-        self._nursery.start_soon(session.live, name=str(session))
-        return creation
+        self._crowd.enter(creation.counted_as)
+        return session
 
     def _forget_id(self, session: SessionActor) -> None:
         if self._by_id.get(session.id) is session:

@@ -36,7 +36,7 @@ from supervisor.actor.timers import Alarm
 from supervisor.actor.workers import Workers
 from supervisor.document.json_document import JsonDocument
 from supervisor.errors import DocumentNotHeld, SessionGone
-from supervisor.session.background import Background
+from supervisor.session.background import Background, Tasks
 from supervisor.session.changes import ChangeListeners
 from supervisor.session.connection import Audience, Connection, ConnectionContext, Ending, NoAudience
 from supervisor.session.context import Document, SessionContext
@@ -128,7 +128,7 @@ class SessionActor(Actor):
         self._age_alarm: Alarm | None = None
         # The session's own nursery while it lives: its background tasks, and the scope that destroying cancels.
         self._nursery: trio.Nursery | None = None
-        self.background = Background(self._report_and_supervise)
+        self.background: Tasks = Background(self._report_and_supervise)
         self.recovery = Recovery(self, household, receivers.on_failure)
         self._hooks_only = False
         # From when the end begins: it waits for background tasks, which holds nobody up before.
@@ -147,35 +147,39 @@ class SessionActor(Actor):
             await self._live()
         except BaseException as error:
             passing = self._report_failure("session", error)
-        if self._end_hold is not None:
-            self.holds.release(self._end_hold)
-        try:
-            with trio.CancelScope(shield=True):
-                await self._close()
-        except BaseException as error:  # ours: whatever hooks and borrowers raise is reported where they are called
-            passing = self._report_failure("end of the session", error) or passing
-        self._nursery = None
-        self.stopping.leave()
-        self._household.over(self)
-        self._perform(Event.CLOSED)
+        passing = await self.close() or passing
         if passing is not None:
             pass_on(passing, passing)
 
     async def _live(self) -> None:
         async with trio.open_nursery() as nursery:
-            self._nursery = nursery
             try:
-                with self._at_work():
-                    await self._be_made()
+                with self.at_work(nursery):
+                    await self.be_made()
                     if self.ending is None:
                         await self.handle_mail()
             finally:
-                self._begin_end()
-                with trio.CancelScope(shield=True), self._at_work():
-                    await self._lend_to_the_last()
+                await self.lend_to_the_last()
 
-    async def _be_made(self) -> None:
-        """Be created by the application; afterwards there is an ending if it is not to be."""
+    # The parts of its life. Who drives a session by hand goes through them in this order, and instead of `handle_mail`
+    # handles entries one by one.
+
+    @contextmanager
+    def at_work(self, nursery: trio.Nursery | None = None) -> Iterator[None]:
+        """While this is entered, the current task does the session's work, and holds the document.
+
+        `nursery` was opened by that task around this: the end of the session cancels what goes on in it.
+        """
+        self._nursery = nursery or self._nursery
+        self._main_hold = self.holder = self.holds.take(self)
+        try:
+            yield
+        finally:
+            self.holds.release(self._main_hold)
+            self._main_hold = self.holder = None
+
+    async def be_made(self) -> None:
+        """Be created by the application; afterwards there is an ending if it is not to be. At work."""
         if self.ending is None:
             self._handling = True  # so that a hook which destroys the session is let finish
             await self._household.create(self)
@@ -187,30 +191,44 @@ class SessionActor(Actor):
                     self._max_age, lambda: self._destroy("the session reached its greatest age")
                 )
 
+    async def lend_to_the_last(self) -> None:
+        """Begin the end, and give borrows that were waiting their turn; not to be cancelled.
+
+        Those for whom time is too short are told that it is over.
+        """
+        self.begin_end()
+        with trio.CancelScope(shield=True), self.at_work():
+            await self._lend_to_the_last()
+
     async def _lend_to_the_last(self) -> None:
-        """Give borrows that were waiting their turn; those for whom time is too short are told that it is over."""
         while trio.current_time() < self.stopping.at and (entry := self.mailbox.take()) is not None:
             if isinstance(entry, Borrow):  # else it is the stop that nobody needs any more
                 await entry.start(self)
         for entry in self.mailbox.close():
             entry.dropped()
 
+    async def close(self) -> BaseException | None:
+        """Do what else an end has to wait for, hooks included, and then be over; returns what must pass."""
+        passing: BaseException | None = None
+        if self._end_hold is not None:
+            self.holds.release(self._end_hold)
+        try:
+            with trio.CancelScope(shield=True):
+                await self._close()
+        except BaseException as error:  # ours: whatever hooks and borrowers raise is reported where they are called
+            passing = self._report_failure("end of the session", error)
+        self._nursery = None
+        self.stopping.leave()
+        self._household.over(self)
+        self._perform(Event.CLOSED)
+        return passing
+
     async def _close(self) -> None:
         """What else an end has to wait for, each part under its deadline."""
-        with self._at_work():
+        with self.at_work():
             await self._household.take_leave(self)
         timeout = self._closes_by - trio.current_time()
         await self.connections.finish(self._household.stopping, lambda each: each.cancel(), timeout=timeout)
-
-    @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        """While this is entered, the session's task does the session's work, and holds the document."""
-        self._main_hold = self.holder = self.holds.take(self)
-        try:
-            yield
-        finally:
-            self.holds.release(self._main_hold)
-            self._main_hold = self.holder = None
 
     def end(self, ending: Ending) -> None:
         """See `SessionContext.destroy`; `ending` says what connections are told, and the first one counts.
@@ -221,7 +239,7 @@ class SessionActor(Actor):
             return
         self.ending = self.ending or ending
         if not self.in_own_hand():
-            self._begin_end()
+            self.begin_end()
         self.mailbox.put_system(Stop())
 
     def finish(self, ending: Ending) -> None:
@@ -243,7 +261,7 @@ class SessionActor(Actor):
         self.recovery.finish()
         self.mailbox.put_tick(Finish())
 
-    def _begin_end(self) -> None:
+    def begin_end(self) -> None:
         """Do all of the end that needs no waiting; once."""
         if self.ending is None:
             self.ending = self.ending_from_above
@@ -389,10 +407,8 @@ class SessionActor(Actor):
 
     def start_background(self, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """See `SessionContext.start_soon`."""
-        if self._nursery is None or self.has_ended or self._hooks_only:
+        if self.has_ended or self._hooks_only or not self.background.start(self._nursery, func, args):
             self.dead_letter(func)
-        else:
-            self.background.start(self._nursery, func, args)
 
     # Its connections.
 

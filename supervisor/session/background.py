@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import trio
 
@@ -14,6 +14,19 @@ GRACE = 5.0
 
 ReportRest = Callable[[str, BaseException], BaseException | None]
 """ReportRest(what, error): reports what of the error is a failure, and returns what must pass."""
+
+
+class Tasks(Protocol):
+    """The background tasks of one session, as its actor knows them; a test without a server runs none."""
+
+    def start(self, nursery: trio.Nursery | None, func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+        """Start one in the session's nursery, if it has one; False: it can't be. See `SessionContext.start_soon`."""
+
+    def running(self) -> Collection[trio.CancelScope]:
+        """Those that have not ended, by the scopes that they run in."""
+
+    async def end(self, *, but: Collection[trio.CancelScope] = ()) -> list[str]:
+        """Cancel all but these and wait for them; returns what those do that unwind for longer than 5 s."""
 
 
 @final
@@ -28,19 +41,22 @@ class Background:
         self._running: dict[trio.CancelScope, str] = {}
         self._ended = trio.Event()
 
-    def start(self, nursery: trio.Nursery, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """Start one; see `SessionContext.start_soon`."""
+    def start(self, nursery: trio.Nursery | None, func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+        """See `Tasks.start`."""
+        if nursery is None:
+            return False
         scope = trio.CancelScope()
         name = f"background task {getattr(func, '__qualname__', func)}"
         self._running[scope] = name
         nursery.start_soon(self._run, func, args, scope, name, name=func)
+        return True
 
     def running(self) -> frozenset[trio.CancelScope]:
-        """Those that have not ended, by the scopes that they run in."""
+        """See `Tasks.running`."""
         return frozenset(self._running)
 
     async def end(self, *, but: Collection[trio.CancelScope] = ()) -> list[str]:
-        """Cancel all but these and wait for them; returns what those do that unwind for longer than 5 s."""
+        """See `Tasks.end`."""
         ending = [scope for scope in self._running if scope not in but]
         for scope in ending:
             scope.cancel()

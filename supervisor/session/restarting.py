@@ -40,7 +40,7 @@ from supervisor.actor.mailbox import Mailbox
 from supervisor.actor.restart import Directive
 from supervisor.document.json_document import JsonDocument
 from supervisor.instruments import Incident, shown
-from supervisor.session.background import Background
+from supervisor.session.background import Tasks
 from supervisor.session.changes import ChangeListeners
 from supervisor.session.connection import Audience, Ending
 from supervisor.session.editing import EditRules
@@ -69,7 +69,7 @@ class Restartable(Protocol):
     callbacks: Callbacks
     change_listeners: ChangeListeners
     edit_rules: EditRules
-    background: Background
+    background: Tasks
     ending: Ending | None
     # What its end will be that comes from what is above it.
     ending_from_above: Ending
@@ -94,8 +94,8 @@ class _Beginnings:
 
 
 @final
-class _Turn(Entry):
-    """The recovery, in the mailbox."""
+class RecoveryTurn(Entry):
+    """The recovery, in the mailbox: it comes before any message."""
 
     __slots__ = ("_recovery",)
     counted = False
@@ -149,6 +149,11 @@ class Recovery:
         self.last_incident: Incident | None = None
         """The last failure that the policy had to decide on."""
 
+    @property
+    def due(self) -> Decision | None:
+        """What was decided and is yet to be carried out; None: nothing, or only to resume."""
+        return self._decider.due
+
     def mark(self) -> None:
         """The created hooks are through: a restart begins here."""
         if self._decider.may_restart:
@@ -175,7 +180,9 @@ class Recovery:
         session, decision = self._session, None
         if session.ending is None:
             message_type = None if message is None else type(message)
-            decision = self._decider.decide(message_type, now=trio.current_time(), chance=session.runtime.random())
+            decision = self._decider.decide(
+                message_type, now=session.runtime.timers.now(), chance=session.runtime.random()
+            )
         return self._note(what, error, decision, "" if message is None else shown(message)).id
 
     def finish(self) -> None:
@@ -196,7 +203,7 @@ class Recovery:
             self._untold.append(incident.error)
         if not self._queued and self._session.ending is None and (self._untold or self._decider.due is not None):
             self._queued = True
-            self._session.mailbox.put_system(_Turn(self))
+            self._session.mailbox.put_system(RecoveryTurn(self))
         return incident
 
     async def run(self) -> None:
@@ -283,7 +290,7 @@ class Recovery:
         if failure is not None:
             decision = None
             if rest is None and self._session.ending is None:
-                now, chance = trio.current_time(), self._session.runtime.random()
+                now, chance = self._session.runtime.timers.now(), self._session.runtime.random()
                 decision = self._decider.restart_failed(now=now, chance=chance)
             self._note("modify_document of a restart", failure, decision)
         if rest is not None:

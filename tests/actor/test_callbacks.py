@@ -464,3 +464,11 @@ async def test_all_but_some_can_be_removed(autojump_clock, clerk, fire, fired):
     await trio.sleep(1.5)
     assert fired == [("kept", 1)]
     clerk.callbacks.clear()
+
+
+async def test_they_are_listed_in_the_order_of_their_adding_each_with_what_makes_it_fire(clerk):
+    clerk.callbacks.add_timeout(block, (), 3)
+    clerk.callbacks.add_periodic(block, (), 2)
+    assert [(handle.kind, handle.seconds) for handle in clerk.callbacks] == [("timeout", 3), ("periodic", 2)]
+    clerk.callbacks.clear()
+    assert list(clerk.callbacks) == []

@@ -612,3 +612,13 @@ def test_told_to_finish_it_takes_nothing_more_and_keeps_what_is_there_and_who_wa
     mailbox.finish()
     assert mailbox.is_closed
     assert take_all(mailbox) == [stop, first, second]
+
+
+def test_it_tells_whether_a_lifecycle_entry_comes_next():
+    mailbox = Mailbox(1)
+    mailbox.put(Tell(1))
+    assert not mailbox.has_system_entry
+    mailbox.put_system(Stop())
+    assert mailbox.has_system_entry
+    mailbox.take()
+    assert not mailbox.has_system_entry

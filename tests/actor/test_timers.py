@@ -140,3 +140,22 @@ async def test_what_has_rung_is_let_go_of_at_once_and_not_when_the_next_alarm_ri
     del session
     await trio.sleep(2)
     assert gone() is None
+
+
+async def test_by_hand_it_rings_what_is_due_by_a_time_of_its_own():
+    """Whoever rings by hand says what time it is, and asks when something is due next; no task runs."""
+    time, rung = [100.0], []
+    timers = TimerQueue(lambda: time[0])
+    assert timers.next_at == math.inf
+    first = timers.call_after(1.0, lambda: rung.append(1))
+    timers.call_after(2.0, lambda: rung.append(2))
+    assert timers.next_at == 101.0
+    first.cancel()
+    assert timers.next_at == 102.0
+    assert len(timers) == 1
+    timers.ring_due(101.5)
+    assert rung == []
+    time[0] = 102.0
+    timers.ring_due(time[0])
+    assert rung == [2]
+    assert timers.next_at == math.inf

@@ -81,3 +81,8 @@ async def test_those_that_take_too_long_are_named_and_not_waited_for(nursery, ba
     (late,) = await background.end()
     assert "stubborn" in late
     assert trio.current_time() == GRACE
+
+
+def test_without_a_nursery_none_is_started(background, reports):
+    assert not background.start(None, print, ())
+    assert len(background) == 0

@@ -447,7 +447,7 @@ async def test_a_borrower_whose_session_ends_in_the_moment_in_which_its_turn_com
                 def lend_and_destroy(result):
                     lend(result)
                     assert not entered.is_set()
-                    actor._begin_end()  # what destroy() of another task would do now
+                    actor.begin_end()  # what destroy() of another task would do now
 
                 waiting.parked = type("Parked", (), {"wake": staticmethod(lend_and_destroy), "is_cancelled": False})()
         assert actor.has_ended
