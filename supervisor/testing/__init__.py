@@ -12,5 +12,11 @@ from supervisor.errors import PageRefused as PageRefused
 from supervisor.errors import SendFailed as SendFailed
 from supervisor.testing.app import RunningApp as RunningApp
 from supervisor.testing.client import Client as Client
+from supervisor.testing.hand_driven import HandDrivenSession as HandDrivenSession
+from supervisor.testing.hand_driven import Scheduled as Scheduled
+from supervisor.testing.hand_driven import Started as Started
+from supervisor.testing.hand_driven import hand_driven as hand_driven
 from supervisor.testing.harness import supervise as supervise
+from supervisor.testing.probe import Probe as Probe
+from supervisor.testing.probe import Told as Told
 from supervisor.testing.session import TestSession as TestSession

@@ -78,10 +78,16 @@ PUBLIC = {
     },
     supervisor.testing: {
         "Client",
+        "HandDrivenSession",
         "PageRefused",
+        "Probe",
         "RunningApp",
+        "Scheduled",
         "SendFailed",
+        "Started",
         "TestSession",
+        "Told",
+        "hand_driven",
         "supervise",
     },
 }
