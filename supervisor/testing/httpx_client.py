@@ -1,4 +1,4 @@
-"""A client of httpx over a test's transport: connections are streams of the kit, the rest is httpx's and httpcore's own.
+"""A client of httpx over a test's transport: connections are streams of the kit, all else is httpx and httpcore.
 
 It needs the package httpx, which only this module imports.
 """

@@ -73,7 +73,7 @@ class Surroundings:
         self.escalated: list[Incident] = []
         """What a failure policy has handed on to the application, which goes on here."""
         self.runtime = Runtime(timers=TimerQueue(now), instruments=self.seen, random=lambda: 0.5)
-        self.workers = Workers(options.max_threads, busy=self.runtime.busy)
+        self.workers = Workers(options.max_threads)
         self.stopping = Stopping()
         self.context = ApplicationContext(self)
         self.shares_presence = False

@@ -23,7 +23,7 @@ async def test_the_bot_tells_a_price_above_the_limit(autojump_clock):
     async with supervise(HERE.parent / "ticker") as app:
 
         async def open_stream(host, port):
-            return await app.listener.connect()
+            return await app.transport.connect()
 
         url = "http://localhost/ticker"
         assert await bot.wait_for_price(url, "ACME", 1, open_stream=open_stream) > 1
