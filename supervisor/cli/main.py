@@ -14,6 +14,7 @@ from supervisor._version import __version__
 from supervisor.cli.check import check
 from supervisor.cli.completion import VARIABLE, completion
 from supervisor.cli.export import export
+from supervisor.cli.new import new
 from supervisor.cli.secret import secret, session_id
 from supervisor.cli.sentences import sentences
 from supervisor.cli.serve import serve
@@ -28,8 +29,8 @@ _PROGRAM = "python -m supervisor"
 def commands() -> None:
     """Serve live, stateful web apps: every session is a supervised actor that owns its document.
 
-    Begin with `python -m supervisor serve APP`. Each command tells its own with --help, such as
-    `python -m supervisor serve --help`. An error is one sentence on stderr.
+    Begin with `python -m supervisor new APP` and `python -m supervisor serve APP`. Each command tells its own with
+    --help, such as `python -m supervisor serve --help`. An error is one sentence on stderr.
 
     \b
     Exit codes of all commands:
@@ -39,7 +40,7 @@ def commands() -> None:
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
 
 
-for _command in (serve, check, export, watch, secret, session_id, completion):
+for _command in (new, serve, check, export, watch, secret, session_id, completion):
     commands.add_command(_command)
 
 

@@ -59,6 +59,7 @@ def test_the_wheel_has_every_file_of_the_package_and_nothing_else(wheel):
         r"browser/\w+\.css",
         r"templates/\w+\.html",
         r"py\.typed",
+        r"new_app/\w+\.py-tpl",
     ):
         assert any(re.search(f"{pattern}$", name) for name in names), pattern
 
