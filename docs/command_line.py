@@ -21,7 +21,8 @@ PROGRAM = "python -m supervisor"
 
 def render_commands():
     """All commands, in the order of the program's own help."""
-    context = click.Context(commands, info_name=PROGRAM)
+    # With its settings: click keeps the help option that it makes for the first context, and ours has two names.
+    context = click.Context(commands, info_name=PROGRAM, **commands.context_settings)
     return "\n".join(render(name, command, context) for name, command in commands.commands.items())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 FEED = Path(__file__).parent / "feed"
 
 
-async def test_while_a_report_is_made_prices_wait_as_one_per_symbol(supervise, autojump_clock):
+async def test_while_a_report_is_made_prices_wait_as_one_per_symbol(supervise):
     async with supervise(FEED) as app:
         client = await (await app.new_session()).connect()
         assert await client.send("Report") == 1

@@ -7,7 +7,7 @@ import trio
 PLANT = Path(__file__).parent / "plant.py"
 
 
-async def test_a_machine_that_is_gone_is_missing_until_it_is_back(supervise, autojump_clock):
+async def test_a_machine_that_is_gone_is_missing_until_it_is_back(supervise):
     async with supervise(PLANT) as app:
         client = await (await app.new_session()).connect()
         await client.until(lambda data: "boiler" in data["missing"])

@@ -11,7 +11,7 @@ from supervisor.testing import PageRefused, SendFailed
 TICKER = Path(__file__).parent / "ticker"
 
 
-async def test_prices_arrive_in_each_session(supervise, autojump_clock):
+async def test_prices_arrive_in_each_session(supervise):
     async with supervise(TICKER) as app:
         first = await (await app.new_session()).connect()
         second = await (await app.new_session()).connect()
@@ -21,7 +21,7 @@ async def test_prices_arrive_in_each_session(supervise, autojump_clock):
         assert second.data["watched"] == {}
 
 
-async def test_only_known_symbols_can_be_watched(supervise, autojump_clock):
+async def test_only_known_symbols_can_be_watched(supervise):
     async with supervise(TICKER) as app:
         client = await (await app.new_session()).connect()
         with pytest.raises(SendFailed, match="There is no symbol NONE") as refused:
@@ -33,7 +33,7 @@ async def test_only_known_symbols_can_be_watched(supervise, autojump_clock):
         assert client.data["watched"] == {}
 
 
-async def test_a_client_that_comes_back_misses_nothing(supervise, autojump_clock):
+async def test_a_client_that_comes_back_misses_nothing(supervise):
     async with supervise(TICKER) as app:
         session = await app.new_session()
         client = await session.connect()
@@ -45,7 +45,7 @@ async def test_a_client_that_comes_back_misses_nothing(supervise, autojump_clock
         await client.until(lambda data: client.revision >= revision)
 
 
-async def test_a_failure_shows_in_the_test(supervise, autojump_clock):
+async def test_a_failure_shows_in_the_test(supervise):
     class Broken(Handler):
         def modify_document(self, doc):
             raise ZeroDivisionError
@@ -58,7 +58,7 @@ async def test_a_failure_shows_in_the_test(supervise, autojump_clock):
         app.incidents.clear()
 
 
-async def test_a_hook_refuses_visitors(supervise, autojump_clock):
+async def test_a_hook_refuses_visitors(supervise):
     class MembersOnly(Handler):
         def on_session_created(self, session_context):
             if "member" not in session_context.request.cookies:

@@ -29,8 +29,8 @@ _PROGRAM = "python -m supervisor"
 def commands() -> None:
     """Serve live, stateful web apps: every session is a supervised actor that owns its document.
 
-    Begin with `python -m supervisor new APP` and `python -m supervisor serve APP`. Each command tells its own with
-    --help, such as `python -m supervisor serve --help`. An error is one sentence on stderr.
+    Begin with `python -m supervisor serve APP`, or with `python -m supervisor new APP` if there is no app yet. Each
+    command tells its own with --help, such as `python -m supervisor serve --help`. An error is one sentence on stderr.
 
     \b
     Exit codes of all commands:

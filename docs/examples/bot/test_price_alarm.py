@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from supervisor.client import SendRejected
-from supervisor.testing import supervise
 
 HERE = Path(__file__).parent
 
@@ -18,7 +17,7 @@ def load_bot():
     return module
 
 
-async def test_the_bot_tells_a_price_above_the_limit(autojump_clock):
+async def test_the_bot_tells_a_price_above_the_limit(supervise):
     bot = load_bot()
     async with supervise(HERE.parent / "ticker") as app:
 

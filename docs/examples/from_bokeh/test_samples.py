@@ -12,21 +12,21 @@ SAMPLES = Path(__file__).parent
 
 
 @pytest.mark.parametrize("sample", ["first", "second"])
-async def test_data_from_a_source_reaches_every_session(supervise, autojump_clock, sample):
+async def test_data_from_a_source_reaches_every_session(supervise, sample):
     async with supervise(SAMPLES / sample) as app:
         clients = [await (await app.new_session()).connect() for _ in range(3)]
         for client in clients:
             await client.until(lambda data: data["foo"] == [21.5, 21.5])
 
 
-async def test_a_balancer_is_told_of_each_session(supervise, autojump_clock):
+async def test_a_balancer_is_told_of_each_session(supervise):
     async with supervise(SAMPLES / "third") as app:
         began = trio.current_time()
         await app.new_session()
         assert trio.current_time() - began == pytest.approx(0.1)
 
 
-async def test_a_forged_id_is_turned_away(supervise, autojump_clock):
+async def test_a_forged_id_is_turned_away(supervise):
     async with supervise(SAMPLES / "fourth", options=ServerOptions(session_ids="any")) as app:
         await app.new_session(id="signed")
         with pytest.raises(PageRefused) as refused:

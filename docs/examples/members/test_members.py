@@ -12,7 +12,7 @@ EVE = {"member": "Eve.743fc1cc3618fe8c409dd84af206f58ba9383ae2d3ceb93fe6f304cfae
 FORGED = {"member": EVE["member"].replace("Eve", "Ada")}
 
 
-async def test_a_signed_cookie_lets_in(supervise, autojump_clock):
+async def test_a_signed_cookie_lets_in(supervise):
     async with supervise(MEMBERS) as app:
         session = await app.new_session(cookies=ADA)
         client = await session.connect()
@@ -20,7 +20,7 @@ async def test_a_signed_cookie_lets_in(supervise, autojump_clock):
 
 
 @pytest.mark.parametrize("cookies", [{}, {"member": "Ada"}, FORGED])
-async def test_nobody_else_gets_in(supervise, autojump_clock, cookies):
+async def test_nobody_else_gets_in(supervise, cookies):
     async with supervise(MEMBERS) as app:
         with pytest.raises(PageRefused) as refused:
             await app.new_session(cookies=cookies)
@@ -28,7 +28,7 @@ async def test_nobody_else_gets_in(supervise, autojump_clock, cookies):
         assert "Please log in first." in refused.value.text
 
 
-async def test_nobody_attaches_to_the_session_of_another(supervise, autojump_clock):
+async def test_nobody_attaches_to_the_session_of_another(supervise):
     async with supervise(MEMBERS) as app:
         session = await app.new_session(cookies=ADA)
         await session.connect()

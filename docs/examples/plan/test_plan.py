@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.testing import SendFailed, supervise
+from supervisor.testing import SendFailed
 
 PLAN = Path(__file__).parent
 
 
-async def test_visitors_edit_at_once(autojump_clock):
+async def test_visitors_edit_at_once(supervise):
     async with supervise(PLAN) as app:
         session = await app.new_session()
         ada, grace = await session.connect(), await session.connect()
@@ -32,7 +32,7 @@ async def test_visitors_edit_at_once(autojump_clock):
         ("/days/friday", "swim", "Write into the days that are there."),
     ],
 )
-async def test_what_is_not_allowed_is_undone(autojump_clock, path, value, reason):
+async def test_what_is_not_allowed_is_undone(supervise, path, value, reason):
     async with supervise(PLAN) as app:
         client = await (await app.new_session()).connect()
         before = client.data

@@ -10,7 +10,7 @@ from supervisor.testing import SendFailed
 GROCERIES = Path(__file__).parent / "5_sharing"
 
 
-async def test_what_one_visitor_adds_all_see(supervise, autojump_clock):
+async def test_what_one_visitor_adds_all_see(supervise):
     async with supervise(GROCERIES) as app:
         ada = await (await app.new_session()).connect()
         ben = await (await app.new_session()).connect()
@@ -20,7 +20,7 @@ async def test_what_one_visitor_adds_all_see(supervise, autojump_clock):
         await ada.until(lambda data: data["left"] == 1)
 
 
-async def test_a_thing_without_a_name_is_refused(supervise, autojump_clock):
+async def test_a_thing_without_a_name_is_refused(supervise):
     async with supervise(GROCERIES) as app:
         client = await (await app.new_session()).connect()
         with pytest.raises(SendFailed, match="has a name") as refused:
@@ -29,7 +29,7 @@ async def test_a_thing_without_a_name_is_refused(supervise, autojump_clock):
         assert len(client.data["items"]) == 1
 
 
-async def test_an_offer_is_there_for_three_seconds(supervise, autojump_clock):
+async def test_an_offer_is_there_for_three_seconds(supervise):
     async with supervise(GROCERIES) as app:
         client = await (await app.new_session()).connect()
         await client.until(lambda data: data["offer"] is not None)

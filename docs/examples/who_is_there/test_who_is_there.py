@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from supervisor.testing import supervise
-
 BOARD = Path(__file__).parent
 
 
@@ -14,7 +12,7 @@ async def visitor(app, name):
     return session.client()
 
 
-async def test_visitors_see_each_other(autojump_clock):
+async def test_visitors_see_each_other(supervise):
     async with supervise(BOARD) as app:
         ada, grace = await visitor(app, "ada"), await visitor(app, "grace")
         await grace.until(lambda data: data["visits"] == 2)
@@ -26,7 +24,7 @@ async def test_visitors_see_each_other(autojump_clock):
         await ada.until(lambda data: data == {"visits": 2, "last": "grace"})
 
 
-async def test_who_was_blocked_does_not_get_in(autojump_clock):
+async def test_who_was_blocked_does_not_get_in(supervise):
     async with supervise(BOARD) as app:
         mallory = await visitor(app, "mallory")
         ended = await mallory.until_ended()
