@@ -79,6 +79,12 @@ class Instruments:
     def failed(self, incident: Incident) -> None:
         """Something raised that should not have; whoever waited for it was told the incident's id."""
 
+    def failure_told(self, *, application: str, session: str, error: BaseException) -> None:
+        """A hook of the app, `on_session_failed` or `on_callback_failed`, was told of this failure and has returned.
+
+        `error` is the very one of the incident that `failed` told before. Of several hooks each is told of here.
+        """
+
     def dead_letter(self, *, application: str, session: str, message: object) -> None:
         """A message came for an actor that had ended."""
 

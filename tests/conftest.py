@@ -50,9 +50,13 @@ class Recorder(Instruments):
         self.dead_letters = []
         self.dropped = []
         self.events = []
+        self.told = []
 
     def failed(self, incident):
         self.incidents.append(incident)
+
+    def failure_told(self, *, application, session, error):
+        self.told.append(error)
 
     def dead_letter(self, *, application, session, message):
         self.dead_letters.append(message)

@@ -70,7 +70,12 @@ class Background:
             return report(what, error, "").id
 
         self._failure_hooks = FailureHooks(
-            definition, context=context, timeout=options.hook_timeout, stopping=stopping, report=report_id
+            definition,
+            context=context,
+            timeout=options.hook_timeout,
+            stopping=stopping,
+            report=report_id,
+            instruments=runtime.instruments,
         )
         self._actor = CallbackActor(definition.name, runtime, report_id, self._failure_hooks.call)
         self.callbacks = Callbacks(self._actor, runtime.timers)

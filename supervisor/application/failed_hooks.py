@@ -22,6 +22,7 @@ class FailedHooks:
     def __init__(self, definition: Application, *, options: ApplicationOptions, stopping: Stopping) -> None:
         self.any = any(handler.has_hook(NAME) for handler in definition.handlers)
         """Whether there is any."""
+        self._application = definition.name
         self._options = options
         self._stopping = stopping
 
@@ -50,6 +51,10 @@ class FailedHooks:
         except BaseException:
             session.undo()
             raise
+        if succeeded:
+            session.runtime.instruments.failure_told(
+                application=self._application, session=session.shown_id, error=error
+            )
         try:
             if succeeded:
                 session.keep()

@@ -16,6 +16,7 @@ from supervisor.actor.guard import Report
 from supervisor.actor.stopping import Stopping
 from supervisor.application.deadline import UNLOAD_RESERVE, call_last_hook
 from supervisor.application.handlers import Application
+from supervisor.instruments import Instruments
 
 
 @final
@@ -23,13 +24,22 @@ class FailureHooks:
     """Those of one application."""
 
     def __init__(
-        self, definition: Application, *, context: Any, timeout: float, stopping: Stopping, report: Report
+        self,
+        definition: Application,
+        *,
+        context: Any,
+        timeout: float,
+        stopping: Stopping,
+        report: Report,
+        instruments: Instruments,
     ) -> None:
         """`stopping` is the application's; the time of its unload hooks is left to them."""
+        self._application = definition.name
         self._handlers = [handler for handler in definition.handlers if handler.has_hook("on_callback_failed")]
         self._context = context
         self._timeout = timeout
         self._report = report
+        self._instruments = instruments
         self._stopping = Stopping(stopping, reserve=UNLOAD_RESERVE)
 
     def end_by(self, at: float) -> None:
@@ -50,7 +60,7 @@ class FailureHooks:
             if trio.current_time() >= self._stopping.at:
                 return
             with trio.CancelScope(shield=True):
-                await call_last_hook(
+                succeeded = await call_last_hook(
                     self._stopping,
                     "on_callback_failed",
                     handler,
@@ -60,6 +70,8 @@ class FailureHooks:
                     timeout=self._timeout,
                     report=self._report,
                 )
+            if succeeded:
+                self._instruments.failure_told(application=self._application, session="-", error=error)
 
     def __repr__(self) -> str:
         return f"<FailureHooks of {len(self._handlers)} handlers>"

@@ -212,6 +212,10 @@ class LogInstruments(Instruments):
             exc_info=incident.error,
         )
 
+    def failure_told(self, *, application: str, session: str, error: BaseException) -> None:
+        """See `Instruments.failure_told`."""
+        self._log.debug("a hook was told", application=application, session=session, error=type(error).__qualname__)
+
     def dead_letter(self, *, application: str, session: str, message: object) -> None:
         """See `Instruments.dead_letter`."""
         kind = getattr(message, "__qualname__", type(message).__qualname__)

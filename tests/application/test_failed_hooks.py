@@ -49,6 +49,7 @@ async def test_all_handlers_hear_of_it_in_order_each_in_a_transaction_of_its_own
         assert [name for name, _ in log] == ["1", "2", "3"]
         assert [incident.what for incident in app.recorder.incidents] == ["message Break", "on_session_failed"]
         assert {error for _, error in log} == {app.recorder.errors[0]}
+        assert app.recorder.told == [app.recorder.errors[0]] * 2  # not by the hook that failed
 
 
 async def test_a_handler_whose_created_hook_had_no_turn_hears_nothing(run_app, autojump_clock):

@@ -6,6 +6,7 @@ import trio
 from supervisor.actor.stopping import Stopping
 from supervisor.application.failure_hooks import FailureHooks
 from supervisor.application.handlers import Application, Handler
+from supervisor.instruments import Instruments
 
 
 class Step(Handler):
@@ -18,7 +19,17 @@ class Step(Handler):
             await self._func()
 
 
-def make_hooks(*handlers):
+class Heard(Instruments):
+    def __init__(self):
+        self.errors = []
+
+    def failure_told(self, *, application, session, error):
+        assert (application, session) == ("app", "-")
+        self.errors.append(error)
+
+
+def make_hooks(*handlers, told=None):
+    told = told or Heard()
     reported = []
     application = Application([*handlers, Handler()], name="app")
     hooks = FailureHooks(
@@ -27,6 +38,7 @@ def make_hooks(*handlers):
         timeout=3.0,
         stopping=Stopping(),
         report=lambda what, error: reported.append((what, type(error))) or "1",
+        instruments=told,
     )
     return hooks, reported
 
@@ -67,3 +79,13 @@ async def test_what_must_pass_passes():
     with pytest.raises(KeyboardInterrupt):
         await hooks.call("callback", ValueError("mine"))
     assert reported == []
+
+
+async def test_who_watches_is_told_of_each_hook_that_was_told_and_returned():
+    async def fail():
+        raise LookupError
+
+    told, error = Heard(), ValueError("mine")
+    hooks, _ = make_hooks(Step([], "1", fail), Step([], "2"), Step([], "3"), told=told)
+    await hooks.call("callback", error)
+    assert told.errors == [error, error]

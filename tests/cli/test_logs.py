@@ -76,6 +76,11 @@ def caught(error):
             "warning did you mean x? application=shop session=-",
         ),
         (
+            "failure_told",
+            {**ABOUT, "error": KeyError("ACME")},
+            "debug a hook was told application=shop session=abcdefgh error=KeyError",
+        ),
+        (
             "session_restarted",
             {**ABOUT, "incident": "ab12cd34"},
             "warning session restarted application=shop session=abcdefgh incident=ab12cd34",
