@@ -346,6 +346,10 @@ class ApplicationActor:
         """See `ApplicationContext.sessions`."""
         return self._registry.contexts()
 
+    def unended(self) -> tuple[SessionActor, ...]:
+        """See `SessionRegistry.unended`."""
+        return self._registry.unended()
+
     def connections(self) -> tuple[ConnectionContext, ...]:
         """See `ApplicationContext.connections`."""
         return self._registry.connections()

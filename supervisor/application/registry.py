@@ -139,6 +139,10 @@ class SessionRegistry:
         """The sessions that authors see, in order of their acceptance."""
         return self._accepted.keys()
 
+    def unended(self) -> tuple[SessionActor, ...]:
+        """All whose task isn't over, those included that are being created or are ending."""
+        return tuple(self._creations)
+
     def contexts(self) -> tuple[SessionContext, ...]:
         """Their contexts, as a snapshot."""
         return tuple(session.context for session in self._accepted)

@@ -116,6 +116,11 @@ class ClientConnection:
         return self._pending.on_top_of(self._data)
 
     @property
+    def confirmed(self) -> tuple[str | None, int, dict[str, Any]]:
+        """(epoch, revision, data): what the server has told, without pending edits. No epoch: it is of one before."""
+        return None if self._is_of_before else self._epoch, self._revision, self._data
+
+    @property
     def editable(self) -> tuple[str, ...]:
         """What may be edited, as patterns."""
         return self._editable

@@ -11,6 +11,7 @@ With pytest, `supervise` is a fixture of the plugin `supervisor.testing.plugin`.
 from supervisor.errors import PageRefused as PageRefused
 from supervisor.errors import SendFailed as SendFailed
 from supervisor.testing.app import RunningApp as RunningApp
+from supervisor.testing.checks import Left as Left
 from supervisor.testing.client import Client as Client
 from supervisor.testing.hand_driven import HandDrivenSession as HandDrivenSession
 from supervisor.testing.hand_driven import Scheduled as Scheduled

@@ -17,6 +17,7 @@ from supervisor.errors import PageRefused
 from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.session.context import SessionContext
+from supervisor.testing.checks import Checks
 from supervisor.testing.clock import Clock
 from supervisor.testing.http import Answer, get
 from supervisor.testing.incidents import Incidents
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
 class RunningApp:
     """One application that runs in the test's server."""
 
-    def __init__(self, servers: Servers, nursery: trio.Nursery, seen: Incidents, clock: Clock) -> None:
+    def __init__(
+        self, servers: Servers, nursery: trio.Nursery, seen: Incidents, clock: Clock, checks: Checks | None = None
+    ) -> None:
         self._servers = servers
         self.clock = clock
         """The server's time: it may jump, and its wall clock may be set."""
         self._nursery = nursery
         self._seen = seen
+        self._checks = checks or Checks(None, seen)
 
     @property
     def server(self) -> Server:
@@ -80,6 +84,27 @@ class RunningApp:
     async def broadcast(self, message: object, *, timeout: float = TIMEOUT) -> BroadcastReport:
         """See `ApplicationContext.broadcast`."""
         return await self.context.broadcast(message, timeout=timeout)
+
+    async def settle(self) -> None:
+        """Wait until all has come to rest and clients have what the documents are. No time passes if it needs none.
+
+        Clients that were dropped, have ended or are stalled are left out.
+
+        Raises:
+            Left: a client has something else; or has not, within 60 seconds, what was there when this began.
+        """
+        await self._checks.now(self.server, ("documents",))
+
+    async def check(self, *names: str) -> None:
+        """Make these checks now: "tasks", "actors", "connections", "sockets", "coroutines", "errors", "documents".
+
+        Without a name all are made that are not switched off. Of them, "documents" waits: see `settle`.
+
+        Raises:
+            Left: something is left, each in a line.
+            ValueError: there is no such check.
+        """
+        await self._checks.now(self.server, names)
 
     async def get(self, target: str, *, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
         """Ask the server for a page, whatever its status; `target` is path and query.
@@ -145,7 +170,12 @@ class RunningApp:
             sentence = f"the page was answered with status {page.status}: {read_sentence(page.text)}"
             raise PageRefused(sentence, status=page.status, text=page.text, headers=page.headers)
         return TestSession(
-            page, headers=sent, find=self._find, open_stream=self.transport.connect, nursery=self._nursery
+            page,
+            headers=sent,
+            find=self._find,
+            open_stream=self.transport.connect,
+            nursery=self._nursery,
+            clients=self._checks.clients,
         )
 
     def _find(self, id: str) -> SessionContext | None:

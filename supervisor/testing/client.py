@@ -70,6 +70,21 @@ class Client:
         return self._protocol.data
 
     @property
+    def session(self) -> str:
+        """The session's id."""
+        return self._protocol.session or ""
+
+    @property
+    def mirror(self) -> tuple[str | None, int, dict[str, Any]]:
+        """See `ClientConnection.confirmed`."""
+        return self._protocol.confirmed
+
+    @property
+    def is_following(self) -> bool:
+        """Whether it is live, or comes back by itself: not one that was dropped, or has ended."""
+        return self._online.is_set() and self.status in ("live", "reconnecting")
+
+    @property
     def editable(self) -> tuple[str, ...]:
         """What clients may edit, as patterns."""
         return self._protocol.editable

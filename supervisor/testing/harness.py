@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import attrs
 import trio
@@ -17,6 +17,7 @@ from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing.app import RunningApp
 from supervisor.testing.application import App, application_of
+from supervisor.testing.checks import Checks, what_is_left
 from supervisor.testing.clock import Clock, waiting_for_threads
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.servers import Servers
@@ -28,22 +29,30 @@ _MAX_NOTES = 10
 
 @contextlib.asynccontextmanager
 async def supervise(
-    app: App, *, options: ServerOptions | None = None, transport: TransportName = "memory"
+    app: App,
+    *,
+    options: ServerOptions | None = None,
+    transport: TransportName = "memory",
+    unchecked: Mapping[str, str] | None = None,
 ) -> AsyncIterator[RunningApp]:
     """Run an app in a whole server, inside this block.
 
     Under trio's `autojump` clock nothing here waits for real time, but for threads: while one is at work, time stands
-    still. Leaving the block shuts the server down as SIGTERM would, hooks included. Then whatever failed in the app,
-    and was not cleared from `incidents`, is raised.
+    still. Leaving the block shuts the server down as SIGTERM would, hooks included. Then it is an error if the app has
+    left anything behind (`RunningApp.check` names what), and what failed in it is raised: but for what was cleared from
+    `incidents`, and what a failure hook of the app was told of.
 
     Args:
         app: a path as for `serve`, a function `modify_document(doc)`, a `Handler`, or an `Application`.
         options: the server's options. Blocked code is not watched for: `stall_limit` counts real time.
         transport: "memory" for streams in memory; "tcp" for sockets on loopback, which need a clock that is real.
+        unchecked: the checks that are switched off, each with its reason: `{"sockets": "its pool outlives it"}`.
 
     Raises:
         RuntimeError: this is no trio run, or its clock is not the transport's.
         ApplicationError: the app can't be loaded.
+        Left: the app has left something behind.
+        ValueError: there is no such transport or check, or a reason is missing.
         ExceptionGroup: something failed in the app, and the test didn't clear it from `incidents`.
     """
     __tracebackhide__ = True  # pytest shows what the app raised, not how it came here
@@ -53,6 +62,7 @@ async def supervise(
             "call trio.run(main) and use supervise in there"
         )
     seen = Incidents()
+    checks = Checks(unchecked, seen)
     clock = Clock()
     way = make_transport(transport)
     options = attrs.evolve(options or ServerOptions(), stall_limit=0.0)
@@ -65,24 +75,31 @@ async def supervise(
 
     failure: BaseException | None = None
     servers = Servers(make, way)
-    try:
-        with waiting_for_threads(lambda: servers.actor.workers.awaited):
-            async with serving(servers.start, servers.stop), trio.open_nursery() as clients:
-                yield RunningApp(servers, clients, seen, clock)
-                clients.cancel_scope.cancel()
-    except (trio.Cancelled, GeneratorExit):
-        raise
-    except BaseException as error:  # a test reads its own exception, not the nursery around it
-        failure = unwrap(error)
+    with checks.watching():
+        try:
+            with waiting_for_threads(lambda: servers.actor.workers.awaited):
+                async with serving(servers.start, servers.stop), trio.open_nursery() as clients:
+                    yield RunningApp(servers, clients, seen, clock, checks)
+                    await checks.before_end(servers.server)
+                    clients.cancel_scope.cancel()
+        except (trio.Cancelled, GeneratorExit):
+            raise
+        except BaseException as error:  # a test reads its own exception, not the nursery around it
+            failure = unwrap(error)
+        left = what_is_left(await checks.after_end(servers.server))
     if failure is not None:  # raised here and not above, where it would lose its own cause
         for incident in seen.incidents[:_MAX_NOTES]:
             failure.add_note(f"{_where(incident)} failed meanwhile: {incident.error!r}")
         if len(seen.incidents) > _MAX_NOTES:
             failure.add_note(f"and {len(seen.incidents) - _MAX_NOTES} failures more: see app.incidents")
+        if left is not None:
+            failure.add_note(f"Beside that, {left}")
         raise failure
-    if seen.incidents:
-        errors = [_with_note(incident) for incident in seen.incidents]
-        raise BaseExceptionGroup("the app failed while the test ran", errors)
+    errors = [_with_note(incident) for incident in checks.unheard()]
+    if errors:
+        raise BaseExceptionGroup("the app failed while the test ran", errors if left is None else [*errors, left])
+    if left is not None:
+        raise left
 
 
 def _with_note(incident: Incident) -> BaseException:

@@ -13,7 +13,17 @@ class Incidents(Instruments):
 
     def __init__(self) -> None:
         self.incidents: list[Incident] = []
+        # What failure hooks of the app were told of.
+        self._told: list[BaseException] = []
 
     def failed(self, incident: Incident) -> None:
         """See `Instruments.failed`."""
         self.incidents.append(incident)
+
+    def failure_told(self, *, application: str, session: str, error: BaseException) -> None:
+        """See `Instruments.failure_told`."""
+        self._told.append(error)
+
+    def unheard(self) -> list[Incident]:
+        """Those that no failure hook of the app was told of, and that were not taken out of `incidents`."""
+        return [each for each in self.incidents if not any(each.error is error for error in self._told)]

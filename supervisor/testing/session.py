@@ -28,7 +28,9 @@ class TestSession:
         find: Callable[[str], SessionContext | None],
         open_stream: Callable[[], Awaitable[trio.abc.Stream]],
         nursery: trio.Nursery,
+        clients: list[Client],
     ) -> None:
+        """`clients` is where each client is noted."""
         entry = read_entry(page.text)
         assert entry is not None, "the page has no <meta name=supervisor>"
         self.page = page
@@ -42,6 +44,7 @@ class TestSession:
         self._open_stream = open_stream
         # Where clients live.
         self._nursery = nursery
+        self._clients = clients
 
     @property
     def context(self) -> SessionContext:
@@ -70,5 +73,6 @@ class TestSession:
         entry = self._entry
         protocol = ClientConnection(token=entry.token, session=self.id, max_message_size=entry.max_message_size)
         client = Client(self._open_stream, entry.websocket, protocol, headers=self._headers)
+        self._clients.append(client)
         self._nursery.start_soon(client.run, name=f"client of session {self.id}")
         return client

@@ -79,6 +79,7 @@ PUBLIC = {
     supervisor.testing: {
         "Client",
         "HandDrivenSession",
+        "Left",
         "PageRefused",
         "Probe",
         "RunningApp",

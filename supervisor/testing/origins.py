@@ -1,0 +1,202 @@
+"""Who started a task: what an app started outside of its own scopes, and has not ended when the app has.
+
+Essay: which tasks can outlive an app. A task that stands below the server's own in the tree of nurseries ends before
+the server does: of those nothing need be noted but that they are there. What can be left is a task that one of them
+started *elsewhere*: into the system's nursery, by `trio.lowlevel.spawn_system_task`, or into a nursery that somebody
+outside had opened. At that moment the frames of whoever starts it still stand on the stack, and tell the whole story:
+application, session, handler, line. So they are read then, for such tasks alone, and no other task pays for it.
+
+Threads are told by their context, which they inherit: whoever starts a worker thread hands its own over.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import Context, ContextVar
+from pathlib import Path
+from types import FrameType
+from typing import Any, final
+
+import attrs
+import trio
+
+from supervisor.actor.stalls import Work
+from supervisor.actor.workers import Work as ThreadWork
+from supervisor.server import Server
+from supervisor.transport.places import STACKS
+
+ARROW = " → "
+_SERVE = Server.serve.__code__
+# Marks the contexts of all that one block's servers start, and of threads too.
+_mark: ContextVar[Origins | None] = ContextVar("supervisor.testing origins", default=None)
+
+
+@final
+@attrs.frozen(eq=False)
+class _Escape:
+    """How a task came to be where its starter doesn't end it."""
+
+    path: str
+    """By whom: "application ticker → session 4f2c → handler on_quote"."""
+    started: str
+    """Where it was started: "line 12 of main.py"; empty if no code of an app did it."""
+
+
+@final
+class Origins(trio.abc.Instrument):
+    """Remembers which tasks the servers of one block of `supervise` have started, and where.
+
+    Args:
+        is_ours: whether a server is one of the block's.
+    """
+
+    def __init__(self, is_ours: Callable[[Server], bool]) -> None:
+        self._is_ours = is_ours
+        # All that live: the servers' own, and those that escaped, with what is below them.
+        self._tasks: set[trio.lowlevel.Task] = set()
+        self._escaped: dict[trio.lowlevel.Task, _Escape] = {}
+        self._threads_before = set(threading.enumerate())
+        # Those that were found at work the last time.
+        self._at_work: list[threading.Thread] = []
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        """See `trio.abc.Instrument`."""
+        nursery = task.parent_nursery
+        if nursery is None:
+            return
+        if nursery.parent_task in self._tasks:
+            self._tasks.add(task)
+            return
+        coroutine: Any = task.coro
+        if getattr(coroutine, "cr_code", None) is _SERVE and self._is_ours(coroutine.cr_frame.f_locals["self"]):
+            task.context.run(_mark.set, self)
+            self._tasks.add(task)
+            return
+        starter = _current_task()
+        if starter in self._tasks or task.context.get(_mark) is self:
+            task.context.run(_mark.set, self)
+            self._tasks.add(task)
+            self._escaped[task] = self._escape(starter, sys._getframe())
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        """See `trio.abc.Instrument`."""
+        self._tasks.discard(task)
+        self._escaped.pop(task, None)
+
+    def _escape(self, starter: trio.lowlevel.Task | None, frame: FrameType | None) -> _Escape:
+        stack = _without_trio(_stack_of(frame))
+        own = next((each for each in stack if STACKS.is_own(each.f_code.co_filename)), None)
+        steps: list[str] = []
+        task = starter
+        while task in self._tasks and task is not None:
+            work, inner = _work_in(stack)
+            if work is not None:
+                steps.insert(0, _in_words(work, inner))
+                break
+            if task in self._escaped:
+                steps[:0] = [self._escaped[task].path, f"task {_short(task.name)}"]
+                break
+            if STACKS.is_own(getattr(getattr(task.coro, "cr_code", None), "co_filename", "")):
+                steps.insert(0, f"task {_short(task.name)}")
+            task = None if task.parent_nursery is None else task.parent_nursery.parent_task
+            stack = [] if task is None else [each for each, _ in task.iter_await_frames()][::-1]
+        return _Escape(ARROW.join(steps) or "a thread, or other code that is no handler's", _place_of(own))
+
+    def left(self) -> list[str]:
+        """The tasks and worker threads that the servers' apps have started elsewhere and not ended, in words."""
+        return [self._told(task, escape) for task, escape in self._escaped.items()] + list(self._threads())
+
+    def _told(self, task: trio.lowlevel.Task, escape: _Escape) -> str:
+        frames = [frame for frame, _ in task.iter_await_frames()]
+        own = next((frame for frame in reversed(frames) if STACKS.is_own(frame.f_code.co_filename)), None)
+        at = f", at {_place_of(own)}" if own is not None else ""
+        started = f" (started at {escape.started})" if escape.started else ""
+        return f"{escape.path}{ARROW}task {_short(task.name)}{at}{started}"
+
+    def join_threads(self, seconds: float) -> None:
+        """Hold the loop until the threads that were found have ended, for so many real seconds at most each."""
+        for thread in self._at_work:
+            thread.join(seconds)
+
+    def _threads(self) -> Iterator[str]:
+        self._at_work = []
+        threads = threading.enumerate()
+        frames = sys._current_frames() if len(threads) > 1 else {}
+        for thread in threads:
+            if thread is threading.current_thread() or thread.ident not in frames:
+                continue
+            stack = _stack_of(frames[thread.ident])
+            owner = self._owner_in(stack)
+            is_of_trio = any(each.f_globals.get("__name__") == "trio._core._thread_cache" for each in stack)
+            if owner is None and (is_of_trio or thread in self._threads_before):
+                continue  # it waits for work, or is somebody else's
+            own = next((each for each in stack if STACKS.is_own(each.f_code.co_filename)), None)
+            at = f", at {_place_of(own)}" if own is not None else ""
+            self._at_work.append(thread)
+            yield f"{owner or ''}{ARROW if owner else ''}thread {thread.name}{at}"
+
+    def _owner_in(self, stack: Iterable[FrameType]) -> str | None:
+        """Whose work a thread does; None if it isn't an app's of this block, and empty if it is nobody's known."""
+        for frame in stack:
+            for value in frame.f_locals.values():
+                if isinstance(value, ThreadWork) and value._context.get(_mark) is self:
+                    return value.owner.name
+                if isinstance(value, Context) and value.get(_mark) is self:
+                    return ""
+        return None
+
+
+def _current_task() -> trio.lowlevel.Task | None:
+    try:
+        return trio.lowlevel.current_task()
+    except RuntimeError:
+        return None
+
+
+def _stack_of(frame: FrameType | None) -> list[FrameType]:
+    """The frames of the current thread up to trio's loop, the innermost first."""
+    stack = []
+    while frame is not None and frame.f_code.co_name != "unrolled_run":
+        stack.append(frame)
+        frame = frame.f_back
+    return stack
+
+
+def _without_trio(stack: list[FrameType]) -> list[FrameType]:
+    return [each for each in stack if not each.f_globals.get("__name__", "").startswith("trio.")]
+
+
+def _work_in(stack: list[FrameType]) -> tuple[Work | None, FrameType | None]:
+    """The innermost piece of work that these frames are part of, and its function of the app's; the innermost first."""
+    inner: FrameType | None = None
+    for frame in stack:
+        describe = STACKS.places.get(frame.f_code)
+        work = None if describe is None else describe(frame.f_locals)
+        if work is not None:
+            return work, inner
+        if STACKS.is_own(frame.f_code.co_filename):
+            inner = frame
+    return None, None
+
+
+def _in_words(work: Work, inner: FrameType | None) -> str:
+    what = work.what
+    if what.startswith("message ") and inner is not None:
+        what = f"handler {inner.f_code.co_name}"
+    places = (("application", work.application), ("session", work.session))
+    return ARROW.join([*(f"{kind} {name}" for kind, name in places if name != "-"), what])
+
+
+def _short(name: str) -> str:
+    """A task's name without its module: "poll" of "ticker.feed.poll"."""
+    return name.rpartition(".")[2]
+
+
+def _place_of(frame: FrameType | None) -> str:
+    if frame is None:
+        return ""
+    path = Path(frame.f_code.co_filename)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"line {frame.f_lineno} of {shown}"

@@ -1,0 +1,31 @@
+"""The mark `unchecked`: one test's reasons for what its apps leave behind."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line(
+        "markers", 'unchecked(*checks, reason): in this test these checks of supervise are switched off: "sockets", …'
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Switch the checks off while the test runs."""
+    unchecked: dict[str, str] = {}
+    for mark in item.iter_markers("unchecked"):
+        if not mark.args or set(mark.kwargs) - {"reason"}:
+            raise pytest.UsageError('a mark names checks and a reason: @pytest.mark.unchecked("sockets", reason="why")')
+        unchecked |= dict.fromkeys(mark.args, mark.kwargs.get("reason", ""))
+    if not unchecked:
+        return (yield)
+    from supervisor.testing.checks import unchecked_in_test
+
+    with unchecked_in_test(unchecked):
+        return (yield)

@@ -1,0 +1,214 @@
+"""For each check an app that leaks so, and what is told; and what isn't told."""
+
+import gc
+import socket
+
+import pytest
+import trio
+
+from supervisor.testing import Left
+from supervisor.testing.checks import CHECKS
+
+from .shop import Do, add_system_task, do, make_app
+
+
+async def test_an_app_that_leaves_nothing_passes_all_checks(supervise):
+    async with supervise(make_app()) as app:
+        client = await (await do(app, lambda doc: doc.data.update(n=1))).connect()
+        await app.check(*CHECKS)
+        await app.check()
+        assert client.data == {"n": 1}
+
+
+async def test_a_socket_that_stays_open_is_told_by_its_address(supervise):
+    opened = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(Left) as raised:
+            async with supervise(make_app()) as app:
+                await do(app, lambda doc: opened.append(socket.create_connection(("127.0.0.1", port))))
+                with pytest.raises(Left, match="sockets: "):
+                    await app.check("sockets")
+        ours = opened[0].getsockname()[1]
+        assert f"sockets: 127.0.0.1:{ours} → 127.0.0.1:{port}, descriptor {opened[0].fileno()} is open" in str(
+            raised.value
+        )
+        opened[0].close()
+        async with supervise(make_app()) as app:
+            await do(app, lambda doc: socket.create_connection(("127.0.0.1", port)).close())
+
+
+async def forgotten():
+    pass
+
+
+async def test_a_coroutine_that_nobody_awaited_is_told_by_who_dropped_it(supervise):
+    with pytest.raises(BaseExceptionGroup) as raised:
+        async with supervise(make_app()) as app:
+            session = await app.new_session()
+            session.context.tell_nowait(Do(lambda doc: forgotten() and None))
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(Left, match=r"coroutines: application shop → session .* never awaited.*forgotten"):
+                await app.check("coroutines")
+            await app.check("errors")
+    assert "forgotten" in str(raised.value.exceptions[0])
+    async with supervise(make_app(), unchecked={"coroutines": "it is what this tests"}) as app:
+        session = await app.new_session()
+        session.context.tell_nowait(Do(lambda doc: forgotten() and None))
+        await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_coroutine_in_a_circle_that_was_just_made_is_found_at_the_end(supervise):
+    def make(doc):
+        circle = [forgotten()]
+        circle.append(circle)
+
+    gc.disable()
+    try:
+        with pytest.raises(BaseExceptionGroup, match="the app failed"):
+            async with supervise(make_app()) as app:
+                await do(app, make)
+    finally:
+        gc.enable()
+
+
+async def fail(doc):
+    raise KeyError("ACME")
+
+
+async def test_a_failure_that_a_hook_of_the_app_heard_of_is_no_error(supervise):
+    heard = []
+    app_with_hook = make_app(on_session_failed=lambda session_context, error: heard.append(error))
+    async with supervise(app_with_hook) as app:
+        session = await app.new_session()
+        session.context.tell_nowait(Do(fail))
+        await trio.testing.wait_all_tasks_blocked()
+        await app.check("errors")
+        assert len(app.incidents) == len(heard) == 1
+
+
+async def test_a_failure_that_no_hook_heard_of_is_an_error(supervise):
+    def deaf(session_context, error):
+        raise RuntimeError("deaf")
+
+    for hooks, expected in (({}, [KeyError]), ({"on_session_failed": deaf}, [KeyError, RuntimeError])):
+        with pytest.raises(BaseExceptionGroup) as raised:
+            async with supervise(make_app(**hooks)) as app:
+                session = await app.new_session()
+                session.context.tell_nowait(Do(fail))
+                await trio.testing.wait_all_tasks_blocked()
+                with pytest.raises(Left, match=r"errors: application shop → session .* KeyError: 'ACME'"):
+                    await app.check("errors")
+        assert [type(error) for error in raised.value.exceptions] == expected
+
+
+async def test_a_producers_failure_that_the_apps_hook_heard_of_is_no_error(supervise):
+    async def produce():
+        raise KeyError("feed")
+
+    def on_application_load(app_context):
+        app_context.add_callback(produce, restart="temporary")
+
+    hooks = {
+        "on_application_load": on_application_load,
+        "on_callback_failed": lambda app_context, callback, error: None,
+    }
+    async with supervise(make_app(**hooks)) as app:
+        await trio.sleep(1)
+        assert len(app.incidents) == 1
+
+
+async def test_a_connection_whose_client_is_not_there_is_told(supervise):
+    async with supervise(make_app()) as app:
+        session = await app.new_session()
+        client = await session.connect()
+        await app.check("connections")
+        client._protocol._status = type(client._protocol.status).RECONNECTING
+        with pytest.raises(
+            Left, match=r"connections: application shop → session [\w-]+ → connection [\w-]{8}, which no"
+        ):
+            await app.check("connections")
+        client._protocol._status = type(client._protocol.status).LIVE
+
+
+async def test_a_session_whose_end_hangs_is_told(supervise):
+    go_on = trio.Event()
+
+    async def on_session_destroyed(session_context):
+        await go_on.wait()
+
+    async with supervise(make_app(on_session_destroyed=on_session_destroyed)) as app:
+        session = await app.new_session()
+        session.context.destroy()
+        with pytest.raises(Left, match=r"actors: application shop → session [\w-]+ has not ended"):
+            await app.check("actors")
+        go_on.set()
+        await trio.testing.wait_all_tasks_blocked()
+        await app.check("actors")
+
+
+async def test_all_that_is_left_is_told(supervise):
+    sockets = socket.socketpair
+    opened = []
+
+    def leak(doc):
+        add_system_task(doc)
+        opened.extend(sockets())
+
+    with pytest.raises(Left) as raised:
+        async with supervise(make_app()) as app:
+            await do(app, leak)
+    assert [line.split(":")[0].strip() for line in str(raised.value).splitlines()[1:]] == [
+        "tasks",
+        "sockets",
+        "sockets",
+    ]
+    for each in opened:
+        each.close()
+
+
+async def test_failures_and_what_is_left_are_told_together(supervise):
+    with pytest.raises(BaseExceptionGroup) as raised:
+        async with supervise(make_app()) as app:
+            session = await do(app, add_system_task)
+            session.context.tell_nowait(Do(fail))
+            await trio.testing.wait_all_tasks_blocked()
+    assert [type(error) for error in raised.value.exceptions] == [KeyError, Left]
+
+
+async def test_a_tests_own_failure_comes_first(supervise):
+    with pytest.raises(ZeroDivisionError) as raised:
+        async with supervise(make_app()) as app:
+            await do(app, add_system_task)
+            raise ZeroDivisionError
+    (note,) = raised.value.__notes__
+    assert note.startswith("Beside that, the app has left something behind")
+    assert "task sleep_long" in note
+
+
+async def test_a_check_can_be_switched_off_with_a_reason(supervise):
+    async with supervise(make_app(), unchecked={"tasks": "a system task is what this tests"}) as app:
+        await do(app, add_system_task)
+        await app.check()
+        with pytest.raises(Left, match="task sleep_long"):
+            await app.check("tasks")
+
+
+@pytest.mark.parametrize(
+    ("unchecked", "text"),
+    [
+        ({"socket": "x"}, "there is no check 'socket'; the checks are tasks, actors, connections, sockets, "),
+        ({"sockets": " "}, "the check 'sockets' is switched off without a reason; say in a sentence why it must be"),
+        ({"sockets": None}, "the check 'sockets' is switched off without a reason"),
+    ],
+)
+async def test_what_cannot_be_switched_off_is_told(supervise, unchecked, text):
+    with pytest.raises(ValueError, match=text):
+        async with supervise(make_app(), unchecked=unchecked):
+            pytest.fail("it must not begin")
+
+
+async def test_an_unknown_check_cannot_be_asked_for(supervise):
+    async with supervise(make_app()) as app:
+        with pytest.raises(ValueError, match="there is no check 'task'; the checks are tasks, actors"):
+            await app.check("task")
