@@ -26,6 +26,7 @@ import trio
 
 from supervisor.actor.base import Runtime
 from supervisor.actor.guard import unwrap
+from supervisor.actor.in_thread import Prepare, threaded
 from supervisor.actor.stopping import Stopping
 from supervisor.actor.unawaited import watch_unawaited
 from supervisor.actor.watchdog import LoopStatistics, Watchdog
@@ -101,6 +102,7 @@ class Server:
         entropy: where keys and ids come from; for tests.
         wall_clock: what the ages of tokens are counted by; for tests.
         chance: random numbers from 0 to 1, by which pauses are longer or shorter; for tests.
+        prepare: what is called in place of functions that are handed to adders; for tests.
         watch: what tells of changed files with `ServerOptions.dev`; for tests.
 
     Raises:
@@ -124,6 +126,7 @@ class Server:
         entropy: Entropy = secrets.token_bytes,
         wall_clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
+        prepare: Prepare = threaded,
         watch: Watch = watch,
     ) -> None:
         self.options = options or ServerOptions()
@@ -160,7 +163,7 @@ class Server:
                 )
             self._development = Development(boot=self._credentials.new_id())
             told = RememberingInstruments(told, self._development)
-        self.runtime = Runtime(instruments=told, random=chance)
+        self.runtime = Runtime(instruments=told, random=chance, prepare=prepare)
         self._watchdog: Watchdog | None = None
         if self.options.stall_limit:
             self._watchdog = Watchdog(self.options.stall_limit, stacks=STACKS, instruments=self.runtime.instruments)

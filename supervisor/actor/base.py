@@ -25,6 +25,7 @@ import trio
 from supervisor.actor.entry import Entry, Stop
 from supervisor.actor.guard import pass_on, split_failure, unwrap
 from supervisor.actor.holding import Hold, Holds
+from supervisor.actor.in_thread import Prepare, threaded
 from supervisor.actor.mailbox import CAPACITY, Mailbox
 from supervisor.actor.policy import MailboxPolicy
 from supervisor.actor.ref import ActorStatistics
@@ -49,6 +50,8 @@ class Runtime:
     """They may raise: that ends nothing."""
     random: Callable[[], float] = random
     """Chance, from 0 to 1: for pauses before restarts."""
+    prepare: Prepare = threaded
+    """What is called in place of a function that is handed to an adder."""
 
 
 class Actor:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 Run = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 """Run(func, args): begins to call the function in a thread; what it returns must be awaited."""
+
+
+class Prepare(Protocol):
+    """Says what is called in place of a function that an adder was given: `threaded()`, or a test's own."""
+
+    def __call__(self, func: Callable[..., Any], run: Run | None, *, thread: bool = False) -> Callable[..., Any]:
+        """See `threaded()`."""
+
+
 _MARK = "__supervisor_in_thread__"
 
 
@@ -36,6 +45,13 @@ def is_marked(func: object) -> bool:
     return getattr(func, _MARK, False) is True  # some objects answer to every name
 
 
+def begins_thread(func: F) -> F:
+    """Take the mark off what calls a marked function in a thread by itself, and has its attributes; returns it."""
+    if is_marked(func):
+        setattr(func, _MARK, False)
+    return func
+
+
 def check_plain(func: Callable[..., Any]) -> None:
     """Refuse what a thread can't run.
 
@@ -59,13 +75,15 @@ def check_plain(func: Callable[..., Any]) -> None:
             )
 
 
-def threaded(func: Callable[..., Any], run: Run, *, thread: bool = False) -> Callable[..., Any]:
+def threaded(func: Callable[..., Any], run: Run | None, *, thread: bool = False) -> Callable[..., Any]:
     """What is called in place of `func`: itself, unless it is for a thread, by its mark or by `thread`.
+
+    Without `run` there is no thread for it, whatever its mark.
 
     Raises:
         TypeError: it is for a thread, and can't be called in one.
     """
-    if not callable(func) or not (thread or is_marked(func)):
+    if run is None or not callable(func) or not (thread or is_marked(func)):
         return func
     check_plain(func)
 

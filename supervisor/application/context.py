@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol, final, overload
 
+from supervisor.actor.base import Runtime
 from supervisor.actor.callbacks import CallbackHandle, Callbacks
 from supervisor.actor.guard import check_thread
-from supervisor.actor.in_thread import threaded
 from supervisor.actor.restart import Backoff, RestartKind
 from supervisor.actor.stopping import Stopping
 from supervisor.actor.waiting import WaitStatistics
@@ -24,6 +24,7 @@ class Host(Protocol):
     """What the context needs of the application's actor."""
 
     application: str
+    runtime: Runtime
     callbacks: Callbacks
     # Whether clients may know who is attached to the whole application.
     shares_presence: bool
@@ -207,7 +208,7 @@ class ApplicationContext:
         """
         check_thread()
         life = ProducerLife(restart=restart, max_restarts=max_restarts, within=within, backoff=backoff)
-        func = threaded(func, self._host.run_in_thread, thread=thread)
+        func = self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread)
         return self._host.add_producer(func, args, life=life, name=name, escalates=escalate)
 
     def add_periodic_callback(
@@ -223,7 +224,9 @@ class ApplicationContext:
             ValueError: `seconds` isn't a finite number above 0.
         """
         check_thread()
-        return self._host.callbacks.add_periodic(threaded(func, self._host.run_in_thread, thread=thread), args, seconds)
+        return self._host.callbacks.add_periodic(
+            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args, seconds
+        )
 
     def add_timeout_callback(
         self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
@@ -234,7 +237,9 @@ class ApplicationContext:
             ValueError: `seconds` isn't a finite number from 0 on.
         """
         check_thread()
-        return self._host.callbacks.add_timeout(threaded(func, self._host.run_in_thread, thread=thread), args, seconds)
+        return self._host.callbacks.add_timeout(
+            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args, seconds
+        )
 
     def add_next_tick_callback(self, func: Callable[..., Any], *args: Any, thread: bool = False) -> CallbackHandle:
         """Call `func(*args)` once, soon, after those that wait already. See `add_periodic_callback()`.
@@ -243,7 +248,9 @@ class ApplicationContext:
             MailboxFull: 1,000 next ticks wait already; it was not added.
         """
         check_thread()
-        return self._host.callbacks.add_next_tick(threaded(func, self._host.run_in_thread, thread=thread), args)
+        return self._host.callbacks.add_next_tick(
+            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args
+        )
 
     def remove_callback(self, handle: CallbackHandle | Producer) -> None:
         """Remove what an adder returned: it never fires again. A producer is cancelled; one that failed is forgotten.

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, final
 
+from supervisor.actor.base import Runtime
 from supervisor.actor.callbacks import CallbackHandle, Callbacks
 from supervisor.actor.guard import check_thread
-from supervisor.actor.in_thread import threaded
 from supervisor.actor.mailbox import MailboxStatistics
 from supervisor.actor.ref import TIMEOUT, ActorRef
 from supervisor.document.json_document import JsonDocument
@@ -28,6 +28,7 @@ class Host(Protocol):
 
     id: str
     name: str
+    runtime: Runtime
     request: Request
     context: SessionContext
     document: Document
@@ -203,7 +204,7 @@ class SessionContext:
         a failure in it is reported and ends nothing else. After the session's end this does nothing.
         """
         check_thread()
-        self._host.start_background(func, args)
+        self._host.start_background(self._host.runtime.prepare(func, None), args)
 
     def destroy(self, *, reason: str = "") -> None:
         """Destroy the session: a plain call that begins the end and doesn't wait for it. May be called again.
@@ -324,7 +325,9 @@ class Document:
             MailboxFull: 1,000 next ticks wait already; it was not added.
         """
         check_thread()
-        return self._host.callbacks.add_next_tick(threaded(func, self._host.run_in_thread, thread=thread), args)
+        return self._host.callbacks.add_next_tick(
+            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args
+        )
 
     add_callback = add_next_tick_callback
 
@@ -340,7 +343,9 @@ class Document:
             ValueError: `seconds` isn't a finite number above 0.
         """
         check_thread()
-        return self._host.callbacks.add_periodic(threaded(func, self._host.run_in_thread, thread=thread), args, seconds)
+        return self._host.callbacks.add_periodic(
+            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args, seconds
+        )
 
     def add_timeout_callback(
         self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
@@ -351,7 +356,9 @@ class Document:
             ValueError: `seconds` isn't a finite number from 0 on.
         """
         check_thread()
-        return self._host.callbacks.add_timeout(threaded(func, self._host.run_in_thread, thread=thread), args, seconds)
+        return self._host.callbacks.add_timeout(
+            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args, seconds
+        )
 
     def on_change(self, path: str, func: Callable[[Document, Change], Any], *, thread: bool = False) -> CallbackHandle:
         """Call `func(doc, change)` after each kept transaction that changed the place, something in it, or above it.
@@ -366,7 +373,9 @@ class Document:
             ValueError: the path is no JSON Pointer.
         """
         check_thread()
-        return self._host.change_listeners.add(path, threaded(func, self._host.run_in_thread, thread=thread), self)
+        return self._host.change_listeners.add(
+            path, self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), self
+        )
 
     def allow_edits(self, pattern: str, func: Judge | None = None, *, thread: bool = False) -> None:
         """Let clients edit what `pattern` names, from now on; everything else stays read-only to them.
@@ -386,7 +395,7 @@ class Document:
             ValueError: the pattern is no JSON Pointer.
         """
         check_thread()
-        judge = None if func is None else threaded(func, self._host.run_in_thread, thread=thread)
+        judge = None if func is None else self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread)
         self._host.edit_rules.allow(pattern, judge)
 
     def forbid_edits(self, pattern: str) -> None:
