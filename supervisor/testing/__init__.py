@@ -13,6 +13,8 @@ from supervisor.errors import SendFailed as SendFailed
 from supervisor.testing.app import RunningApp as RunningApp
 from supervisor.testing.checks import Left as Left
 from supervisor.testing.client import Client as Client
+from supervisor.testing.faults import Faults as Faults
+from supervisor.testing.faults import InjectedFault as InjectedFault
 from supervisor.testing.hand_driven import HandDrivenSession as HandDrivenSession
 from supervisor.testing.hand_driven import Scheduled as Scheduled
 from supervisor.testing.hand_driven import Started as Started

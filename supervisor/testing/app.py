@@ -16,9 +16,10 @@ from supervisor.client.page import read_sentence
 from supervisor.errors import PageRefused
 from supervisor.instruments import Incident
 from supervisor.server import Server
-from supervisor.session.context import SessionContext
+from supervisor.session.actor import SessionActor
 from supervisor.testing.checks import Checks
 from supervisor.testing.clock import Clock
+from supervisor.testing.faults import Faults
 from supervisor.testing.http import Answer, get
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.servers import Servers
@@ -34,11 +35,19 @@ class RunningApp:
     """One application that runs in the test's server."""
 
     def __init__(
-        self, servers: Servers, nursery: trio.Nursery, seen: Incidents, clock: Clock, checks: Checks | None = None
+        self,
+        servers: Servers,
+        nursery: trio.Nursery,
+        seen: Incidents,
+        clock: Clock,
+        faults: Faults,
+        checks: Checks | None = None,
     ) -> None:
         self._servers = servers
         self.clock = clock
         """The server's time: it may jump, and its wall clock may be set."""
+        self.faults = faults
+        """What is to go wrong in the app's code: `app.faults.fail("on_quote", at=3)`."""
         self._nursery = nursery
         self._seen = seen
         self._checks = checks or Checks(None, seen)
@@ -178,6 +187,5 @@ class RunningApp:
             clients=self._checks.clients,
         )
 
-    def _find(self, id: str) -> SessionContext | None:
-        session = self.actor.find(id)
-        return None if session is None else session.context
+    def _find(self, id: str) -> SessionActor | None:
+        return self.actor.find(id)  # of the server that there is then

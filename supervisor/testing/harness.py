@@ -17,8 +17,9 @@ from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing.app import RunningApp
 from supervisor.testing.application import App, application_of
-from supervisor.testing.checks import Checks, what_is_left
+from supervisor.testing.checks import Checks, Left, what_is_left
 from supervisor.testing.clock import Clock, waiting_for_threads
+from supervisor.testing.faults import Faults
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.servers import Servers
 from supervisor.testing.transports import TransportName, make_transport
@@ -33,6 +34,7 @@ async def supervise(
     *,
     options: ServerOptions | None = None,
     transport: TransportName = "memory",
+    faults: Faults | None = None,
     unchecked: Mapping[str, str] | None = None,
 ) -> AsyncIterator[RunningApp]:
     """Run an app in a whole server, inside this block.
@@ -44,6 +46,7 @@ async def supervise(
 
     Args:
         app: a path as for `serve`, a function `modify_document(doc)`, a `Handler`, or an `Application`.
+        faults: what is to go wrong in the app's code from the beginning; `app.faults` inside of the block.
         options: the server's options. Blocked code is not watched for: `stall_limit` counts real time.
         transport: "memory" for streams in memory; "tcp" for sockets on loopback, which need a clock that is real.
         unchecked: the checks that are switched off, each with its reason: `{"sockets": "its pool outlives it"}`.
@@ -52,6 +55,7 @@ async def supervise(
         RuntimeError: this is no trio run, or its clock is not the transport's.
         ApplicationError: the app can't be loaded.
         Left: the app has left something behind.
+        LookupError: a fault was to strike a function that never was there.
         ValueError: there is no such transport or check, or a reason is missing.
         ExceptionGroup: something failed in the app, and the test didn't clear it from `incidents`.
     """
@@ -63,6 +67,7 @@ async def supervise(
         )
     seen = Incidents()
     checks = Checks(unchecked, seen)
+    faults = Faults() if faults is None else faults
     clock = Clock()
     way = make_transport(transport)
     options = attrs.evolve(options or ServerOptions(), stall_limit=0.0)
@@ -71,35 +76,48 @@ async def supervise(
 
     def make() -> Server:
         __tracebackhide__ = True
-        return Server(application_of(app), options=options, instruments=seen, wall_clock=clock.wall, chance=lambda: 0.5)
+        return Server(
+            faults.install(application_of(app)),
+            options=options,
+            instruments=seen,
+            wall_clock=clock.wall,
+            chance=lambda: 0.5,
+            prepare=faults.prepare,
+        )
 
     failure: BaseException | None = None
-    servers = Servers(make, way)
-    with checks.watching():
-        try:
-            with waiting_for_threads(lambda: servers.actor.workers.awaited):
-                async with serving(servers.start, servers.stop), trio.open_nursery() as clients:
-                    yield RunningApp(servers, clients, seen, clock, checks)
-                    await checks.before_end(servers.server)
-                    clients.cancel_scope.cancel()
-        except (trio.Cancelled, GeneratorExit):
-            raise
-        except BaseException as error:  # a test reads its own exception, not the nursery around it
-            failure = unwrap(error)
-        left = what_is_left(await checks.after_end(servers.server))
-    if failure is not None:  # raised here and not above, where it would lose its own cause
-        for incident in seen.incidents[:_MAX_NOTES]:
-            failure.add_note(f"{_where(incident)} failed meanwhile: {incident.error!r}")
-        if len(seen.incidents) > _MAX_NOTES:
-            failure.add_note(f"and {len(seen.incidents) - _MAX_NOTES} failures more: see app.incidents")
+    with faults.in_use():
+        servers = Servers(make, way, expects=faults.caused)
+        with checks.watching():
+            try:
+                with waiting_for_threads(lambda: servers.actor.workers.awaited):
+                    async with serving(servers.start, servers.stop), trio.open_nursery() as clients:
+                        yield RunningApp(servers, clients, seen, clock, faults, checks)
+                        await checks.before_end(servers.server)
+                        clients.cancel_scope.cancel()
+            except (trio.Cancelled, GeneratorExit):
+                raise
+            except BaseException as error:  # a test reads its own exception, not the nursery around it
+                failure = unwrap(error)
+            left = what_is_left(await checks.after_end(servers.server))
+        if failure is not None:  # raised here and not above, where it would lose its own cause
+            raise _with_notes(failure, seen, left)
+        errors = [_with_note(incident) for incident in checks.unheard() if not faults.caused(incident)]
+        if errors:
+            raise BaseExceptionGroup("the app failed while the test ran", errors if left is None else [*errors, left])
         if left is not None:
-            failure.add_note(f"Beside that, {left}")
-        raise failure
-    errors = [_with_note(incident) for incident in checks.unheard()]
-    if errors:
-        raise BaseExceptionGroup("the app failed while the test ran", errors if left is None else [*errors, left])
+            raise left
+
+
+def _with_notes(failure: BaseException, seen: Incidents, left: Left | None) -> BaseException:
+    """What the test raised, and what else went wrong."""
+    for incident in seen.incidents[:_MAX_NOTES]:
+        failure.add_note(f"{_where(incident)} failed meanwhile: {incident.error!r}")
+    if len(seen.incidents) > _MAX_NOTES:
+        failure.add_note(f"and {len(seen.incidents) - _MAX_NOTES} failures more: see app.incidents")
     if left is not None:
-        raise left
+        failure.add_note(f"Beside that, {left}")
+    return failure
 
 
 def _with_note(incident: Incident) -> BaseException:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import Any, final
 
 import trio
 
 from supervisor.application.actor import ApplicationActor
+from supervisor.errors import ApplicationError
+from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.testing.transports import Transport
 
@@ -19,12 +21,16 @@ class Servers:
     Args:
         make: makes a server of one application, each time another one.
         transport: what clients reach them by.
+        expects: whether the test wanted this failure: an app that has ended by it doesn't end the test.
     """
 
-    def __init__(self, make: Callable[[], Server], transport: Transport) -> None:
+    def __init__(
+        self, make: Callable[[], Server], transport: Transport, *, expects: Callable[[Incident], bool]
+    ) -> None:
         __tracebackhide__ = True
         self.transport = transport
         self._make = make
+        self._expects = expects
         self.server = make()
         """The one that serves now, or did so last."""
         self._nursery: trio.Nursery | None = None
@@ -42,7 +48,17 @@ class Servers:
             ApplicationError: the app's load hooks failed.
         """
         self._nursery = nursery
-        await nursery.start(self.server.serve, await self.transport.listen())
+        await nursery.start(self._serve, self.server, await self.transport.listen())
+
+    async def _serve(
+        self, server: Server, listeners: Sequence[trio.abc.Listener[Any]], *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        try:
+            await server.serve(listeners, task_status=task_status)
+        except ApplicationError:
+            failures = server.failures.values()
+            if any(each.what == "on_application_load" or not self._expects(each) for each in failures) or not failures:
+                raise
 
     def stop(self) -> None:
         """Begin a graceful shutdown, as SIGTERM does."""

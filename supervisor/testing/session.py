@@ -8,9 +8,12 @@ from typing import final
 import trio
 
 from supervisor.client.page import read_entry
+from supervisor.instruments import Incident
 from supervisor.protocol.client import ClientConnection
+from supervisor.session.actor import SessionActor
 from supervisor.session.context import SessionContext
 from supervisor.testing.client import Client
+from supervisor.testing.crash import crash
 from supervisor.testing.http import Answer
 
 
@@ -25,7 +28,7 @@ class TestSession:
         page: Answer,
         *,
         headers: Mapping[str, str],
-        find: Callable[[str], SessionContext | None],
+        find: Callable[[str], SessionActor | None],
         open_stream: Callable[[], Awaitable[trio.abc.Stream]],
         nursery: trio.Nursery,
         clients: list[Client],
@@ -53,10 +56,31 @@ class TestSession:
         Raises:
             LookupError: it has ended.
         """
-        context = self._find(self.id)
-        if context is None:
+        return self._actor().context
+
+    def _actor(self) -> SessionActor:
+        session = self._find(self.id)
+        if session is None:
             raise LookupError(f"session {self.id} has ended")
-        return context
+        return session
+
+    async def crash(self, error: BaseException | None = None) -> Incident:
+        """Let the session's own code raise in the middle of a transaction, as a next tick callback of it might.
+
+        It comes in its turn, like a message, clears the document, and raises `error`, or an `InjectedFault`. That is
+        rolled back, the app's failure policy decides, and its hooks hear of it, all as ever. Returns when what was
+        decided is done: once the restarted session has its new document, or the stopped one has ended.
+
+        Returns:
+            What was reported; its `decision` says what followed. It is one of `app.incidents`, and isn't raised at
+            the end of the block, since the test wanted it.
+
+        Raises:
+            LookupError: the session has ended; `SessionGone`: … before its turn came.
+            AssertionError: its turn did not come, or what follows was not done, within 60 seconds.
+            TypeError: the error is a `Rejected`, which is no failure.
+        """
+        return await crash(self._actor(), error)
 
     async def connect(self) -> Client:
         """A client that is attached and has the document. It is closed when the test's block ends.

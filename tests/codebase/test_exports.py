@@ -78,7 +78,9 @@ PUBLIC = {
     },
     supervisor.testing: {
         "Client",
+        "Faults",
         "HandDrivenSession",
+        "InjectedFault",
         "Left",
         "PageRefused",
         "Probe",
