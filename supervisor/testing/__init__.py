@@ -22,4 +22,6 @@ from supervisor.testing.hand_driven import hand_driven as hand_driven
 from supervisor.testing.harness import supervise as supervise
 from supervisor.testing.probe import Probe as Probe
 from supervisor.testing.probe import Told as Told
+from supervisor.testing.process import ProcessApp as ProcessApp
+from supervisor.testing.process import supervise_process as supervise_process
 from supervisor.testing.session import TestSession as TestSession

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, final
-from urllib.parse import urlencode
 
 import trio
 
 from supervisor.application.actor import ApplicationActor
 from supervisor.application.broadcast import TIMEOUT, BroadcastReport
 from supervisor.application.context import ApplicationContext, Sessions
-from supervisor.client.page import read_sentence
-from supervisor.errors import PageRefused
 from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.session.actor import SessionActor
 from supervisor.testing.checks import Checks
 from supervisor.testing.clock import Clock
 from supervisor.testing.faults import Faults
-from supervisor.testing.http import Answer, get
+from supervisor.testing.http import Answer, get, open_http
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.servers import Servers
-from supervisor.testing.session import TestSession
+from supervisor.testing.session import TestSession, open_session
 from supervisor.testing.transports import Transport
 
 if TYPE_CHECKING:
@@ -133,14 +130,8 @@ class RunningApp:
         Raises:
             RuntimeError: httpx isn't installed.
         """
-        try:
-            from supervisor.testing.httpx_client import open_client
-        except ModuleNotFoundError as error:
-            raise RuntimeError(
-                f"app.http() needs httpx ({error}): pip install session-supervisor[testing]; app.get() does without"
-            ) from error
         transport = self.transport
-        return open_client(transport.authority, transport.connect, server=lambda: self.server, **options)
+        return open_http(transport.authority, transport.connect, server=lambda: self.server, **options)
 
     async def restart(self) -> None:
         """End the server as SIGTERM does, and start another with the same options and keys, at the same address.
@@ -169,18 +160,12 @@ class RunningApp:
         Raises:
             PageRefused: the page was not served; `text` and `headers` are the answer's.
         """
-        sent = dict(headers or {})
-        if cookies:
-            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        arguments = {**({} if id is None else {"session": id}), **(query or {})}
-        asked = f"?{urlencode(arguments)}" if arguments else ""
-        page = await self.get(f"{self.server.options.prefix}/{self.actor.application}{asked}", headers=sent)
-        if page.status != 200:
-            sentence = f"the page was answered with status {page.status}: {read_sentence(page.text)}"
-            raise PageRefused(sentence, status=page.status, text=page.text, headers=page.headers)
-        return TestSession(
-            page,
-            headers=sent,
+        return await open_session(
+            f"{self.server.options.prefix}/{self.actor.application}",
+            id=id,
+            headers=headers,
+            cookies=cookies,
+            query=query,
             find=self._find,
             open_stream=self.transport.connect,
             nursery=self._nursery,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from supervisor.client.http import Answer as Answer
 from supervisor.client.http import exchange
+
+if TYPE_CHECKING:
+    import httpx
 
 
 async def get(
@@ -19,3 +23,24 @@ async def get(
         trio.BrokenResourceError: the server closed the connection without a whole answer.
     """
     return await exchange(stream, target, headers=[("Host", "localhost"), *headers], method=method)
+
+
+def open_http(
+    authority: str,
+    open_stream: Callable[[], Awaitable[trio.abc.Stream]],
+    *,
+    server: Callable[[], object],
+    **options: Any,
+) -> httpx.AsyncClient:
+    """See `RunningApp.http` and `httpx_client.open_client`.
+
+    Raises:
+        RuntimeError: httpx isn't installed.
+    """
+    try:
+        from supervisor.testing.httpx_client import open_client
+    except ModuleNotFoundError as error:
+        raise RuntimeError(
+            f"app.http() needs httpx ({error}): pip install session-supervisor[testing]; app.get() does without"
+        ) from error
+    return open_client(authority, open_stream, server=server, **options)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import final
+from urllib.parse import urlencode
 
 import trio
 
-from supervisor.client.page import read_entry
+from supervisor.client.page import read_entry, read_sentence
+from supervisor.errors import PageRefused
 from supervisor.instruments import Incident
 from supervisor.protocol.client import ClientConnection
 from supervisor.session.actor import SessionActor
 from supervisor.session.context import SessionContext
 from supervisor.testing.client import Client
 from supervisor.testing.crash import crash
-from supervisor.testing.http import Answer
+from supervisor.testing.http import Answer, get
 
 
 @final
@@ -100,3 +102,28 @@ class TestSession:
         self._clients.append(client)
         self._nursery.start_soon(client.run, name=f"client of session {self.id}")
         return client
+
+
+async def open_session(
+    path: str,
+    *,
+    id: str | None,
+    headers: Mapping[str, str] | None,
+    cookies: Mapping[str, str] | None,
+    query: Mapping[str, str] | None,
+    find: Callable[[str], SessionActor | None],
+    open_stream: Callable[[], Awaitable[trio.abc.Stream]],
+    nursery: trio.Nursery,
+    clients: list[Client],
+) -> TestSession:
+    """See `RunningApp.new_session`: ask for the app's page, wherever the server is."""
+    sent = dict(headers or {})
+    if cookies:
+        sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    arguments = {**({} if id is None else {"session": id}), **(query or {})}
+    asked = f"?{urlencode(arguments)}" if arguments else ""
+    page = await get(await open_stream(), f"{path}{asked}", headers=list(sent.items()))
+    if page.status != 200:
+        sentence = f"the page was answered with status {page.status}: {read_sentence(page.text)}"
+        raise PageRefused(sentence, status=page.status, text=page.text, headers=page.headers)
+    return TestSession(page, headers=sent, find=find, open_stream=open_stream, nursery=nursery, clients=clients)

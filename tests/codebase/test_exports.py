@@ -84,6 +84,7 @@ PUBLIC = {
         "Left",
         "PageRefused",
         "Probe",
+        "ProcessApp",
         "RunningApp",
         "Scheduled",
         "SendFailed",
@@ -92,6 +93,7 @@ PUBLIC = {
         "Told",
         "hand_driven",
         "supervise",
+        "supervise_process",
     },
 }
 EVERYTHING = [(package, name) for package, names in PUBLIC.items() for name in sorted(names)]
