@@ -13,7 +13,7 @@ import trio
 
 from supervisor.application.actor import ApplicationActor
 from supervisor.errors import Unawaited
-from supervisor.instruments import GuardedInstruments, Incident, Instruments
+from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.session.actor import SessionActor
 from supervisor.testing.agreement import Agreement
@@ -97,7 +97,7 @@ class Checks:
     def __init__(self, unchecked: Mapping[str, str] | None, seen: Incidents) -> None:
         self._unchecked = {**_of_test.get(), **check_unchecked(unchecked or {})}
         self._seen = seen
-        self._origins = Origins(lambda server: _told_by(server) is seen)
+        self._origins = Origins()
         self._sockets_before = open_sockets()
         self.clients: list[Client] = []
         """All that the block has made."""
@@ -107,6 +107,10 @@ class Checks:
     def is_on(self, name: str) -> bool:
         """Whether this check is made."""
         return name not in self._unchecked
+
+    def begin(self) -> None:
+        """A server begins, in the current task."""
+        self._origins.begin()
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -220,14 +224,6 @@ class Checks:
     def _errors(self, server: Server) -> list[str]:
         """Failures."""
         return [f"errors: {each.path}" for each in self._seen.unheard() if not isinstance(each.error, Unawaited)]
-
-
-def _told_by(server: Server) -> Instruments:
-    """The instruments that a server was given."""
-    told = server.runtime.instruments
-    while isinstance(told, GuardedInstruments):
-        told = told.instruments
-    return told
 
 
 def _in_words(actor: ApplicationActor, session: SessionActor) -> str:

@@ -87,7 +87,7 @@ async def supervise(
 
     failure: BaseException | None = None
     with faults.in_use():
-        servers = Servers(make, way, expects=faults.caused)
+        servers = Servers(make, way, begin=checks.begin, expects=faults.caused)
         with checks.watching():
             try:
                 with waiting_for_threads(lambda: servers.actor.workers.awaited):

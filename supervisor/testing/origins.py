@@ -13,22 +13,20 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import Context, ContextVar
 from pathlib import Path
 from types import FrameType
-from typing import Any, final
+from typing import final
 
 import attrs
 import trio
 
 from supervisor.actor.stalls import Work
 from supervisor.actor.workers import Work as ThreadWork
-from supervisor.server import Server
 from supervisor.transport.places import STACKS
 
 ARROW = " → "
-_SERVE = Server.serve.__code__
 # Marks the contexts of all that one block's servers start, and of threads too.
 _mark: ContextVar[Origins | None] = ContextVar("supervisor.testing origins", default=None)
 
@@ -46,14 +44,9 @@ class _Escape:
 
 @final
 class Origins(trio.abc.Instrument):
-    """Remembers which tasks the servers of one block of `supervise` have started, and where.
+    """Remembers which tasks the servers of one block of `supervise` have started, and where."""
 
-    Args:
-        is_ours: whether a server is one of the block's.
-    """
-
-    def __init__(self, is_ours: Callable[[Server], bool]) -> None:
-        self._is_ours = is_ours
+    def __init__(self) -> None:
         # All that live: the servers' own, and those that escaped, with what is below them.
         self._tasks: set[trio.lowlevel.Task] = set()
         self._escaped: dict[trio.lowlevel.Task, _Escape] = {}
@@ -61,17 +54,17 @@ class Origins(trio.abc.Instrument):
         # Those that were found at work the last time.
         self._at_work: list[threading.Thread] = []
 
+    def begin(self) -> None:
+        """What the current task starts from now on is a server's: called by the task in which one begins."""
+        self._tasks.add(trio.lowlevel.current_task())
+        _mark.set(self)
+
     def task_spawned(self, task: trio.lowlevel.Task) -> None:
         """See `trio.abc.Instrument`."""
         nursery = task.parent_nursery
         if nursery is None:
             return
         if nursery.parent_task in self._tasks:
-            self._tasks.add(task)
-            return
-        coroutine: Any = task.coro
-        if getattr(coroutine, "cr_code", None) is _SERVE and self._is_ours(coroutine.cr_frame.f_locals["self"]):
-            task.context.run(_mark.set, self)
             self._tasks.add(task)
             return
         starter = _current_task()

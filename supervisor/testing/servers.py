@@ -21,15 +21,22 @@ class Servers:
     Args:
         make: makes a server of one application, each time another one.
         transport: what clients reach them by.
+        begin: called in the task of each server, before it serves.
         expects: whether the test wanted this failure: an app that has ended by it doesn't end the test.
     """
 
     def __init__(
-        self, make: Callable[[], Server], transport: Transport, *, expects: Callable[[Incident], bool]
+        self,
+        make: Callable[[], Server],
+        transport: Transport,
+        *,
+        begin: Callable[[], None],
+        expects: Callable[[Incident], bool],
     ) -> None:
         __tracebackhide__ = True
         self.transport = transport
         self._make = make
+        self._begin = begin
         self._expects = expects
         self.server = make()
         """The one that serves now, or did so last."""
@@ -53,6 +60,7 @@ class Servers:
     async def _serve(
         self, server: Server, listeners: Sequence[trio.abc.Listener[Any]], *, task_status: trio.TaskStatus[None]
     ) -> None:
+        self._begin()
         try:
             await server.serve(listeners, task_status=task_status)
         except ApplicationError:
