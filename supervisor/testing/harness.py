@@ -65,9 +65,9 @@ async def supervise(
             "supervise needs trio: let pytest-trio run the test (an async test that has the fixture supervise), or "
             "call trio.run(main) and use supervise in there"
         )
-    seen = Incidents()
-    checks = Checks(unchecked, seen)
     faults = Faults() if faults is None else faults
+    seen = Incidents(expects=faults.caused)
+    checks = Checks(unchecked, seen)
     clock = Clock()
     way = make_transport(transport)
     options = attrs.evolve(options or ServerOptions(), stall_limit=0.0)
@@ -102,7 +102,7 @@ async def supervise(
             left = what_is_left(await checks.after_end(servers.server))
         if failure is not None:  # raised here and not above, where it would lose its own cause
             raise _with_notes(failure, seen, left)
-        errors = [_with_note(incident) for incident in checks.unheard() if not faults.caused(incident)]
+        errors = [_with_note(incident) for incident in checks.unheard()]
         if errors:
             raise BaseExceptionGroup("the app failed while the test ran", errors if left is None else [*errors, left])
         if left is not None:

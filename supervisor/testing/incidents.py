@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
 from supervisor.instruments import Incident, Instruments
@@ -9,9 +10,14 @@ from supervisor.instruments import Incident, Instruments
 
 @final
 class Incidents(Instruments):
-    """Collects what fails."""
+    """Collects what fails.
 
-    def __init__(self) -> None:
+    Args:
+        expects: whether the test wanted a failure.
+    """
+
+    def __init__(self, *, expects: Callable[[Incident], bool] = lambda incident: False) -> None:
+        self._expects = expects
         self.incidents: list[Incident] = []
         # What failure hooks of the app were told of.
         self._told: list[BaseException] = []
@@ -25,5 +31,9 @@ class Incidents(Instruments):
         self._told.append(error)
 
     def unheard(self) -> list[Incident]:
-        """Those that no failure hook of the app was told of, and that were not taken out of `incidents`."""
-        return [each for each in self.incidents if not any(each.error is error for error in self._told)]
+        """Those that no failure hook of the app was told of, that the test didn't want, and left in `incidents`."""
+        return [
+            each
+            for each in self.incidents
+            if not (self._expects(each) or any(each.error is error for error in self._told))
+        ]

@@ -391,3 +391,21 @@ def test_what_was_set_can_be_seen():
     assert repr(faults) == "<Faults: fail on_add, hang tick>"
     faults.clear()
     assert repr(faults) == "<Faults: none>"
+
+
+async def test_what_was_injected_is_no_error_for_a_check_either(autojump_clock):
+    async with supervise(app_of()) as app:
+        app.faults.fail("on_add")
+        session = (await app.new_session()).context
+        with pytest.raises(InjectedFault):
+            await session.ask(Add(1))
+        await app.check("errors")
+
+
+async def test_faults_outlive_a_restart(autojump_clock):
+    async with supervise(app_of()) as app:
+        app.faults.fail("on_add", at=2)
+        await (await app.new_session()).context.ask(Add(1))
+        await app.restart()
+        with pytest.raises(InjectedFault):
+            await (await app.new_session()).context.ask(Add(1))
