@@ -152,6 +152,7 @@ class _Connection(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
+        await self.aclose()
         raise httpcore.ConnectError("the server of a test has no TLS: write http:// in place of https://")
 
     def get_extra_info(self, info: str) -> Any:

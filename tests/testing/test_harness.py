@@ -159,6 +159,7 @@ class Nap:
     pass
 
 
+@pytest.mark.virtual_time("its clock stands still")
 async def test_the_clock_stands_still_while_a_thread_works(supervise):
     """It sees only that all tasks wait: left alone, it would jump to the deadline of whoever asked."""
 
@@ -175,6 +176,7 @@ async def test_the_clock_stands_still_while_a_thread_works(supervise):
         await trio.sleep(80_000)  # and afterwards it jumps as before
 
 
+@pytest.mark.virtual_time("a thread waits for 1000 s")
 async def test_the_clock_jumps_while_a_thread_waits_for_the_server(supervise):
     @receives(Nap, thread=True)
     def on_nap(doc, message):
