@@ -1,10 +1,15 @@
 """The fixture `supervise`."""
 
+import functools
 import inspect
+import subprocess
+import sys
 
 import pytest
 import trio
 import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from supervisor.testing import harness
 
@@ -47,3 +52,70 @@ async def test_without_it_time_is_real():
 def test_a_plain_test_may_have_it_too(supervise):
     assert supervise is harness.supervise or supervise.func is harness.supervise
     assert not inspect.iscoroutinefunction(supervise)
+
+
+@given(seconds=st.floats(1, 10_000))
+@settings(max_examples=5)
+async def test_examples_of_hypothesis_have_virtual_time_too(supervise, seconds):
+    """Though pytest-trio runs them by itself, with whatever clock `trio.run` has; and the fixture is no reproach."""
+    if not isinstance(supervise, functools.partial):
+        assert isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock)
+    async with supervise(modify_document) as app:
+        session = await app.new_session()
+        if app.clock.is_virtual:
+            await trio.sleep(seconds)
+        assert session.page.status == 200
+
+
+# Other projects' tests: pytest runs in a process of its own.
+
+TESTS = """
+import pytest
+import trio
+import trio.testing
+
+
+def modify_document(doc):
+    doc.data["n"] = 1
+
+
+async def test_a_client_has_the_document(supervise):
+    async with supervise(modify_document) as app:
+        client = await (await app.new_session()).connect()
+        assert client.data == {"n": 1}
+        async with await app.transport.connect() as stream:
+            print(type(stream).__name__)
+
+
+@pytest.mark.virtual_time("an hour passes")
+async def test_an_hour(supervise):
+    await trio.sleep(3600)
+
+
+async def test_a_clock_of_its_own(supervise, autojump_clock):
+    await trio.sleep(3600)
+
+
+def test_a_plain_function():
+    pass
+"""
+
+
+def run_pytest(tmp_path, *options):
+    """In another project, where nothing is configured but that warnings are errors."""
+    (tmp_path / "test_app.py").write_text(TESTS)
+    command = [sys.executable, "-m", "pytest", "-rs", "-s", "-p", "no:cacheprovider", "-W", "error", "--strict-markers"]
+    return subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_in_memory_all_have_virtual_time_without_any_configuration(tmp_path):
+    done = run_pytest(tmp_path)
+    assert "4 passed" in done.stdout, done.stdout
+
+
+def test_over_sockets_those_that_need_virtual_time_are_skipped_with_the_reason(tmp_path):
+    done = run_pytest(tmp_path, "--supervisor-transport=tcp")
+    assert "2 passed, 2 skipped" in done.stdout, done.stdout
+    assert "SocketStream" in done.stdout
+    assert "needs virtual time: an hour passes" in done.stdout
+    assert "needs virtual time: it has the fixture autojump_clock" in done.stdout
