@@ -207,6 +207,7 @@ async def test_every_board_shows_all_boards(app):
     await ada.until(lambda data: data["boards"][1]["people"] == 0)
 
 
+@pytest.mark.virtual_time("much time passes")
 async def test_a_board_outlives_its_session(app):
     ada = await visit(app)
     await ada.insert("/notes/-", note("a", "milk"))
@@ -219,6 +220,7 @@ async def test_a_board_outlives_its_session(app):
     assert (ada.data["title"], texts(ada)) == ("Groceries", ["milk"])
 
 
+@pytest.mark.virtual_time("much time passes")
 async def test_a_board_on_which_nothing_is_left_is_forgotten(app):
     ada, bob = await visit(app), await visit(app, board="garden")
     await bob.insert("/notes/-", note("a"))

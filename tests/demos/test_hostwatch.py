@@ -13,6 +13,8 @@ INTERVAL = 0.25
 HISTORY = 120
 AT_FIRST = ["cpu", "cores", "memory", "network"]
 
+pytestmark = pytest.mark.virtual_time("a history is half a minute long")
+
 
 @pytest.fixture
 async def app(supervise, demos):

@@ -9,6 +9,8 @@ from supervisor.testing import Left
 from supervisor.testing import agreement as agreement_module
 from supervisor.testing.agreement import MAX_TURNS, Agreement
 
+pytestmark = pytest.mark.virtual_time("it tells when no time has passed, and when a minute has")
+
 
 class Add:
     pass
