@@ -149,7 +149,10 @@ class Driver:
     def handle(self, entry: Entry, call: str) -> object:
         """Handle what waits, up to this entry, and it; returns its result, or raises what failed."""
         driven = Driven(entry, call, may_wait=False)
-        self._do(self._up_to(driven, call, may_wait=False), call)
+        try:
+            self._do(self._up_to(driven, call, may_wait=False), call)
+        finally:
+            self._give_up(driven)
         return self._outcome(driven)
 
     async def handle_async(self, entry: Entry, call: str) -> object:
@@ -158,9 +161,13 @@ class Driver:
         try:
             await self._do_async(self._up_to(driven, call, may_wait=True), call)
         finally:
-            if not driven.is_over:
-                self._session.mailbox.withdraw(driven)
+            self._give_up(driven)
         return self._outcome(driven)
+
+    def _give_up(self, driven: Driven) -> None:
+        """Take it back if it had no turn: else it would be done by a later call."""
+        if not driven.is_over:
+            self._session.mailbox.withdraw(driven)
 
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass: ring what is due, in order, and handle all that comes of it."""
