@@ -3,7 +3,8 @@
 import pytest
 import trio
 
-from supervisor.testing import PageRefused, SendFailed
+from supervisor.errors import Rejected
+from supervisor.testing import PageRefused, hand_driven
 
 GROWN_TO = 200
 MOST_BOARDS = 50
@@ -13,6 +14,13 @@ MOST_BOARDS = 50
 async def app(supervise, demos):
     async with supervise(demos / "board") as app:
         yield app
+
+
+@pytest.fixture
+async def board(demos):
+    """One board without a server, for what concerns nobody but its session."""
+    async with hand_driven(demos / "board") as session:
+        yield session
 
 
 async def visit(app, *, user=None, board=None):
@@ -113,37 +121,34 @@ async def test_a_note_made_while_offline_is_written_into_at_once(app):
         ("insert", "/notes/-", note("b", "x", 3), "no such column"),
         ("insert", "/notes/-", note("b", "x", True), "no such column"),
         ("insert", "/notes/-", "milk", "only its text and its column"),
-        ("edit", "/notes/0/text", "x" * 501, "at most 500"),
-        ("edit", "/notes/0/text", 5, "only its text and its column"),
-        ("edit", "/notes/0/column", -1, "no such column"),
-        ("edit", "/notes/0/votes", 1000, "only its text and its column"),
-        ("edit", "/notes/0", note("a", "x"), "only its text and its column"),
+        ("set", "/notes/0/text", "x" * 501, "at most 500"),
+        ("set", "/notes/0/text", 5, "only its text and its column"),
+        ("set", "/notes/0/column", -1, "no such column"),
+        ("set", "/notes/0/votes", 1000, "only its text and its column"),
+        ("set", "/notes/0", note("a", "x"), "only its text and its column"),
         ("remove", "/notes/0/text", None, "only its text and its column"),
-        ("edit", "/title", "  ", "1 to 60"),
-        ("edit", "/title", "x" * 61, "1 to 60"),
-        ("edit", "/title", None, "1 to 60"),
-        ("edit", "/log", [], "can't be edited"),
-        ("edit", "/boards/0/people", 1000, "can't be edited"),
+        ("set", "/title", "  ", "1 to 60"),
+        ("set", "/title", "x" * 61, "1 to 60"),
+        ("set", "/title", None, "1 to 60"),
+        ("set", "/log", [], "can't be edited"),
+        ("set", "/boards/0/people", 1000, "can't be edited"),
         ("insert", "/columns/0", "Never", "can't be edited"),
     ],
 )
-async def test_what_is_refused_says_why_and_is_undone(app, op, path, value, why):
-    ada = await visit(app)
-    await ada.insert("/notes/-", note("a", "milk"))
-    await settled(ada)
-    before = str(ada.data)
-    with pytest.raises(SendFailed, match=why) as caught:
-        await (ada.remove(path) if op == "remove" else getattr(ada, op)(path, value))
-    assert caught.value.kind == "rejected"
-    assert str(ada.data) == before
+async def test_what_is_refused_says_why_and_is_undone(board, op, path, value, why):
+    await board.edit_async("insert", "/notes/-", note("a", "milk"))
+    await board.advance_async(0)
+    before = board.data
+    with pytest.raises(Rejected, match=why):
+        await board.edit_async(op, path, value)
+    assert board.data == before
 
 
-async def test_a_board_is_bounded(app):
-    ada = await visit(app)
+async def test_a_board_is_bounded(board):
     for number in range(GROWN_TO):
-        await ada.insert("/notes/-", note(str(number)))
-    with pytest.raises(SendFailed, match="200 notes"):
-        await ada.insert("/notes/-", note("one more"))
+        await board.edit_async("insert", "/notes/-", note(str(number)))
+    with pytest.raises(Rejected, match="200 notes"):
+        await board.edit_async("insert", "/notes/-", note("one more"))
 
 
 async def test_votes_at_once_all_count(app):
@@ -156,19 +161,16 @@ async def test_votes_at_once_all_count(app):
     assert people[0].data["notes"][0]["votes"] == 5
 
 
-async def test_a_vote_for_a_note_that_is_gone_is_rejected(app):
-    ada = await visit(app)
-    with pytest.raises(SendFailed, match="gone"):
-        await ada.send("Vote", note="a")
+async def test_a_vote_for_a_note_that_is_gone_is_rejected(board):
+    with pytest.raises(Rejected, match="gone"):
+        await board.receive_from_client_async("Vote", {"note": "a"})
 
 
-async def test_clear_throws_away_what_is_done(app):
-    ada = await visit(app)
+async def test_clear_throws_away_what_is_done(board):
     for id, column in (("a", 2), ("b", 0), ("c", 2), ("d", 2)):
-        await ada.insert("/notes/-", note(id, id, column))
-    await ada.send("ClearDone")
-    await settled(ada)
-    assert texts(ada) == ["b"]
+        await board.edit_async("insert", "/notes/-", note(id, id, column))
+    await board.receive_from_client_async("ClearDone")
+    assert texts(board) == ["b"]
 
 
 async def test_the_log_names_who_did_it(app):
