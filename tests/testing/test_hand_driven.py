@@ -319,6 +319,15 @@ async def test_code_that_causes_itself_is_named(session):
         session.advance(0)
 
 
+async def test_code_that_causes_itself_is_named_by_the_twin_too(session):
+    def again(doc):
+        doc.add_next_tick_callback(again, doc)
+
+    session.receive(Call(again))
+    with pytest.raises(RuntimeError, match="without end"):
+        await session.advance_async(0)
+
+
 # What clients send.
 
 
@@ -750,6 +759,36 @@ async def test_it_ends_when_nobody_attaches_if_its_options_say_so(autojump_clock
         assert session.ending is None
         session.advance(10)
         assert session.ending.reason == "nobody attached"
+
+
+async def test_a_message_that_comes_as_its_time_is_over_finds_it_ended(autojump_clock):
+    async with hand_driven(ticker(), options=ApplicationOptions(linger=15, first_attach=15)) as session:
+        await trio.sleep(20)
+        with pytest.raises(SessionGone):
+            session.receive(Quote("ACME", 1.0))
+        assert session.ending.reason == "nobody attached"
+
+
+async def test_unload_hooks_run_if_the_app_was_loaded_and_also_in_a_block_that_is_cancelled(autojump_clock):
+    heard = []
+
+    def load(app_context):
+        if heard:
+            raise ValueError("broken")
+
+    async def unload(app_context):
+        await trio.sleep(1)
+        heard.append("unloaded")
+
+    app = ticker(on_application_load=load, on_application_unload=unload)
+    with trio.move_on_after(1):
+        async with hand_driven(app):
+            await trio.sleep_forever()
+    assert heard == ["unloaded"]
+    with pytest.raises(ValueError, match="broken"):
+        async with hand_driven(app):
+            raise AssertionError
+    assert heard == ["unloaded"]
 
 
 async def test_a_policy_that_stops_ends_it(autojump_clock):
