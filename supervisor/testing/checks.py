@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -89,14 +90,18 @@ class Checks:
     Args:
         unchecked: the checks that are switched off, and why.
         seen: the instruments of the block's servers.
+        authority: their name and port: "localhost:5006", whose sockets are the kit's own while a server runs.
 
     Raises:
         ValueError: see `check_unchecked`.
     """
 
-    def __init__(self, unchecked: Mapping[str, str] | None, seen: Incidents) -> None:
+    def __init__(
+        self, unchecked: Mapping[str, str] | None, seen: Incidents, *, authority: Callable[[], str] = lambda: ""
+    ) -> None:
         self._unchecked = {**_of_test.get(), **check_unchecked(unchecked or {})}
         self._seen = seen
+        self._authority = authority
         self._origins = Origins()
         self._sockets_before = open_sockets()
         self.clients: list[Client] = []
@@ -214,8 +219,11 @@ class Checks:
 
     def _sockets(self, server: Server) -> list[str]:
         """Sockets, but for those of the server and its clients."""
-        found = addresses_of(open_sockets() - self._sockets_before)
-        return [f"sockets: {address} is open" for address in found.values()]
+        found: Iterable[str] = addresses_of(open_sockets() - self._sockets_before).values()
+        port = self._authority().partition(":")[2]
+        if port and not self._is_over:
+            found = [address for address in found if not re.search(rf":{port}\b", address)]
+        return [f"sockets: {address} is open" for address in found]
 
     def _coroutines(self, server: Server) -> list[str]:
         """Coroutines that were dropped."""

@@ -67,9 +67,9 @@ async def supervise(
         )
     faults = Faults() if faults is None else faults
     seen = Incidents(expects=faults.caused)
-    checks = Checks(unchecked, seen)
     clock = Clock()
     way = make_transport(transport)
+    checks = Checks(unchecked, seen, authority=lambda: way.authority)
     options = attrs.evolve(options or ServerOptions(), stall_limit=0.0)
     if options.keys is None:  # else a server that was restarted would have others
         options = attrs.evolve(options, keys=KeyRing([secrets.token_bytes(32)]))

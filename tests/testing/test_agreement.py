@@ -36,6 +36,7 @@ class App(Handler):
         doc.data["deep"] = {"a": [1, {"b": 2}]}
 
 
+@pytest.mark.virtual_time("the time that passes is compared")
 async def test_settled_clients_have_what_was_just_told_and_no_time_has_passed(supervise):
     async with supervise(App()) as app:
         sessions = [await app.new_session() for _ in range(3)]
@@ -88,6 +89,7 @@ async def test_a_test_that_failed_compares_nothing_more(supervise):
     assert not hasattr(raised.value, "__notes__")
 
 
+@pytest.mark.virtual_time("the time that passes is compared")
 async def test_clients_that_were_dropped_or_have_ended_are_left_out(supervise):
     async with supervise(App()) as app:
         session = await app.new_session()
@@ -119,6 +121,7 @@ async def test_an_end_of_a_session_is_no_difference(supervise):
         session.context.destroy()
 
 
+@pytest.mark.virtual_time("the time that passes is compared")
 async def test_an_app_that_never_rests_is_compared_all_the_same_and_time_stands_still(supervise):
     async def produce(app_context):
         while True:
@@ -149,6 +152,7 @@ async def test_an_app_that_changes_its_document_at_each_moment_is_compared(super
         await app.settle()
 
 
+@pytest.mark.virtual_time("the time that passes is compared")
 async def test_a_client_that_does_not_get_on_is_told_after_a_minute(supervise, monkeypatch):
     async with supervise(App(), unchecked={"documents": "the client is held"}) as app:
         session = await app.new_session()
