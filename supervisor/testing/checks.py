@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import final
@@ -21,6 +21,7 @@ from supervisor.testing.agreement import Agreement
 from supervisor.testing.client import Client
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.origins import ARROW, Origins
+from supervisor.testing.servers import Servers
 from supervisor.testing.sockets import addresses_of, open_sockets
 
 CHECKS: Mapping[str, str] = MappingProxyType({
@@ -36,6 +37,8 @@ CHECKS: Mapping[str, str] = MappingProxyType({
 
 AT_THE_END = ("tasks", "actors", "connections", "sockets")
 """Those that look at what is left, once the server is over; failures are raised as what they are."""
+OVERDUE = 60.0
+"""Seconds, usually virtual, after a server's last deadline, when what has not ended is said to hang."""
 ROUNDS = 50
 """Times that what is left is looked at again, each after a turn of the loop, and 10 ms for each thread: those take real
 time to end."""
@@ -152,6 +155,53 @@ class Checks:
             gc.collect(1)  # a coroutine in a circle of references, while somebody is told of it; young ones cost little
         if self.is_on("documents") and any(client.is_following for client in self.clients):
             self._found += await self._agree(server)
+
+    @asynccontextmanager
+    async def freeing(self, servers: Servers) -> AsyncIterator[Callable[[], None]]:
+        """Around the life of servers: gives what stops them, and frees what then hangs.
+
+        When an end is long overdue, the shields are lifted that an app's code waits behind. Else a test would never
+        end, and nobody would be told why.
+        """
+        async with trio.open_nursery() as ending:
+
+            def stop() -> None:
+                servers.stop()
+                ending.start_soon(self._free_what_hangs, servers.server)
+
+            yield stop
+
+    async def _free_what_hangs(self, server: Server) -> None:
+        with trio.CancelScope(shield=True):
+            with trio.move_on_at(server.ends_at + OVERDUE):
+                await server.wait_stopped()
+                return
+            self._found += self._overdue(server)
+            await server.wait_stopped()
+
+    def _overdue(self, server: Server) -> list[str]:
+        """What has not ended in time, and who shields itself."""
+        found = [
+            f"{name}: {line}"
+            for name in ("actors", "connections")
+            if self.is_on(name)
+            for line in self._alive(name, server)
+        ]
+        freed = self._origins.unshield()
+        if self.is_on("tasks"):
+            found += [f"tasks: {each}, shields itself from the end of its server" for each in freed]
+        return found
+
+    def _alive(self, name: str, server: Server) -> Iterator[str]:
+        for actor in server.applications.values():
+            for session in actor.unended():
+                path = _in_words(actor, session)
+                if name == "actors":
+                    yield f"{path} has not ended {OVERDUE:g} s after the server's time was over"
+                else:
+                    yield from (
+                        f"{path}{ARROW}connection {each.id[:8]} has not ended" for each in session.connection_contexts
+                    )
 
     async def after_end(self, server: Server) -> list[str]:
         """The server is over: all that was found, a line for each thing."""

@@ -91,7 +91,11 @@ async def supervise(
         with checks.watching():
             try:
                 with waiting_for_threads(lambda: servers.actor.workers.awaited):
-                    async with serving(servers.start, servers.stop), trio.open_nursery() as clients:
+                    async with (
+                        checks.freeing(servers) as stop,
+                        serving(servers.start, stop),
+                        trio.open_nursery() as clients,
+                    ):
                         yield RunningApp(servers, clients, seen, clock, faults, checks)
                         await checks.before_end(servers.server)
                         clients.cancel_scope.cancel()

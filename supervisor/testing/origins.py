@@ -11,6 +11,7 @@ Threads are told by their context, which they inherit: whoever starts a worker t
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -81,8 +82,12 @@ class Origins(trio.abc.Instrument):
     def _escape(self, starter: trio.lowlevel.Task | None, frame: FrameType | None) -> _Escape:
         stack = _without_trio(_stack_of(frame))
         own = next((each for each in stack if STACKS.is_own(each.f_code.co_filename)), None)
+        path = ARROW.join(self._steps_to(starter, stack))
+        return _Escape(path or "a thread, or other code that is no handler's", _place_of(own))
+
+    def _steps_to(self, task: trio.lowlevel.Task | None, stack: list[FrameType]) -> list[str]:
+        """Those above this stack of this task, in words; the outermost first."""
         steps: list[str] = []
-        task = starter
         while task in self._tasks and task is not None:
             work, inner = _work_in(stack)
             if work is not None:
@@ -95,7 +100,7 @@ class Origins(trio.abc.Instrument):
                 steps.insert(0, f"task {_short(task.name)}")
             task = None if task.parent_nursery is None else task.parent_nursery.parent_task
             stack = [] if task is None else [each for each, _ in task.iter_await_frames()][::-1]
-        return _Escape(ARROW.join(steps) or "a thread, or other code that is no handler's", _place_of(own))
+        return steps
 
     def left(self) -> list[str]:
         """The tasks and worker threads that the servers' apps have started elsewhere and not ended, in words."""
@@ -107,6 +112,27 @@ class Origins(trio.abc.Instrument):
         at = f", at {_place_of(own)}" if own is not None else ""
         started = f" (started at {escape.started})" if escape.started else ""
         return f"{escape.path}{ARROW}task {_short(task.name)}{at}{started}"
+
+    def unshield(self) -> list[str]:
+        """Lift the shields of the app's own code that waits behind one, so that cancellations reach it; who it was."""
+        freed = []
+        for task in list(self._tasks):
+            coroutine: Any = task.coro
+            while coroutine is not None:
+                frame = getattr(coroutine, "cr_frame", None)
+                if frame is not None and STACKS.is_own(frame.f_code.co_filename):
+                    shields = [scope for scope in _scopes_of(coroutine) if scope.shield]
+                    for scope in shields:
+                        scope.shield = False
+                    if shields:
+                        freed.append(f"{self._path_of(task)}, at {_place_of(frame)}")
+                coroutine = getattr(coroutine, "cr_await", None)
+        return freed
+
+    def _path_of(self, task: trio.lowlevel.Task) -> str:
+        """Whose task it is, by what it works on, or by those above it."""
+        steps = self._steps_to(task, [frame for frame, _ in task.iter_await_frames()][::-1])
+        return ARROW.join(steps) or f"task {_short(task.name)}"
 
     def join_threads(self, seconds: float) -> None:
         """Hold the loop until the threads that were found have ended, for so many real seconds at most each."""
@@ -146,6 +172,15 @@ def _current_task() -> trio.lowlevel.Task | None:
         return trio.lowlevel.current_task()
     except RuntimeError:
         return None
+
+
+def _scopes_of(coroutine: Any) -> list[trio.CancelScope]:
+    """The cancel scopes that a coroutine which waits has entered by `with`, or has at hand.
+
+    The garbage collector tells what is on its stack: the `__exit__` that a `with` calls in the end.
+    """
+    found = [getattr(each, "__self__", each) for each in gc.get_referents(coroutine)]
+    return [each for each in found if isinstance(each, trio.CancelScope)]
 
 
 def _stack_of(frame: FrameType | None) -> list[FrameType]:

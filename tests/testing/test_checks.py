@@ -9,7 +9,7 @@ import trio
 from supervisor.testing import Left
 from supervisor.testing.checks import CHECKS
 
-from .shop import Do, add_system_task, do, make_app
+from .shop import Do, add_system_task, do, line_of, make_app
 
 
 async def test_an_app_that_leaves_nothing_passes_all_checks(supervise):
@@ -212,3 +212,20 @@ async def test_an_unknown_check_cannot_be_asked_for(supervise):
     async with supervise(make_app()) as app:
         with pytest.raises(ValueError, match="there is no check 'task'; the checks are tasks, actors"):
             await app.check("task")
+
+
+async def test_what_shields_itself_from_the_end_is_told_and_the_test_ends(supervise):
+    async def shield(doc):
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+    with pytest.raises(Left) as raised:
+        async with supervise(make_app()) as app:
+            session = await app.new_session()
+            await session.connect()
+            session.context.tell_nowait(Do(shield))
+            shown = app.actor.find(session.id).shown_id
+    actors, tasks = str(raised.value).splitlines()[1:]
+    assert f"actors: application shop → session {shown} has not ended 60 s after the server's time was over" in actors
+    assert f"tasks: application shop → session {shown} → handler shield, at line {line_of(shield) + 1} of " in tasks
+    assert tasks.endswith("shields itself from the end of its server")
