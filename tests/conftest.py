@@ -16,7 +16,12 @@ from supervisor.instruments import Instruments
 from supervisor.session.connection import ConnectionContext
 from supervisor.session.request import Request
 
+from .sleeps import Noticed
+
 pytest_plugins = ["supervisor.testing.plugin"]
+
+noticed = Noticed()
+noticed.watch()
 
 # How long an example takes, or is in the making, says more of what else the machine does than of the code.
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -40,6 +45,17 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"{reason} (and --require-programs makes that a failure)"
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Fail a test that passed, and waited for real time without a reason in tests/sleeps.py."""
+    noticed.take()
+    result = yield
+    slept = noticed.take()
+    if slept:
+        pytest.fail(f"real time was waited for in {', '.join(slept)}: see tests/codebase/test_sleeps.py", pytrace=False)
+    return result
 
 
 class Recorder(Instruments):

@@ -110,21 +110,14 @@ async def test_messages_keep_their_order_and_wait_for_the_thread(run_app, gate):
         assert await session.ask(Look()) == {"first": 1, "second": ["first"]}
 
 
-async def test_the_server_serves_everybody_else_while_a_thread_sleeps(run_app):
+async def test_the_server_serves_everybody_else_while_a_thread_works(run_app, gate):
     async with run_app(APP) as app:
         slow, quick = await app.open(), await app.open()
-        ended = []
-
-        def sleep(doc):
-            time.sleep(0.2)
-            ended.append(True)
-
-        await slow.tell(Do(sleep))
-        answers = 0
-        while not ended:
-            await quick.ask(Look())
-            answers += 1
-        assert answers > 20
+        await slow.tell(Do(lambda doc: gate.wait()))
+        await gate.reached()
+        for _ in range(20):
+            assert await quick.ask(Look()) == {}
+        gate.open.set()
         assert await slow.ask(Look()) == {}
 
 
@@ -392,9 +385,10 @@ async def test_threads_are_limited_and_who_waits_for_one_can_be_cancelled(run_ap
         await first.tell(Do(lambda doc: gate.wait()))
         await gate.reached()
         began = []
-        with trio.move_on_after(0.02) as scope:
-            await second.ask(Do(lambda doc: began.append(1)))
-        assert scope.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(second.ask, Do(lambda doc: began.append(1)))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
         assert app.actor.workers.at_work == 1
         assert await second.ask(Look()) == {}
         await second.tell(Do(lambda doc: began.append(2)))
@@ -662,8 +656,8 @@ async def test_callbacks_and_listeners_of_a_document_run_in_threads(run_app):
         doc.add_callback(note, doc, "tick", thread=True)
         doc.add_timeout_callback(note, doc, "timeout", seconds=0.01, thread=True)
         periodic = doc.add_periodic_callback(in_thread(lambda: note(doc, "periodic")), seconds=0.01)
-        while len(found := await session.ask(Look())) < 4:  # noqa: ASYNC110 (threads don't tell)
-            await trio.sleep(0.005)
+        while len(found := await session.ask(Look())) < 4:
+            pass  # threads don't tell
         doc.remove_callback(periodic)
         assert found == dict.fromkeys(("tick", "changed", "timeout", "periodic"), True)
         with pytest.raises(TypeError, match="is async"):
@@ -683,24 +677,25 @@ async def test_callbacks_and_producers_of_an_application_run_in_threads(run_app)
         app.context.add_next_tick_callback(note, "tick", thread=True)
         app.context.add_timeout_callback(note, "timeout", seconds=0.01, thread=True)
         app.context.add_periodic_callback(note, "periodic", seconds=0.01, thread=True)
-        while len({name for name, _ in seen}) < 4:  # noqa: ASYNC110 (threads don't tell)
-            await trio.sleep(0.005)
+        while len({name for name, _ in seen}) < 4:  # threads don't tell
+            await trio.lowlevel.checkpoint()
     assert all(in_thread for _, in_thread in seen)
 
 
 async def test_a_producer_in_a_thread_learns_that_it_was_removed(run_app):
-    ended = threading.Event()
+    began, ended = threading.Event(), threading.Event()
 
     def produce(app_context):
         try:
             while True:
-                app_context.call_from_thread(trio.sleep, 0.001)
+                app_context.call_from_thread(trio.lowlevel.checkpoint)
+                began.set()
         finally:
             ended.set()
 
     async with run_app(APP, expect_failures=True) as app:
         handle = app.context.add_callback(produce, app.context, thread=True)
-        await trio.sleep(0.01)
+        assert await trio.to_thread.run_sync(began.wait, PATIENCE)
         app.context.remove_callback(handle)
         assert await trio.to_thread.run_sync(ended.wait, PATIENCE)
 

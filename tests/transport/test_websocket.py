@@ -366,7 +366,7 @@ async def test_a_frame_that_is_none_is_told_to_a_client_that_goes_on_sending_ove
         with contextlib.suppress(trio.BrokenResourceError):
             for _ in range(20):
                 await peer.stream.send_all(b"\xff" * 10_000)
-                await trio.sleep(0.001)
+                await trio.lowlevel.checkpoint()
         assert (await peer.closed())[:2] == ([], 1002)
         assert tcp.incidents == []
 
