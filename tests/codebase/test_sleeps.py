@@ -16,12 +16,12 @@ FILES = [path for path in sorted(TESTS.rglob("*.py")) if place_of(path, "")]
 
 
 def sleeps_of(file):
-    """The functions of a file that call `time.sleep`. Sources in strings are those of other programs."""
+    """The functions of a file that name `time.sleep`. Sources in strings are those of other programs."""
 
     def walk(node, function):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             function = node.name
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep":
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep":
             yield place_of(file, function)
         for child in ast.iter_child_nodes(node):
             yield from walk(child, function)

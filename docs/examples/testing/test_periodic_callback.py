@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import trio
 
 CALLBACKS = Path(__file__).parents[1] / "callbacks.py"
 
 
+@pytest.mark.virtual_time("an hour passes")
 async def test_a_periodic_callback_fires_on_time(supervise):
     async with supervise(CALLBACKS) as app:
         client = await (await app.new_session()).connect()

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import trio
 
 TICKER = Path(__file__).parents[1] / "ticker"
 
 
+@pytest.mark.virtual_time("a minute passes")
 async def test_a_reconnect_loses_nothing(supervise):
     async with supervise(TICKER) as app:
         session = await app.new_session()
