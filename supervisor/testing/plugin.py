@@ -1,3 +1,7 @@
 """The pytest plugin: all its parts. What they need of the server is imported when a test asks for it."""
 
-pytest_plugins = ["supervisor.testing.plugins.checks", "supervisor.testing.plugins.harness"]
+pytest_plugins = [
+    "supervisor.testing.plugins.checks",
+    "supervisor.testing.plugins.harness",
+    "supervisor.testing.plugins.schedules",
+]

@@ -1,0 +1,248 @@
+"""The marker `schedules`, and its options."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+DESK = Path(__file__).parents[1] / "desk"
+
+
+@pytest.fixture
+def run(pytester):
+    """Run a file of tests in a pytest of its own, which finds the plugin by its entry point."""
+    pytester.makeini(
+        "[pytest]\ntrio_mode = true\nfilterwarnings = error\naddopts = --strict-markers -p no:cacheprovider\n"
+    )
+
+    def run(source, *options):
+        pytester.makepyfile(source)
+        return pytester.runpytest_subprocess(*options)
+
+    return run
+
+
+def fails_of(result):
+    """The ids of tests that failed."""
+    return set(re.findall(r"^FAILED (\S+)", result.stdout.str(), re.MULTILINE))
+
+
+ORDERS = """
+    import pytest, trio
+    from hypothesis import given, settings, strategies as st
+
+    async def order(tasks):
+        seen = []
+
+        async def step(number):
+            seen.append(number)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(tasks):
+                nursery.start_soon(step, number)
+        return seen
+
+"""
+
+
+def test_a_test_runs_under_many_orders_and_a_failure_says_how_it_is_replayed(run):
+    source = (
+        ORDERS
+        + """
+    @pytest.mark.schedules(60)
+    async def test_order():
+        assert (await order(3))[0] != 1
+    """
+    )
+    result = run(source)
+    failed = fails_of(result)
+    assert 8 <= len(failed) <= 35
+    assert result.parseoutcomes() == {"failed": len(failed), "passed": 60 - len(failed)}
+    first = min(int(re.search(r"seed=(\d+)\]$", id).group(1)) for id in failed)
+    result.stdout.fnmatch_lines([f"--schedule-seed={first} replays it"])
+    result.stdout.fnmatch_lines(
+        [
+            f"*::test_order failed under {len(failed)} of 60 task orders; this replays the first:",
+            f"    pytest '*::test_order?seed={first}?' --schedule-seed={first}",
+        ]
+    )
+
+    assert fails_of(run(source)) == failed, "the same ones, in another process"
+    assert fails_of(run(source, "-n2")) == failed, "and in xdist's"
+
+    again = run(source, f"--schedule-seed={first}")
+    assert again.parseoutcomes() == {"failed": 1}
+    assert fails_of(again) <= failed
+
+
+def test_the_number_can_be_set_for_a_run(run):
+    source = ORDERS + "    @pytest.mark.schedules(60)\n    async def test_order():\n        await order(3)\n"
+    assert run(source, "--schedules=7").parseoutcomes() == {"passed": 7}
+    assert run(source, "--schedules=7", "--schedule-seed=1000").parseoutcomes() == {"passed": 1}, "a replay is one"
+    refused = run(source, "--schedules=0")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(["*--schedules: a whole number from 1 was expected, and not '0'"])
+
+
+def test_it_goes_with_parameters_with_async_fixtures_with_classes_and_with_hypothesis(run):
+    """Each order has its own fixtures; every example of hypothesis runs under the order."""
+    result = run(
+        ORDERS
+        + """
+    ORDERS = {}
+
+    @pytest.fixture
+    def plain():
+        return []
+
+    async def fixture(name):
+        for _ in range(3):
+            await trio.lowlevel.checkpoint()
+            STEPS.append(name)
+        yield name
+        STEPS.append(name)
+
+    STEPS = []
+
+    @pytest.fixture
+    async def first():
+        async for value in fixture("first"):
+            yield value
+
+    @pytest.fixture
+    async def second():
+        async for value in fixture("second"):
+            yield value
+
+    @pytest.mark.schedules(10)
+    @pytest.mark.parametrize("size", [4, 5])
+    async def test_parameters_and_fixtures(size, plain, first, second, request):
+        assert plain == [], "fresh"
+        plain.append(1)
+        assert (first, second) == ("first", "second")
+        seen = tuple(await order(size))
+        assert len(seen) == size
+        ORDERS.setdefault(request.node.callspec.params["size"], set()).add(seen)
+
+    @pytest.mark.schedules(10)
+    class TestClass:
+        async def test_method(self):
+            ORDERS.setdefault("method", set()).add(tuple(await order(6)))
+
+        @settings(max_examples=5, database=None)
+        @given(number=st.integers())
+        async def test_given(self, number, request):
+            ORDERS.setdefault(request.node.name, set()).add(tuple(await order(6)))
+
+    @pytest.mark.schedules(2)
+    @pytest.mark.parametrize("size", [4, 5])
+    @settings(max_examples=5, database=None)
+    @given(number=st.integers())
+    async def test_given_with_parameters(size, number):
+        await order(size)
+
+    def test_they_were_many():
+        assert len(ORDERS[4]) > 5 and len(ORDERS[5]) > 5
+        assert len(ORDERS["method"]) == 10
+        given = [orders for name, orders in ORDERS.items() if str(name).startswith("test_given")]
+        assert len(given) == 10
+        assert all(len(orders) == 1 for orders in given), "each example under the one order"
+        assert len(set.union(*given)) == 10
+    """
+    )
+    assert result.parseoutcomes() == {"passed": 10 * 2 + 10 + 10 + 4 + 1}, result.stdout.str()
+
+
+def test_async_fixtures_take_the_same_steps_in_every_process(run):
+    """pytest-trio alone starts them in the order of ids in memory."""
+    source = """
+    import pytest, trio, hashlib
+
+    class Steps(trio.abc.Instrument):
+        names = []
+        def before_task_step(self, task):
+            self.names.append(task.name)
+
+    """ + "".join(
+        f"""
+    @pytest.fixture
+    async def f{number}(steps):
+        await trio.lowlevel.checkpoint()
+        yield {number}
+        await trio.lowlevel.checkpoint()
+
+    """
+        for number in range(9)
+    )
+    source += """
+    @pytest.fixture
+    def steps():
+        return Steps()
+
+    @pytest.mark.schedules(20)
+    async def test_it(steps, f0, f1, f2, f3, f4, f5, f6, f7, f8):
+        await trio.lowlevel.checkpoint()
+
+    def test_print():
+        assert len(Steps.names) > 400
+        print("digest", hashlib.sha256(repr(Steps.names).encode()).hexdigest())
+    """
+    digests = set()
+    for _ in range(3):
+        result = run(source, "-s")
+        assert result.parseoutcomes() == {"passed": 21}
+        digests |= set(re.findall(r"digest \w+", result.stdout.str()))
+    assert len(digests) == 1
+
+
+def test_a_marker_that_makes_no_sense_is_refused(run, pytester):
+    """Each in a file of its own, since it is refused when tests are collected."""
+    markers = ["schedules", "schedules(0)", "schedules(True)", "schedules('200')", "schedules(seeds=3)"]
+    for number, marker in enumerate(markers):
+        pytester.makepyfile(**{f"test_{number}": f"import pytest\n@pytest.mark.{marker}\nasync def test_it(): pass\n"})
+    result = run("import pytest\n@pytest.mark.schedules(3)\ndef test_plain(): pass\n")
+    assert result.parseoutcomes() == {"errors": 6}
+    output = result.stdout.str()
+    for given in ["()", "(0)", "(True)", "('200')", "(seeds=3)"]:
+        assert f"test_it is marked with schedules{given}: say how many task orders it is to run under" in output
+    assert "test_plain is marked with schedules, but is no async test: it has no tasks to order" in output
+    assert "Traceback" not in output
+
+
+def test_a_test_that_trio_does_not_run_is_refused(run, pytester):
+    result = run("import pytest\n@pytest.mark.schedules(3)\nasync def test_it(): pass\n", "-o", "trio_mode=false")
+    assert result.parseoutcomes() == {"failed": 3}
+    assert "must be run by trio: mark it with trio too" in result.stdout.str()
+
+
+PLANTED = """
+    import pytest
+
+    {marker}
+    async def test_the_desk_opens(supervise{arguments}):
+        async with supervise({desk!r}) as app:
+            client = await (await app.new_session()).connect()
+            assert client.data == {{"price": 12.0}}
+"""
+
+
+def test_a_planted_bug_that_the_default_scheduler_hides_is_found_and_replayed(run, pytester):
+    """See `desk/lifecycle.py`. For the record: 0 of 1000 runs as trio orders tasks by itself, 1 of 3 seeds."""
+    pytester.makeconftest(
+        "from trio._core import _run\n_run._ALLOW_DETERMINISTIC_SCHEDULING = False  # as in a program\n"
+    )
+    default = PLANTED.format(
+        marker="@pytest.mark.parametrize('again', range(200))", arguments=", again", desk=str(DESK)
+    )
+    assert run(default).parseoutcomes() == {"passed": 200}
+
+    marked = PLANTED.format(marker="@pytest.mark.schedules(40)", arguments="", desk=str(DESK))
+    result = run(marked)
+    failed = fails_of(result)
+    assert 5 <= len(failed) <= 25
+    assert "KeyError('ACME')" in result.stdout.str()
+
+    seed = re.search(r"--schedule-seed=(\d+)", result.stdout.str()).group(1)
+    assert fails_of(run(marked, f"--schedule-seed={seed}")) == {id for id in failed if f"[seed={seed}]" in id}
