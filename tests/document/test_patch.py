@@ -9,16 +9,11 @@ from hypothesis import strategies as st
 
 from supervisor.document.patch import apply, equal, invert
 from supervisor.errors import PatchError
+from supervisor.testing.strategies import json_values
 
 SUITE = Path(__file__).parents[2] / ".tools" / "node_modules" / "json-patch-test-suite"
 
-values = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "a", "é", 0.5]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "/", "~"]), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
+values = json_values(keys=st.sampled_from(["a", "b", "/", "~"]))
 paths = st.lists(st.sampled_from(["a", "b", "~1", "~0", "0", "1", "-"]), max_size=3).map(
     lambda tokens: "".join(f"/{token}" for token in tokens)
 )

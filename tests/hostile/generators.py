@@ -5,6 +5,7 @@ import json
 from hypothesis import strategies as st
 
 from supervisor.identity import KeyRing
+from supervisor.testing.strategies import json_values
 
 from .arena import KEYS, NOW, text_frame
 
@@ -101,12 +102,7 @@ REQUESTS = cut(
     | st.lists(mutated(st.sampled_from(VALID_REQUESTS)) | smuggled(), min_size=2, max_size=3).map(b"".join)
 )
 
-_SMALL = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
-)
-JSON = _SMALL
+JSON = json_values(keys=st.text(max_size=5), max_leaves=6)
 NUMBERS = st.sampled_from([1, 2, 3, 0, -1, 2**53, 2**64, 1.5, True, None, "1"])
 STEPS = st.sampled_from(["notes", "text", "free", "n", "b", "-", "", "__proto__", 0, 1, 2, -1, 2**53, 1.0, None])
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from supervisor.errors import ProtocolError
 from supervisor.protocol.messages import Add, Remove, Replace
 from supervisor.protocol.mirror import apply
+from supervisor.testing.strategies import documents, patches
 
 
 def test_each_revision_has_its_own_data_and_they_share_the_rest():
@@ -66,45 +67,11 @@ def test_what_does_not_fit_is_a_protocol_error(path):
         assert caught.value.code == 4400
 
 
-KEYS = st.sampled_from(["a", "b", "", "a/b", "~", "~1", "0", "-"])
-VALUES = st.recursive(
-    st.none() | st.integers(0, 3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@given(st.dictionaries(KEYS, VALUES, max_size=4), st.data())
-def test_it_does_what_jsonpatch_does(data, draw):
-    for _ in range(draw.draw(st.integers(1, 5))):
-        path, target = "", data
-        while True:
-            inner = {
-                key: value
-                for key, value in (target.items() if isinstance(target, dict) else enumerate(target))
-                if isinstance(value, dict | list)
-            }
-            if not inner or draw.draw(st.booleans()):
-                break
-            key = draw.draw(st.sampled_from(sorted(inner, key=str)))
-            path, target = f"{path}/{escape(key)}", inner[key]
-        if isinstance(target, dict):
-            key = draw.draw(KEYS)
-            kinds = ["add", "remove", "replace"] if key in target else ["add"]
-        else:
-            key = draw.draw(st.integers(0, len(target)) | st.just("-"))
-            kinds = ["add", "remove", "replace"] if isinstance(key, int) and key < len(target) else ["add"]
-        kind = draw.draw(st.sampled_from(kinds))
-        operation = {"op": kind, "path": f"{path}/{escape(key)}"}
-        if kind != "remove":
-            operation["value"] = draw.draw(VALUES)
-        expected = jsonpatch.apply_patch(copy.deepcopy(data), [operation])
-        make = {"add": Add, "remove": Remove, "replace": Replace}[operation.pop("op")]
-        before = copy.deepcopy(data)
-        following = apply(data, [make(**copy.deepcopy(operation))])
-        assert (data, following) == (before, expected)
-        data = following
-
-
-def escape(key):
-    return str(key).replace("~", "~0").replace("/", "~1")
+@given(documents(), st.data())
+def test_it_does_what_jsonpatch_does(before, data):
+    operations = data.draw(patches(before))
+    expected = jsonpatch.apply_patch(before, operations)
+    make = {"add": Add, "remove": Remove, "replace": Replace}
+    seen = copy.deepcopy(before)
+    after = apply(before, [make[operation.pop("op")](**operation) for operation in copy.deepcopy(operations)])
+    assert (before, after) == (seen, expected)
