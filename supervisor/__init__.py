@@ -8,6 +8,7 @@ from supervisor.actor.callbacks import CallbackHandle as CallbackHandle
 from supervisor.actor.in_thread import in_thread as in_thread
 from supervisor.actor.restart import Backoff as Backoff
 from supervisor.actor.restart import FailurePolicy as FailurePolicy
+from supervisor.actor.story import StoryEntry as StoryEntry
 from supervisor.application.broadcast import BroadcastReport as BroadcastReport
 from supervisor.application.broadcast import UpdateReport as UpdateReport
 from supervisor.application.context import ApplicationContext as ApplicationContext

@@ -19,7 +19,10 @@ class LoggedFailures(Instruments):
         """See `Instruments.failed`."""
         follows = f"; {incident.decision}" if incident.decision else ""
         waiting = f"; waiting: {', '.join(incident.mailbox)}" if incident.mailbox else ""
-        self._log.error("%s (incident %s%s%s)", incident.path, incident.id, follows, waiting, exc_info=incident.error)
+        story = "".join(f"\n  {line}" for line in incident.story)
+        self._log.error(
+            "%s (incident %s%s%s)%s", incident.path, incident.id, follows, waiting, story, exc_info=incident.error
+        )
 
     def loop_blocked(
         self, *, application: str, session: str, what: str, where: str, seconds: float, stack: str, over: bool

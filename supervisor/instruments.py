@@ -30,6 +30,10 @@ class Incident:
     """The message that was being handled, as its `repr()`, cut to 200 characters; empty if it was none."""
     mailbox: tuple[str, ...] = ()
     """The last few entries that waited in the session's mailbox then, at most five: "message Quote"."""
+    story: tuple[str, ...] = ()
+    """What had happened to the session, or to the application, until then, the oldest first, each with how long before
+    in seconds: "-0.250 s  message Quote(symbol='ACME', price=12.5)". Empty unless `ServerOptions.story_length` says
+    that stories are told."""
     decision: str = ""
     """What follows. Of a session "resumed", "restarted 2 of 3 within 60 s", "stopped" or "escalated", of a producer
     "called again in 0.5 s" or "failed for good"; empty where no policy has a say."""
@@ -38,7 +42,12 @@ class Incident:
     def path(self) -> str:
         """Where it happened, in words: "application ticker → session 1a2b3c4d → message Quote → KeyError: 'ACME'"."""
         steps = [f"{kind} {name}" for kind, name in self._places() if name != "-"]
-        return " → ".join([*steps, self.what, f"{type(self.error).__qualname__}: {cut(_text_of(self.error))}"])
+        return " → ".join([*steps, self.what, self.cause])
+
+    @property
+    def cause(self) -> str:
+        """What was raised, in words: "KeyError: 'ACME'"."""
+        return f"{type(self.error).__qualname__}: {cut(_text_of(self.error))}"
 
     def _places(self) -> tuple[tuple[str, str], ...]:
         return ("application", self.application), ("session", self.session)

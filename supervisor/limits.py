@@ -41,14 +41,15 @@ def seconds(*, zero: bool = True, endless: bool = False, most: float = math.inf)
     return check
 
 
-def count(least: int = 1) -> Validator:
-    """A whole number, of messages, bytes or whatever is counted, from `least` on."""
+def count(least: int = 1, most: int | None = None) -> Validator:
+    """A whole number, of messages, bytes or whatever is counted, from `least` on, or to `most`, both included."""
+    bound = f"from {least:,} {'on' if most is None else f'to {most:,}'}"
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        name = f"{attribute.name} is a whole number from {least:,} on"
+        name = f"{attribute.name} is a whole number {bound}"
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"{name}, not {_shown(value)}")
-        if value < least:
+        if value < least or (most is not None and value > most):
             raise ValueError(f"{name}, not {_shown(value)}")
 
     return check

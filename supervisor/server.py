@@ -28,6 +28,7 @@ from supervisor.actor.base import Runtime
 from supervisor.actor.guard import unwrap
 from supervisor.actor.in_thread import Prepare, threaded
 from supervisor.actor.stopping import Stopping
+from supervisor.actor.story import Stories
 from supervisor.actor.unawaited import watch_unawaited
 from supervisor.actor.watchdog import LoopStatistics, Watchdog
 from supervisor.application.actor import ApplicationActor
@@ -163,7 +164,8 @@ class Server:
                 )
             self._development = Development(boot=self._credentials.new_id())
             told = RememberingInstruments(told, self._development)
-        self.runtime = Runtime(instruments=told, random=chance, prepare=prepare)
+        stories = Stories(self.options.story_length, now=trio.current_time)
+        self.runtime = Runtime(instruments=told, random=chance, stories=stories, prepare=prepare)
         self._watchdog: Watchdog | None = None
         if self.options.stall_limit:
             self._watchdog = Watchdog(self.options.stall_limit, stacks=STACKS, instruments=self.runtime.instruments)

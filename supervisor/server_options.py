@@ -6,6 +6,7 @@ from typing import final
 
 import attrs
 
+from supervisor.actor.story import LONGEST_STORY
 from supervisor.application.options import ApplicationOptions
 from supervisor.identity import KeyRing
 from supervisor.limits import count, made_of, seconds, whether
@@ -60,6 +61,9 @@ class ServerOptions:
     stall_limit: float = attrs.field(default=0.1, validator=seconds())
     """Seconds for which code may hold the server's loop, in which time nobody is served, before that is reported; 0
     for no watching. See `Instruments.loop_blocked`."""
+    story_length: int = attrs.field(default=0, validator=count(0, LONGEST_STORY))
+    """Entries of each session's story, and each application's: what happened to it lately; 0 for none. See
+    `SessionContext.story`. Incidents have it, and so have logs, with what messages say."""
     dev: bool = attrs.field(default=False, validator=whether)
     """For development on one machine: changed code is loaded anew, and error pages show tracebacks. Connections from
     other machines are refused. It needs the package watchfiles."""

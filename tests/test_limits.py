@@ -30,6 +30,7 @@ def option(validator):
         (seconds(endless=True), [INF], [NAN, -INF], [None], "a number of seconds from 0 on"),
         (seconds(most=45.0), [45], [46], ["46"], "a finite number of seconds from 0 on, at most 45"),
         (count(), [1, 2**70], [0, -1], [1.0, NAN, INF, None, True, "1"], "a whole number from 1 on"),
+        (count(0, 10_000), [0, 10_000], [-1, 10_001], [1.0], "a whole number from 0 to 10,000"),
         (count(1024), [1024], [1023], [1024.0], "a whole number from 1,024 on"),
         (number(1), [1, 2.5], [0.9, NAN, INF], ["2", False], "a finite number from 1 on"),
         (number(0, 1), [0, 1], [1.1, -0.1], [None], "a finite number from 0 to 1"),

@@ -21,13 +21,15 @@ from typing import Any
 import attrs
 import trio
 
+from supervisor.actor.brief import brief
 from supervisor.actor.entry import Entry, Stop
-from supervisor.actor.guard import pass_on, split_failure, unwrap
+from supervisor.actor.guard import pass_on, split_failure, text_of, unwrap
 from supervisor.actor.holding import Hold, Holds
 from supervisor.actor.in_thread import Prepare, threaded
 from supervisor.actor.mailbox import CAPACITY, Mailbox
 from supervisor.actor.policy import MailboxPolicy
 from supervisor.actor.ref import ActorStatistics
+from supervisor.actor.story import Stories, Story
 from supervisor.actor.timers import TimerQueue
 from supervisor.actor.unawaited import catch_unawaited, unawaited
 from supervisor.errors import ActorGone, MailboxFull, Rejected
@@ -47,6 +49,8 @@ class Runtime:
     timers: TimerQueue = attrs.Factory(TimerQueue)
     instruments: Instruments = attrs.field(factory=Instruments, converter=GuardedInstruments)
     """They may raise: that ends nothing."""
+    stories: Stories = attrs.Factory(Stories)
+    """Where what happens is told; by default nowhere."""
     random: Callable[[], float] = random
     """Chance, from 0 to 1: for pauses before restarts."""
     prepare: Prepare = threaded
@@ -59,11 +63,13 @@ class Actor:
     policies: Mapping[type, MailboxPolicy] = MappingProxyType({})
     """See `Recipient.policies`."""
 
-    def __init__(self, name: str, runtime: Runtime, *, capacity: int = CAPACITY) -> None:
+    def __init__(self, name: str, runtime: Runtime, *, capacity: int = CAPACITY, story: Story | None = None) -> None:
         self.name = name
         self.runtime = runtime
         self.holds = runtime.holds
         self.mailbox = Mailbox(capacity)
+        self.story = story
+        """Where what happens to it is told; None: nowhere. Set before its task starts."""
         self.dead_letters = 0
         self.failures = 0
         # The entry whose result is being awaited, and the scope around that; None between entries.
@@ -131,6 +137,7 @@ class Actor:
         """Handle entries until one of them is `Stop`. Cancelling it rolls the entry in hand back."""
         with self.catching():
             mailbox = self.mailbox
+            handle = self.handle if self.story is None else self._handle_and_tell
             # Trio's own clock, as fast as what it reads: under a virtual one a slow machine changes no task's steps.
             now = trio.lowlevel.current_clock().current_time
             until = now() + DRAIN_SECONDS
@@ -145,7 +152,7 @@ class Actor:
                     continue
                 if type(entry) is Stop:
                     return
-                waiting = self.handle(entry)
+                waiting = handle(entry)
                 if waiting is not None:
                     await waiting
                     mailbox.note_backlog()
@@ -182,8 +189,21 @@ class Actor:
             self._over(entry, error)
             return None
         self._handling = False
+        if self.story is not None:
+            self._tell_result(entry, result)
         entry.succeeded(result)
         return None
+
+    def _handle_and_tell(self, entry: Entry) -> Any | None:
+        assert self.story is not None
+        if entry.told_as:
+            self.story.begin(entry.told_as, entry.told(), entry.describe())
+        return self.handle(entry)
+
+    def _tell_result(self, entry: Entry, result: object) -> None:
+        assert self.story is not None
+        if entry.is_answered and entry.told_as and result is not None:
+            self.story.then(f"answered {brief(result)}")
 
     async def _finish(self, entry: Entry, awaitable: Any) -> None:
         """Await what the author's function returned, in a scope that the asker can cancel."""
@@ -207,10 +227,16 @@ class Actor:
         if scope.cancelled_caught:
             self.undo()
             self._handling = False
+            if self.story is not None:
+                self.story.then("cancelled by who asked for it")
             self.report_unawaited(entry)
             entry.cancelled()
             return
         self._handling = False
+        if self.story is not None:
+            self._tell_result(entry, result)
+            if entry.told_as:
+                self.story.over()
         entry.succeeded(result)
 
     def _over(self, entry: Entry, error: BaseException) -> None:
@@ -223,10 +249,14 @@ class Actor:
             if failure is not None:
                 self.failures += 1
                 self.report(entry.describe(), failure)
+            if self.story is not None and entry.told_as:
+                self.story.then("cancelled")
             entry.dropped()
             pass_on(error, rest)
         assert failure is not None
         if isinstance(failure, Rejected):
+            if self.story is not None:
+                self.story.then(f"rejected: {text_of(failure)}")
             entry.failed(failure, None)
             return
         self.failures += 1

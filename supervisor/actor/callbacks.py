@@ -30,6 +30,7 @@ class CallbackHandle(Entry):
 
     __slots__ = ("_alarm", "_args", "_callbacks", "_due", "_func", "_kind", "_on_over", "_seconds", "_shown")
     counted = False
+    told_as = "callback"
 
     def __init__(
         self,
@@ -96,6 +97,10 @@ class CallbackHandle(Entry):
     def describe(self) -> str:
         """See `Entry.describe`."""
         return f"{self._kind} callback {self.name}"
+
+    def told(self) -> str:
+        """See `Entry.told`."""
+        return f"{self.name} ({self._kind})"
 
     def __repr__(self) -> str:
         state = "active" if self.active else "over"

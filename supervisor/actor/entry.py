@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Protocol
 
+from supervisor.actor.brief import brief
+
 
 class Doer(Protocol):
     """What an entry needs of the actor that handles it."""
@@ -31,6 +33,9 @@ class Entry:
     """Whether somebody waits for its outcome: then no newer one takes its place unseen."""
     supervised: ClassVar[bool] = True
     """Whether a failure policy looks at what it raises; else that is a matter of who asked for it."""
+
+    told_as: ClassVar[str] = ""
+    """What a story calls such things, as "message"; empty if what it does is told otherwise, or not at all."""
 
     def start(self, actor: Doer) -> Any | Awaitable[Any]:
         """Do it, or return what must be awaited for it to be done."""
@@ -59,11 +64,16 @@ class Entry:
         """What it is, for reports: "message Quote"."""
         raise NotImplementedError
 
+    def told(self) -> str:
+        """What it is, beside its kind, for a story: "Quote(symbol='ACME', price=12.5)"."""
+        return self.describe().removeprefix(f"{self.told_as} ")
+
 
 class Tell(Entry):
     """A message that nobody waits for. One of these may be queued at many actors at once."""
 
     __slots__ = ("message",)
+    told_as = "message"
 
     def __init__(self, message: object) -> None:
         self.message = message
@@ -79,6 +89,10 @@ class Tell(Entry):
     def describe(self) -> str:
         """See `Entry.describe`."""
         return f"message {type(self.message).__qualname__}"
+
+    def told(self) -> str:
+        """See `Entry.told`."""
+        return brief(self.message)
 
 
 class Finish(Entry):

@@ -10,6 +10,7 @@ import attrs
 import outcome
 import trio
 
+from supervisor.actor.brief import brief
 from supervisor.actor.entry import Doer, Entry, Tell
 from supervisor.actor.guard import check_thread, unwrap
 from supervisor.actor.holding import Holds
@@ -158,6 +159,7 @@ class Ask(Answered):
     """A message whose sender waits for what the handler returns."""
 
     __slots__ = ("message",)
+    told_as = "message"
 
     def __init__(self, message: object, gone: Callable[[], ActorGone]) -> None:
         super().__init__(gone)
@@ -170,6 +172,10 @@ class Ask(Answered):
     def describe(self) -> str:
         """See `Entry.describe`."""
         return f"message {type(self.message).__qualname__}"
+
+    def told(self) -> str:
+        """See `Entry.told`."""
+        return brief(self.message)
 
 
 @final

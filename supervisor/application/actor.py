@@ -23,8 +23,10 @@ from typing import Any, final
 import trio
 
 from supervisor.actor.base import Runtime
+from supervisor.actor.brief import brief
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure, unwrap
 from supervisor.actor.stopping import Stopping
+from supervisor.actor.story import told
 from supervisor.actor.thread_door import ThreadDoor
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.actor.workers import Workers, WorkOwner, current_work
@@ -82,6 +84,8 @@ class ApplicationActor:
         session ends as soon as it is built.
         """
         self.definition = application
+        self.story = runtime.stories.begin(f"application {application.name}")
+        """Where what happens to it is told; None: nowhere."""
         self.application = application.name
         """The application's name."""
         self.runtime = runtime
@@ -129,6 +133,7 @@ class ApplicationActor:
             options=self.options,
             stopping=self.stopping,
             report=self.incident,
+            story=self.story,
             escalate=self.escalate,
             idle=hooks_only,
         )
@@ -172,6 +177,8 @@ class ApplicationActor:
         try:
             await self._load(loaded)
             self.runtime.instruments.application_loaded(application=self.application)
+            if self.story is not None:
+                self.story.add("application", "loaded")
             async with trio.open_nursery() as background:
                 self._has_loaded = True
                 self._door = ThreadDoor(background, f"application {self.application!r}", self.report)
@@ -224,6 +231,8 @@ class ApplicationActor:
         if not self.stopping.has_begun:
             self.ending = ending
         self._registry.stop_creating()
+        if self.story is not None and not self.stopping.has_begun:
+            self.story.add("application", f"stops ({ending.kind})")
         self.stopping.soft(deadline)
         if not self._has_loaded:  # no session can be created any more
             self._drained.set()
@@ -243,6 +252,8 @@ class ApplicationActor:
 
     def _has_failed(self, incident: Incident, reason: str) -> None:
         self.failure, self.failed_because = incident, reason
+        if self.story is not None:
+            self.story.add("application", f"failed: {reason}")
         self.runtime.instruments.application_failed(application=self.application, reason=reason, incident=incident.id)
         self._on_failed(self)
 
@@ -291,7 +302,9 @@ class ApplicationActor:
                 scope = trio.CancelScope()
                 with self.stopping.bounding(scope, UNLOAD_RESERVE):
                     timeout = self.options.load_timeout
-                    await call_author(handler.on_application_load, self.context, timeout=timeout, scope=scope)
+                    await call_author(
+                        handler.on_application_load, self.context, timeout=timeout, scope=scope, story=self.story
+                    )
             except BaseException as error:
                 failure, rest = split_failure(error)
                 incident = None if failure is None else self.incident("on_application_load", failure)
@@ -313,6 +326,7 @@ class ApplicationActor:
                 self.context,
                 timeout=self.options.hook_timeout,
                 report=self.report,
+                story=self.story,
             )
         if not self.has_unloaded:
             self._drained.set()
@@ -375,7 +389,7 @@ class ApplicationActor:
     async def broadcast(self, message: object, timeout: float) -> BroadcastReport:
         """See `ApplicationContext.broadcast`."""
         check_received(self.application, self.definition.receivers.by_type, message)
-        return await broadcast(
+        report = await broadcast(
             tuple(self._registry.accepted),
             message,
             holds=self.runtime.holds,
@@ -383,15 +397,24 @@ class ApplicationActor:
             on_lag=self._report_lag,
             policy=self.definition.receivers.policies.get(type(message)),
         )
+        if self.story is not None:
+            counts = f"{len(report.accepted)} accepted, {len(report.lagged)} lagged, {len(report.gone)} gone"
+            self.story.add("broadcast", f"{brief(message)}  → {counts}")
+        return report
 
     def _report_lag(self, session: SessionActor) -> None:
         self.runtime.instruments.broadcast_lagged(application=self.application, session=session.shown_id)
 
     async def update_sessions(self, func: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> UpdateReport:
         """See `ApplicationContext.update_sessions`."""
-        return await update_sessions(
+        report = await update_sessions(
             tuple(self._registry.accepted), func, args, holds=self.runtime.holds, timeout=timeout
         )
+        if self.story is not None:
+            counts = f"{len(report.done)} done, {len(report.failed)} failed, {len(report.lagged)} lagged"
+            name = getattr(func, "__qualname__", brief(func))
+            self.story.add("update", f"{name}  → {counts}, {len(report.gone)} gone")
+        return report
 
     def call_from_thread(self, func: Callable[..., Any], args: tuple[Any, ...], timeout: float) -> Any:
         """See `ApplicationContext.call_from_thread`."""
@@ -421,7 +444,10 @@ class ApplicationActor:
             what=what,
             error=unwrap(error),
             decision=decision,
+            story=() if self.story is None else self.story.until_now(),
         )
+        if self.story is not None:
+            self.story.failed(what, told(incident))
         self.runtime.instruments.failed(incident)
         return incident
 

@@ -17,6 +17,7 @@ from supervisor.actor.base import Runtime
 from supervisor.actor.callbacks import Callbacks
 from supervisor.actor.ref import ActorStatistics
 from supervisor.actor.stopping import Stopping
+from supervisor.actor.story import Story
 from supervisor.application.callback_actor import CallbackActor
 from supervisor.application.deadline import HOOKS_ONLY, UNLOAD_RESERVE
 from supervisor.application.failure_hooks import FailureHooks
@@ -43,6 +44,7 @@ class Background:
         options: the application's.
         stopping: the application's.
         report: tells the instruments of a failure.
+        story: where it is told what they do; None: nowhere.
         escalate: ends the application, because a producer that may do so has failed for good.
         idle: producers and callbacks that are added never run.
     """
@@ -56,12 +58,14 @@ class Background:
         options: ApplicationOptions,
         stopping: Stopping,
         report: Callable[[str, BaseException, str], Incident],
+        story: Story | None = None,
         escalate: Callable[[Incident], None],
         idle: bool,
     ) -> None:
         self._name = definition.name
         self._stopping = stopping
         self._report = report
+        self._story = story
         self._escalate = escalate
         self._chance = runtime.random
         self._idle = idle
@@ -76,8 +80,9 @@ class Background:
             stopping=stopping,
             report=report_id,
             instruments=runtime.instruments,
+            story=story,
         )
-        self._actor = CallbackActor(definition.name, runtime, report_id, self._failure_hooks.call)
+        self._actor = CallbackActor(definition.name, runtime, report_id, self._failure_hooks.call, story=story)
         self.callbacks = Callbacks(self._actor, runtime.timers)
         """The application's own: periodic, timeout and next tick."""
         self.callbacks.hold()
@@ -155,6 +160,7 @@ class Background:
             life=life,
             chance=self._chance,
             report=self._report,
+            story=self._story,
             name=name,
             tell=self._failure_hooks.call,
             on_failed=self._escalate if escalates else lambda incident: None,

@@ -197,6 +197,7 @@ class _Part(Entry):
 
     __slots__ = ("record", "session")
     supervised = False
+    told_as = "update"
 
     def __init__(self, record: _Update, session: SessionActor) -> None:
         self.record = record

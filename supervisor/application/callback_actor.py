@@ -8,6 +8,7 @@ from typing import Any, final
 from supervisor.actor.base import Actor, Runtime
 from supervisor.actor.entry import Entry
 from supervisor.actor.guard import Report, pass_on, split_failure
+from supervisor.actor.story import Story
 
 Tell = Callable[[Entry, BaseException], Awaitable[None]]
 """Awaited after each failure of a callback; raises nothing but a cancellation."""
@@ -21,8 +22,16 @@ async def _tell_nobody(callback: Entry, error: BaseException) -> None:
 class CallbackActor(Actor):
     """Runs an application's periodic, timeout and next-tick callbacks, one at a time."""
 
-    def __init__(self, application: str, runtime: Runtime, report: Report, tell: Tell = _tell_nobody) -> None:
-        super().__init__(f"callbacks of application {application}", runtime)
+    def __init__(
+        self,
+        application: str,
+        runtime: Runtime,
+        report: Report,
+        tell: Tell = _tell_nobody,
+        *,
+        story: Story | None = None,
+    ) -> None:
+        super().__init__(f"callbacks of application {application}", runtime, story=story)
         self.application = application
         """The application's name."""
         self._report = report

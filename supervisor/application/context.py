@@ -11,6 +11,7 @@ from supervisor.actor.callbacks import CallbackHandle, Callbacks
 from supervisor.actor.guard import check_thread
 from supervisor.actor.restart import Backoff, RestartKind
 from supervisor.actor.stopping import Stopping
+from supervisor.actor.story import Story, StoryEntry
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.application.broadcast import TIMEOUT, BroadcastReport, UpdateReport
 from supervisor.application.producer_life import ProducerLife
@@ -28,6 +29,7 @@ class Host(Protocol):
     callbacks: Callbacks
     # Whether clients may know who is attached to the whole application.
     shares_presence: bool
+    story: Story | None
 
     def snapshot(self) -> tuple[SessionContext, ...]:
         """The live sessions."""
@@ -314,6 +316,14 @@ class ApplicationContext:
             ValueError: `timeout` is no number of seconds, which may be infinite; nothing was called.
         """
         return self._host.call_from_thread(func, args, timeout)
+
+    @property
+    def story(self) -> tuple[StoryEntry, ...]:
+        """What happened to the application lately, the oldest first: load hooks, producers, callbacks, broadcasts.
+
+        See `SessionContext.story`.
+        """
+        return () if self._host.story is None else self._host.story.entries
 
     def statistics(self) -> ApplicationStatistics:
         """The state of the application now: its status, sessions, dead letters, producers and callbacks."""

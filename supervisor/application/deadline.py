@@ -8,6 +8,7 @@ import trio
 
 from supervisor.actor.guard import Report, pass_on, split_failure
 from supervisor.actor.stopping import Stopping
+from supervisor.actor.story import Story
 from supervisor.application.handlers import Handler
 from supervisor.application.hooks import call_author
 
@@ -24,16 +25,25 @@ HOOKS_ONLY = CLOSE_RESERVE + DESTROY_RESERVE + UNLOAD_RESERVE
 
 
 async def call_last_hook(
-    stopping: Stopping, name: str, handler: Handler, *args: Any, timeout: float, reserve: float = 0.0, report: Report
+    stopping: Stopping,
+    name: str,
+    handler: Handler,
+    *args: Any,
+    timeout: float,
+    reserve: float = 0.0,
+    report: Report,
+    story: Story | None = None,
 ) -> bool:
     """Call a closed, destroyed or unload hook, whose failure stops nobody: it is reported. Whether it succeeded.
+
+    `story` is told that it is called.
 
     It must leave `reserve` seconds of what is left of the end's time, also if that becomes less while it runs.
     """
     try:
         scope = trio.CancelScope()
         with stopping.bounding(scope, reserve):
-            await call_author(getattr(handler, name), *args, timeout=timeout, scope=scope)
+            await call_author(getattr(handler, name), *args, timeout=timeout, scope=scope, story=story)
     except BaseException as error:
         failure, rest = split_failure(error)
         if failure is not None:

@@ -47,6 +47,7 @@ class FailedHooks:
                 timeout=self._options.hook_timeout,
                 reserve=DESTROY_RESERVE,
                 report=session.report,
+                story=session.story,
             )
         except BaseException:
             session.undo()

@@ -14,6 +14,7 @@ import trio
 
 from supervisor.actor.guard import Report
 from supervisor.actor.stopping import Stopping
+from supervisor.actor.story import Story
 from supervisor.application.deadline import UNLOAD_RESERVE, call_last_hook
 from supervisor.application.handlers import Application
 from supervisor.instruments import Instruments
@@ -32,14 +33,16 @@ class FailureHooks:
         stopping: Stopping,
         report: Report,
         instruments: Instruments,
+        story: Story | None = None,
     ) -> None:
-        """`stopping` is the application's; the time of its unload hooks is left to them."""
+        """`stopping` and `story` are the application's; the time of its unload hooks is left to them."""
         self._application = definition.name
         self._handlers = [handler for handler in definition.handlers if handler.has_hook("on_callback_failed")]
         self._context = context
         self._timeout = timeout
         self._report = report
         self._instruments = instruments
+        self._story = story
         self._stopping = Stopping(stopping, reserve=UNLOAD_RESERVE)
 
     def end_by(self, at: float) -> None:
@@ -69,6 +72,7 @@ class FailureHooks:
                     error,
                     timeout=self._timeout,
                     report=self._report,
+                    story=self._story,
                 )
             if succeeded:
                 self._instruments.failure_told(application=self._application, session="-", error=error)

@@ -10,6 +10,7 @@ from typing import Any
 import trio
 
 from supervisor.actor.in_thread import is_marked, threaded_by_host
+from supervisor.actor.story import Story
 from supervisor.actor.unawaited import catch_unawaited, unawaited
 from supervisor.errors import ApplicationError, SessionRefused
 
@@ -124,16 +125,28 @@ def refusal_in(failure: BaseException | None) -> str | None:
 
 
 async def call_author(
-    func: Callable[..., Any], *args: Any, timeout: float, scope: trio.CancelScope | None = None
+    func: Callable[..., Any],
+    *args: Any,
+    timeout: float,
+    scope: trio.CancelScope | None = None,
+    story: Story | None = None,
 ) -> Any:
     """Call an author's function, await what it returns if that can be awaited, under a deadline.
 
     `scope` is a new one to call it in, by which others can end it sooner; it may have a nearer deadline already.
+    `story` is told that it is called.
 
     Raises:
         trio.TooSlowError: it took longer than that and was cancelled.
         Unawaited: it made a coroutine and dropped it.
     """
+    if story is not None:
+        name = getattr(func, "__name__", type(func).__name__)
+        has_hook = getattr(getattr(func, "__self__", None), "has_hook", None)
+        if has_hook is None or has_hook(name):  # else it does nothing
+            story.begin("hook", name, name)
+        else:
+            story = None
     func = threaded_by_host(func)
     scope = scope or trio.CancelScope()
     began = trio.current_time()
@@ -150,6 +163,8 @@ async def call_author(
     # Late is late, also if the function kept the cancellation to itself.
     kept_to_itself = waits and scope.cancel_called and trio.current_time() > began
     if not (scope.cancelled_caught or kept_to_itself):
+        if story is not None:
+            story.over()
         return result
     name = getattr(func, "__name__", repr(func))
     allowed = scope.deadline - began

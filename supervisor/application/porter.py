@@ -55,7 +55,11 @@ class Porter:
         for handler in self._handlers:
             try:
                 await call_author(
-                    handler.on_connection_opened, session.context, connection, timeout=self._options.hook_timeout
+                    handler.on_connection_opened,
+                    session.context,
+                    connection,
+                    timeout=self._options.hook_timeout,
+                    story=session.story,
                 )
                 session.keep()
             except BaseException as error:
@@ -100,6 +104,7 @@ class Porter:
                     timeout=max(0.0, until - trio.current_time()),
                     reserve=DESTROY_RESERVE,
                     report=session.report_supervised,
+                    story=session.story,
                 ):
                     _keep(session)
                 else:

@@ -8,6 +8,7 @@ from typing import Any, final
 import trio
 
 from supervisor.actor.guard import pass_on, split_failure
+from supervisor.actor.story import Story
 from supervisor.application.producer_life import ProducerLife, ProducerState
 from supervisor.application.statistics import ProducerStatistics
 from supervisor.instruments import Incident
@@ -35,6 +36,7 @@ class Producer:
         life: ProducerLife,
         chance: Callable[[], float],
         report: Callable[[str, BaseException, str], Incident],
+        story: Story | None = None,
         name: str | None = None,
         tell: Callable[[Producer, BaseException], Awaitable[None]] = _tell_nobody,
         on_failed: Callable[[Incident], object] = lambda incident: None,
@@ -50,6 +52,7 @@ class Producer:
         self._life = life
         self._chance = chance
         self._report = report
+        self._story = story
         self._tell = tell
         self._on_failed = on_failed
         # Called once, when it becomes clear that it isn't called again.
@@ -97,6 +100,8 @@ class Producer:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 while not self._life.is_over:
                     self._life.call(trio.current_time())
+                    if self._story is not None:
+                        self._story.add("producer", f"{self.name} begins")
                     await self._call_once()
                     if self._life.next_call_at is not None:
                         await trio.sleep_until(self._life.next_call_at)
@@ -153,6 +158,8 @@ class Producer:
 
     def _settle(self) -> None:
         if self._life.is_over and not self._was_over:
+            if self._story is not None:
+                self._story.add("producer", f"{self.name} is over ({self._life.state})")
             self._was_over = True
             self._on_over(self)
 

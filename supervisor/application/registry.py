@@ -16,6 +16,7 @@ from typing import Any, final
 import trio
 
 from supervisor.actor.base import Runtime
+from supervisor.actor.brief import brief
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure
 from supervisor.actor.stopping import Children, Stopping
 from supervisor.actor.waiting import WaitStatistics
@@ -221,6 +222,7 @@ class SessionRegistry:
             workers=self._workers,
             max_document_size=self._options.max_document_size,
         )
+        session.story = self._runtime.stories.begin(session.name, id=id)
         self._on_session(session)
         if self._hooks_only:
             session.run_hooks_only()
@@ -277,7 +279,8 @@ class SessionRegistry:
         """
         for handler in self._definition.handlers:
             try:
-                await call_author(handler.on_session_created, session.context, timeout=self._options.hook_timeout)
+                timeout = self._options.hook_timeout
+                await call_author(handler.on_session_created, session.context, timeout=timeout, story=session.story)
                 session.keep()
             except BaseException as error:
                 return self._not_created(session, error, "on_session_created", may_refuse=True)
@@ -289,7 +292,8 @@ class SessionRegistry:
         session.recovery.mark()
         for handler in self._definition.handlers:
             try:
-                await call_author(handler.modify_document, session.document, timeout=self._options.build_timeout)
+                timeout = self._options.build_timeout
+                await call_author(handler.modify_document, session.document, timeout=timeout, story=session.story)
                 session.keep()
             except BaseException as error:
                 return self._not_created(session, error, "modify_document", may_refuse=False)
@@ -305,8 +309,9 @@ class SessionRegistry:
         for that, the slowness of others would use up its own budget. The session's end interrupts it.
         """
         async with self._turn(session, math.inf):
+            timeout = self._options.build_timeout
             for handler in self._definition.handlers:
-                await call_author(handler.modify_document, session.document, timeout=self._options.build_timeout)
+                await call_author(handler.modify_document, session.document, timeout=timeout, story=session.story)
                 session.keep()
                 if session.ending is not None:
                     return
@@ -338,6 +343,8 @@ class SessionRegistry:
 
     def _refused(self, session: SessionActor, reason: str) -> Refused:
         incident = ""
+        if session.story is not None:
+            session.story.add("session", f"refused{f': {reason}' if reason else ''}")
         if self._creations[session].outcome is None:
             incident = new_incident_id()
             self._runtime.instruments.session_refused(
@@ -357,6 +364,7 @@ class SessionRegistry:
                 session.context,
                 timeout=self._options.hook_timeout,
                 report=session.report,
+                story=session.story,
             )
             session.undo()
         if isinstance(self._creations[session].outcome, Created):
@@ -372,6 +380,8 @@ class SessionRegistry:
     def left(self, session: SessionActor) -> None:
         """See `Household.left`. What was not built gives its id free, so that it can be tried again at once."""
         creation = self._creations[session]
+        if session.story is not None:
+            session.story.add("session", f"ends, {session.ending}")
         if creation.outcome is None:  # somebody destroyed it while it was being created, or everything ends
             assert session.ending is not None
             gone = session.ending.kind == "destroyed"
@@ -394,6 +404,8 @@ class SessionRegistry:
     def dead_letter(self, session: SessionActor, message: object) -> None:
         """See `Household.dead_letter`."""
         self.dead_letters += 1
+        if session.story is not None:
+            session.story.add("dead letter", brief(message))
         self._runtime.instruments.dead_letter(application=self.application, session=session.shown_id, message=message)
 
     def waits(self) -> tuple[WaitStatistics, ...]:
@@ -402,6 +414,8 @@ class SessionRegistry:
 
     def message_dropped(self, session: SessionActor, message: object) -> None:
         """See `Household.message_dropped`."""
+        if session.story is not None:
+            session.story.add("dropped", f"{brief(message)}, for a newer one")
         self._runtime.instruments.message_dropped(
             application=self.application, session=session.shown_id, message=message
         )

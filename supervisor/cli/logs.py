@@ -104,7 +104,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 @final
 class _EveryLine:
-    """Renders an event, and begins each line of its traceback with application, session and incident."""
+    """Renders an event, and begins each line of story and traceback with application, session and incident."""
 
     def __init__(self, render: structlog.dev.ConsoleRenderer) -> None:
         self._render = render
@@ -114,6 +114,8 @@ class _EveryLine:
         for key, value in event.items():
             if isinstance(value, str) and key != "stack" and _CONTROL.search(value):  # that one is lines
                 event[key] = _Shown(value)
+        if event.get("story"):
+            event["stack"] = "\n".join(["what happened before:", *event.pop("story")])
         first, *rest = self._render(log, method, event).splitlines()
         return "\n".join([first, *(f"{about} | {_CONTROL.sub(_escape, line)}" for line in rest)])
 
@@ -208,7 +210,7 @@ class LogInstruments(Instruments):
             incident=incident.id,
             error=f"{type(incident.error).__name__}: {text_of(incident.error)}",
             path=incident.path,
-            **{name: value for name in ("mailbox", "decision") if (value := getattr(incident, name))},
+            **{name: value for name in ("mailbox", "story", "decision") if (value := getattr(incident, name))},
             exc_info=incident.error,
         )
 

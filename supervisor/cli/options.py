@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from supervisor.actor.story import LONGEST_STORY
 from supervisor.application.options import ApplicationOptions
 from supervisor.cli.help import OTHERS, option
 from supervisor.cli.keys import read_ring
@@ -289,6 +290,15 @@ OPTIONS = (
     ),
     option(
         LOGS,
+        "--story-length",
+        type=Count(0, LONGEST_STORY),
+        default=0,
+        show_default=True,
+        help="How many of the last things that happened to a session are kept, such as messages with what they say, and"
+        " logged with a failure; 0 for none.",
+    ),
+    option(
+        LOGS,
         "--log-json",
         is_flag=True,
         help="Log one JSON object a line, for programs that read logs; what ends the server is one too.",
@@ -394,6 +404,7 @@ def make_server_options(*, host: str, secret_key_file: tuple[Path, ...], **given
         session_ids=given["session_ids"],
         shutdown_timeout=given["shutdown_timeout"],
         stall_limit=given["stall_limit"],
+        story_length=given["story_length"],
         dev=given["dev"],
         keys=keys,
     )

@@ -16,6 +16,20 @@ from supervisor.document.values import Unfit, check_and_copy
 from supervisor.errors import InvalidValue
 
 _encode = msgspec.json.Encoder().encode
+MAX_OUTLINED = 64 * 1024
+"""Bytes of a patch that is looked into for its outline: more takes longer than a tenth of a millisecond."""
+OUTLINED = 3
+"""Operations that an outline names."""
+
+
+class _Outline(msgspec.Struct, gc=False):
+    """What an outline tells of an operation: its value isn't even built."""
+
+    op: str
+    path: str
+
+
+_decode_outlines = msgspec.json.Decoder(list[_Outline]).decode
 _decode_operations = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _decode_root = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -23,6 +37,16 @@ _decode_root = msgspec.json.Decoder(dict[str, Any]).decode
 def decode_patch(patch: Patch) -> list[dict[str, Any]]:
     """The operations of a JSON document's patch as plain data."""
     return _decode_operations(patch.encoded)
+
+
+def outline(patch: Patch) -> str:
+    """What a JSON document's patch changes, in short: "replace /prices/ACME, add /rows/-, … 40 more"."""
+    if len(patch.encoded) > MAX_OUTLINED:
+        return f"{len(patch.encoded):,} bytes"
+    operations = _decode_outlines(patch.encoded)
+    shown = [f"{each.op} {each.path or 'all'}" for each in operations[:OUTLINED]]
+    more = len(operations) - len(shown)
+    return ", ".join([*shown, f"… {more} more"] if more else shown)
 
 
 def nothing() -> None:

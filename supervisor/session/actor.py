@@ -34,11 +34,11 @@ from supervisor.actor.ref import ActorRef, put_under, wait_for_room
 from supervisor.actor.stopping import Children, Stopping
 from supervisor.actor.timers import Alarm
 from supervisor.actor.workers import Workers
-from supervisor.document.json_document import JsonDocument
+from supervisor.document.json_document import JsonDocument, outline
 from supervisor.errors import DocumentNotHeld, SessionGone
 from supervisor.session.background import Background, Tasks
 from supervisor.session.changes import ChangeListeners
-from supervisor.session.connection import Audience, Connection, ConnectionContext, Ending, NoAudience
+from supervisor.session.connection import Audience, Connection, ConnectionContext, Ending, NoAudience, seen_by
 from supervisor.session.context import Document, SessionContext
 from supervisor.session.editing import EditRules
 from supervisor.session.expiry import Expiry
@@ -341,6 +341,8 @@ class SessionActor(Actor):
     def keep(self) -> None:
         """See `Actor.keep`: commit, and show it to the audience; once the end has begun it goes to nobody."""
         patch = self.working.commit()
+        if patch is not None and self.story is not None:
+            self.story.then(f"revision {patch.revision}: {outline(patch)}{'' if self.is_silent else seen_by(self)}")
         if patch is not None and not self.is_silent:
             self.audience.committed(patch)
             if self.change_listeners.any and self.lifecycle.state is not State.CREATING:
@@ -348,6 +350,8 @@ class SessionActor(Actor):
 
     def undo(self) -> None:
         """See `Actor.undo`."""
+        if self.story is not None and self.working.changed:
+            self.story.then("rolled back")
         self.working.roll_back()
 
     def commit(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, final
 
@@ -22,6 +23,9 @@ class Ending:
     place, and pages are to be loaded anew."""
     reason: str = ""
     """A text that a visitor may read."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}" if self.reason else self.kind
 
 
 @final
@@ -52,6 +56,23 @@ class Connection(Protocol):
 
     def cancel(self) -> None:
         """Close without further politeness: its tasks end as soon as they can."""
+
+
+class _Connected(Protocol):
+    @property
+    def connections(self) -> Collection[Connection]: ...
+
+
+NAMED = 3
+"""Connections that a story names; more are counted."""
+
+
+def seen_by(session: _Connected) -> str:
+    """To whom a patch goes, in words that follow others: "; to 1a2b3c4d, 5e6f7a8b, 9c0d1e2f and 7 more"."""
+    connections = session.connections
+    names = [connection.context.id[:8] for connection in islice(connections, NAMED)]
+    more = len(connections) - len(names)
+    return f"; to {', '.join(names)}{f' and {more:,} more' if more else ''}" if names else ""
 
 
 class Audience(Protocol):

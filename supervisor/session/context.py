@@ -14,6 +14,7 @@ from supervisor.actor.callbacks import CallbackHandle, Callbacks
 from supervisor.actor.guard import check_thread
 from supervisor.actor.mailbox import MailboxStatistics
 from supervisor.actor.ref import TIMEOUT, ActorRef
+from supervisor.actor.story import Story, StoryEntry
 from supervisor.document.json_document import JsonDocument
 from supervisor.instruments import Incident
 from supervisor.session.changes import Change, ChangeListeners
@@ -40,6 +41,7 @@ class Host(Protocol):
     connection_in_hand: ConnectionContext | None
     ref: ActorRef
     recovery: Recovery
+    story: Story | None
 
     @property
     def has_ended(self) -> bool:
@@ -241,6 +243,15 @@ class SessionContext:
         So `modify_document` can tell, in a restarted session, what happened.
         """
         return self._host.recovery.last_incident
+
+    @property
+    def story(self) -> tuple[StoryEntry, ...]:
+        """What happened to the session lately, the oldest first: messages, patches, callbacks, hooks, connections.
+
+        Its last entries, `ServerOptions.story_length` of them at most; empty if that is 0, as it is by default. It can
+        be read after the session's end too.
+        """
+        return () if self._host.story is None else self._host.story.entries
 
     def statistics(self) -> MailboxStatistics:
         """The state of the session's mailbox now."""

@@ -48,11 +48,13 @@ class Lender(Recipient, Protocol):
 class Borrow(Answered):
     """Somebody who waits for the document, and then holds it."""
 
-    __slots__ = ("returned",)
+    __slots__ = ("_borrower", "returned")
     supervised = False
+    told_as = "borrow"
 
-    def __init__(self, gone: Callable[[], ActorGone]) -> None:
+    def __init__(self, gone: Callable[[], ActorGone], borrower: str = "somebody") -> None:
         super().__init__(gone)
+        self._borrower = borrower
         self.returned = Parked()
         """The actor, while it waits for the document."""
 
@@ -66,6 +68,10 @@ class Borrow(Answered):
     def describe(self) -> str:
         """See `Entry.describe`."""
         return "borrow"
+
+    def told(self) -> str:
+        """See `Entry.told`."""
+        return f"by {self._borrower}"
 
     async def _lend(self) -> None:
         self.parked.wake(outcome.Value(None))
@@ -81,13 +87,13 @@ async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document
             f"locked_document() of {session} inside its own handler, hook or borrow would wait for ever: "
             "the document is held here already, so use session_context.document"
         )
-    borrow = Borrow(session.gone)
+    borrower = f"task {trio.lowlevel.current_task().name}"
+    borrow = Borrow(session.gone, borrower)
     await post(session, borrow, timeout=timeout, doing=f"locked_document() of {session}")
     hold = session.holds.take(session)
     own, session.holder = session.holder, hold
     kept = False
     try:
-        borrower = f"task {trio.lowlevel.current_task().name}"
         lent = session.holds.shown(session, borrower, "the return of its document")
         with session.stopping.working(timeout=HOLDING) as scope, lent:
             yield session.document

@@ -38,6 +38,7 @@ from supervisor.actor.entry import Doer, Entry
 from supervisor.actor.guard import new_incident_id, pass_on, split_failure
 from supervisor.actor.mailbox import Mailbox
 from supervisor.actor.restart import Directive
+from supervisor.actor.story import Story, told
 from supervisor.document.json_document import JsonDocument
 from supervisor.instruments import Incident, shown
 from supervisor.session.background import Tasks
@@ -58,6 +59,7 @@ class Restartable(Protocol):
 
     runtime: Runtime
     mailbox: Mailbox
+    story: Story | None
     shown_id: str
     epoch: str
     audience: Audience
@@ -161,7 +163,7 @@ class Recovery:
 
     def report(self, what: str, error: BaseException, *, message: str = "", decision: str = "") -> Incident:
         """Hand a failure to the instruments; nothing follows of it."""
-        session = self._session
+        session, story = self._session, self._session.story
         incident = Incident(
             id=new_incident_id(),
             application=self._household.application,
@@ -171,7 +173,10 @@ class Recovery:
             message=message,
             mailbox=tuple(entry.describe() for entry in session.mailbox.tail(MAILBOX_SHOWN)),
             decision=decision,
+            story=() if story is None else story.until_now(),
         )
+        if story is not None:
+            story.failed(what, told(incident))
         session.runtime.instruments.failed(incident)
         return incident
 
@@ -281,6 +286,10 @@ class Recovery:
         session.epoch = self._household.make_epoch()
         session.audience.renewed(session.edit_rules.patterns)
         session.change_listeners.renewed()
+        if session.story is not None:
+            session.story.add(
+                "session", f"restarted, because of incident {incident.id}, at revision {session.stored.revision}"
+            )
         session.runtime.instruments.session_restarted(
             application=self._household.application, session=session.shown_id, incident=incident.id
         )

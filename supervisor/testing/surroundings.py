@@ -16,6 +16,7 @@ import trio
 from supervisor.actor.base import Runtime
 from supervisor.actor.guard import new_incident_id, unwrap
 from supervisor.actor.stopping import Stopping
+from supervisor.actor.story import Story
 from supervisor.actor.timers import TimerQueue
 from supervisor.actor.waiting import WaitStatistics
 from supervisor.actor.workers import Workers, WorkOwner, current_work
@@ -77,6 +78,7 @@ class Surroundings:
         self.stopping = Stopping()
         self.context = ApplicationContext(self)
         self.shares_presence = False
+        self.story: Story | None = None
         self._hook_timeout = options.hook_timeout
         self._has_ended = False
         epochs = (f"epoch{number}" for number in itertools.count(1))

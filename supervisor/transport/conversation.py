@@ -15,6 +15,7 @@ import trio
 
 from supervisor.actor.entry import Entry
 from supervisor.actor.policy import MailboxPolicy
+from supervisor.actor.story import Story
 from supervisor.application.actor import ApplicationActor
 from supervisor.errors import ActorGone, HandlerFailed, InvalidMessage, MailboxFull
 from supervisor.identity import TokenRefused
@@ -184,6 +185,8 @@ class Conversation:
                 connection=self._speaker.context.id,
                 code=code,
             )
+            if wire.session.story is not None:
+                wire.session.story.add("connection", f"{self._speaker.context.id[:8]} detached, with code {int(code)}")
             wire.detach(self._speaker, self._client)
             wire.session.detach(self._speaker)
         session, self._let_in = self._let_in, None
@@ -269,12 +272,22 @@ class Conversation:
         for room in (wire.presence, self._door.presence):
             room.put(self._speaker.context)
         self._speaker.begin(wire, attachment)
+        if wire.session.story is not None:
+            self._tell_attached(wire, wire.session.story, resume, attachment)
         wire.session.runtime.instruments.connection_attached(
             application=self._door.application.application,
             session=wire.session.shown_id,
             connection=self._speaker.context.id,
             resumed=attachment.resumed,
         )
+
+    def _tell_attached(self, wire: SessionWire, story: Story, resume: Resume | None, attachment: Attachment) -> None:
+        revision = wire.session.stored.revision
+        how = "attached" if resume is None else "is back"
+        sent = f"snapshot of revision {revision}"
+        if resume is not None and attachment.missed is not None:
+            sent = f"{len(attachment.missed)} missed patches, up to revision {revision}"
+        story.add("connection", f"{self._speaker.context.id[:8]} {how}  → {sent}")
 
     def _describe(self, **changes: Any) -> None:
         self._speaker.context = attrs.evolve(self._speaker.context, **changes)

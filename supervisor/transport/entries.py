@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import final
 
+from supervisor.actor.brief import TEXT, brief, clip
 from supervisor.actor.entry import Doer, Entry
 from supervisor.document import pointer
 from supervisor.document.base import Patch
@@ -28,6 +29,7 @@ class ClientSend(Entry):
 
     __slots__ = ("_answer", "_client", "_number", "_wire", "_work", "message")
     is_answered = True
+    told_as = "message"
 
     def __init__(
         self,
@@ -86,6 +88,10 @@ class ClientSend(Entry):
         """See `Entry.describe`."""
         return f"message {type(self.message).__qualname__} of a client"
 
+    def told(self) -> str:
+        """See `Entry.told`."""
+        return f"{brief(self.message)}{self._work.by}"
+
 
 @final
 class ClientEdit(Entry):
@@ -93,6 +99,7 @@ class ClientEdit(Entry):
 
     __slots__ = ("_client", "_connection", "_told", "_turn", "_wire", "_work")
     is_answered = True
+    told_as = "edit"
 
     def __init__(
         self,
@@ -174,6 +181,12 @@ class ClientEdit(Entry):
         """See `Entry.describe`."""
         return f"edit of {shown(pointer.join(self._turn.message.path))} of a client"
 
+    def told(self) -> str:
+        """See `Entry.told`."""
+        message = self._turn.message
+        value = "" if message.op == "remove" else f" {brief(self._turn.value, length=TEXT)}"
+        return f"{message.op} {clip(pointer.join(message.path), TEXT)}{value}{self._work.by}"
+
 
 @final
 class LateEdit(Entry):
@@ -181,6 +194,7 @@ class LateEdit(Entry):
 
     __slots__ = ("_edit",)
     counted = False
+    told_as = "edit"
 
     def __init__(self, edit: ClientEdit) -> None:
         self._edit = edit
@@ -197,6 +211,10 @@ class LateEdit(Entry):
         """See `Entry.describe`."""
         return self._edit.describe()
 
+    def told(self) -> str:
+        """See `Entry.told`."""
+        return self._edit.told()
+
 
 @final
 class _Work:
@@ -211,6 +229,11 @@ class _Work:
         self._on_over = on_over
         self._connection = connection
         self._begun = False
+
+    @property
+    def by(self) -> str:
+        """Whose it is, in words."""
+        return "" if self._connection is None else f" of connection {self._connection.id[:8]}"
 
     def begin(self) -> None:
         self._begun = True

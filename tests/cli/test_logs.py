@@ -317,3 +317,18 @@ def test_a_failure_says_where_it_was_what_waits_and_what_follows_but_not_what_th
     assert event["mailbox"] == ["message Quote", "borrow"]
     assert event["decision"] == "restarted 2 of 3 within 60 s"
     assert "secret" not in stream.getvalue()
+
+
+def test_a_failure_shows_the_story_in_lines_that_say_whose_they_are(see, stream):
+    story = ("-0.250 s  message Quote('ACME')", "0.000 s  hook\x1b[1m")
+    see.failed(Incident(id="ab12cd34", **ABOUT, what="w", error=caught(KeyError(1)), story=story))
+    about = "application=shop session=abcdefgh incident=ab12cd34 | "
+    lines = stream.getvalue().splitlines()
+    begin = lines.index(f"{about}what happened before:")
+    assert lines[begin + 1 : begin + 3] == [f"{about}-0.250 s  message Quote('ACME')", f"{about}0.000 s  hook\\x1b[1m"]
+
+
+def test_as_json_the_story_is_a_list(stream):
+    see = LogInstruments(make_logger("info", stream=stream, as_json=True))
+    see.failed(Incident(id="ab12cd34", **ABOUT, what="w", error=caught(KeyError(1)), story=("a", "b")))
+    assert json.loads(stream.getvalue())["story"] == ["a", "b"]

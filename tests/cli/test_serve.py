@@ -252,13 +252,13 @@ def test_every_option_reaches_the_server(make_server):
         *("--prefix", "/tools", "--session-ids", "any", "--linger", "0", "--max-age", "60", "--max-sessions", "7"),
         *("--max-creating", "3", "--max-message-size", "2048", "--hook-timeout", "1.5", "--shutdown-timeout", "4"),
         *("--drain-timeout", "2.5"),
-        *("--stall-limit", "0.25"),
+        *("--stall-limit", "0.25", "--story-length", "50"),
         *("--max-sessions-per-address", "5", "--max-connections", "90", "--max-connections-per-session", "6"),
         *("--max-message-rate", "50", "--max-document-size", "4096", "--ping-interval", "8.5"),
         *("--allow-origin", "example.org", "--allow-origin", "https://example.com:8443"),
     ).options
     assert (options.prefix, options.session_ids, options.shutdown_timeout) == ("/tools", "any", 4)
-    assert options.stall_limit == 0.25
+    assert (options.stall_limit, options.story_length) == (0.25, 50)
     assert options.allow_origins == ("example.org", "https://example.com:8443")
     application = options.application
     assert (application.linger, application.max_age, application.hook_timeout) == (0, 60, 1.5)

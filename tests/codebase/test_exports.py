@@ -48,6 +48,7 @@ PUBLIC = {
         "SessionGone",
         "SessionRefused",
         "Sessions",
+        "StoryEntry",
         "SupervisorError",
         "Unawaited",
         "UpdateReport",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.document.json_document import JsonDocument
+from supervisor.document.json_document import MAX_OUTLINED, JsonDocument, outline
 from supervisor.document.observed_dict import ObservedDict
 from supervisor.document.observed_list import ObservedList
 from supervisor.document.patch import apply, invert
@@ -487,3 +487,16 @@ def test_a_successor_has_the_same_limit():
     successor.root["text"] = "x" * 1024
     with pytest.raises(InvalidValue, match="max_document_size"):
         successor.commit()
+
+
+def test_an_outline_names_the_first_operations_and_shows_no_values():
+    document = JsonDocument()
+    document.root["rows"] = []
+    document.commit()
+    for number in range(5):
+        document.root["rows"].append(f"row {number}")
+    assert outline(document.commit()) == "add /rows/0, add /rows/1, add /rows/2, … 2 more"
+    document.replace({"rows": ["x" * MAX_OUTLINED]})
+    assert outline(document.commit()) == "65,586 bytes"
+    document.replace({})
+    assert outline(document.commit()) == "replace all"

@@ -1,0 +1,99 @@
+"""An app's value as one short line, made without ever writing out a big one. Pure.
+
+Essay: why not `repr()`, cut. A message may carry a table of a million rows, and its `repr()` would hold the loop for a
+second, only to be thrown away. So containers, and values with fields, are walked here: a few items of each, few levels
+deep, until the line is full. Only what is neither is asked for its own `repr()`, which is the author's to keep short.
+Fields that their class keeps out of its `repr()`, such as passwords, are kept out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+ITEMS = 5
+"""Items of a container, or fields of a value, that are shown."""
+DEPTH = 3
+"""Levels that are shown; what lies deeper is an ellipsis."""
+TEXT = 40
+"""Characters of one text, or of another thing's `repr()`."""
+LENGTH = 100
+"""Characters of the whole line."""
+
+
+def brief(value: object, *, length: int = LENGTH) -> str:
+    """The value as one line of at most so many characters: `Quote(symbol='ACME', price=12.5)`. Raises nothing."""
+    try:
+        return clip(_text(value, DEPTH), length)
+    except (Exception, SystemExit, GeneratorExit) as error:  # of the author's code
+        return clip(f"<{type(value).__qualname__} whose repr() raised {type(error).__qualname__}>", length)
+
+
+def clip(text: str, length: int) -> str:
+    """The text as one line of at most so many characters; what would break the line is escaped."""
+    if len(text) > length:
+        text = f"{text[: length - 1]}…"
+    if text.isprintable():
+        return text
+    text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _text(value: object, depth: int) -> str:
+    if isinstance(value, str):
+        return repr(value if len(value) <= TEXT else f"{value[: TEXT - 1]}…")
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value):,} bytes>" if len(value) > TEXT else repr(bytes(value))
+    if value is None or isinstance(value, bool | float):
+        return repr(value)
+    if isinstance(value, int):
+        return str(int(value)) if -(10**TEXT) < value < 10**TEXT else f"<int of {value.bit_length():,} bits>"
+    if isinstance(value, type):
+        return value.__qualname__
+    fields = _fields(value)
+    if fields is not None:
+        name = type(value).__qualname__.rpartition(".")[2]
+        return f"{name}({_joined((f'{key}={_text(each, depth - 1)}' for key, each in fields), depth)})"
+    if isinstance(value, Mapping):
+        items = (f"{_text(key, depth - 1)}: {_text(each, depth - 1)}" for key, each in value.items())
+        return f"{{{_joined(items, depth, len(value))}}}"
+    for kind, (begin, end) in _BRACKETS.items():
+        if isinstance(value, kind):
+            return f"{begin}{_joined((_text(each, depth - 1) for each in value), depth, len(value))}{end}"
+    if isinstance(value, Collection):  # a view, a table, a queue: its own `repr()` might write all of it out
+        return f"<{type(value).__qualname__} of {len(value):,}>"
+    if type(value).__repr__ is object.__repr__:  # its address says nothing
+        return f"<{type(value).__qualname__}>"
+    return clip(repr(value), TEXT)
+
+
+_BRACKETS: dict[type[Any], tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("{", "}"),
+}
+
+
+def _joined(texts: Iterable[str], depth: int, count: int | None = None) -> str:
+    """The first few; `texts` is lazy, so the others are never made."""
+    if depth <= 0:
+        return "" if count == 0 else "…"
+    texts = iter(texts)
+    shown = list(islice(texts, ITEMS))
+    if count is None:
+        count = len(shown) + sum(1 for _ in islice(texts, 1))
+    return ", ".join([*shown, "…"] if count > len(shown) else shown)
+
+
+def _fields(value: Any) -> Iterator[tuple[str, object]] | None:
+    """Names and values of what attrs, dataclasses, msgspec or a named tuple made of its class; None if nobody did."""
+    cls = type(value)
+    for marker in ("__attrs_attrs__", "__dataclass_fields__"):
+        fields = getattr(cls, marker, None)
+        if fields is not None:
+            each = fields.values() if isinstance(fields, dict) else fields
+            return ((one.name, getattr(value, one.name, ...)) for one in each if one.repr)
+    names = getattr(cls, "__struct_fields__", None) or (isinstance(value, tuple) and getattr(cls, "_fields", None))
+    return ((name, getattr(value, name, ...)) for name in names) if names else None
