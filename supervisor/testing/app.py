@@ -14,6 +14,7 @@ from supervisor.application.context import ApplicationContext, Sessions
 from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.session.actor import SessionActor
+from supervisor.session.context import SessionContext
 from supervisor.testing.checks import Checks
 from supervisor.testing.clock import Clock
 from supervisor.testing.faults import Faults
@@ -21,6 +22,7 @@ from supervisor.testing.http import Answer, get, open_http
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.servers import Servers
 from supervisor.testing.session import TestSession, open_session
+from supervisor.testing.stories import StoryBook, id_of
 from supervisor.testing.transports import Transport
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class RunningApp:
         clock: Clock,
         faults: Faults,
         checks: Checks | None = None,
+        stories: StoryBook | None = None,
     ) -> None:
         self._servers = servers
         self.clock = clock
@@ -48,6 +51,7 @@ class RunningApp:
         self._nursery = nursery
         self._seen = seen
         self._checks = checks or Checks(None, seen)
+        self._stories = StoryBook() if stories is None else stories
 
     @property
     def server(self) -> Server:
@@ -86,6 +90,25 @@ class RunningApp:
     def incidents(self) -> list[Incident]:
         """What failed so far. A test that expects failures looks at them here and clears the list."""
         return self._seen.incidents
+
+    def story(self, session: TestSession | SessionContext | str | None = None) -> str:
+        """What happened to a session lately, also if it has ended; without one, to the application. It is for print().
+
+            story of session 1a2b3c4d (id 'desk'):
+               0.000 s  hook modify_document  → revision 1: add /prices
+              12.500 s  message Quote(symbol='ACME', price=12.5)  → revision 2: add /prices/ACME; to 5e6f7a8b
+
+        Times count from the block's begin. The last 100 entries are kept, or `ServerOptions.story_length`.
+
+        Raises:
+            LookupError: there was no such session, or a hundred others began after it.
+        """
+        return self._stories.text_of(id_of(session))
+
+    @property
+    def stories(self) -> tuple[str, ...]:
+        """The application's story, and those of the hundred youngest sessions; see `story`."""
+        return self._stories.texts()
 
     async def broadcast(self, message: object, *, timeout: float = TIMEOUT) -> BroadcastReport:
         """See `ApplicationContext.broadcast`."""
@@ -170,6 +193,7 @@ class RunningApp:
             open_stream=self.transport.connect,
             nursery=self._nursery,
             clients=self._checks.clients,
+            stories=self._stories,
         )
 
     def _find(self, id: str) -> SessionActor | None:

@@ -22,6 +22,7 @@ from supervisor.testing.clock import Clock, waiting_for_threads
 from supervisor.testing.faults import Faults
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.servers import Servers
+from supervisor.testing.stories import LENGTH, StoryBook
 from supervisor.testing.transports import TransportName, make_transport
 
 _MAX_NOTES = 10
@@ -47,7 +48,8 @@ async def supervise(
     Args:
         app: a path as for `serve`, a function `modify_document(doc)`, a `Handler`, or an `Application`.
         faults: what is to go wrong in the app's code from the beginning; `app.faults` inside of the block.
-        options: the server's options. Blocked code is not watched for: `stall_limit` counts real time.
+        options: the server's options. Blocked code is not watched for: `stall_limit` counts real time. Stories are
+            always told, of 100 entries unless `story_length` says how many.
         transport: "memory" for streams in memory; "tcp" for sockets on loopback, which need a clock that is real.
         unchecked: the checks that are switched off, each with its reason: `{"sockets": "its pool outlives it"}`.
 
@@ -70,13 +72,15 @@ async def supervise(
     clock = Clock()
     way = make_transport(transport)
     checks = Checks(unchecked, seen, authority=lambda: way.authority)
-    options = attrs.evolve(options or ServerOptions(), stall_limit=0.0)
+    options = options or ServerOptions()
+    options = attrs.evolve(options, stall_limit=0.0, story_length=options.story_length or LENGTH)
+    stories = StoryBook(trio.current_time(), trio.lowlevel.current_trio_token())
     if options.keys is None:  # else a server that was restarted would have others
         options = attrs.evolve(options, keys=KeyRing([secrets.token_bytes(32)]))
 
     def make() -> Server:
         __tracebackhide__ = True
-        return Server(
+        server = Server(
             faults.install(application_of(app)),
             options=options,
             instruments=seen,
@@ -84,6 +88,8 @@ async def supervise(
             chance=lambda: 0.5,
             prepare=faults.prepare,
         )
+        stories.follow(server)
+        return server
 
     failure: BaseException | None = None
     with faults.in_use():
@@ -96,8 +102,12 @@ async def supervise(
                         serving(servers.start, stop),
                         trio.open_nursery() as clients,
                     ):
-                        yield RunningApp(servers, clients, seen, clock, faults, checks)
-                        await checks.before_end(servers.server)
+                        try:
+                            yield RunningApp(servers, clients, seen, clock, faults, checks, stories)
+                            await checks.before_end(servers.server)
+                        except Exception as error:  # the story ends here, and not with the shutdown that follows
+                            stories.tell(error, seen.incidents)
+                            raise
                         clients.cancel_scope.cancel()
             except (trio.Cancelled, GeneratorExit):
                 raise
@@ -108,8 +118,13 @@ async def supervise(
             raise _with_notes(failure, seen, left)
         errors = [_with_note(incident) for incident in checks.unheard()]
         if errors:
-            raise BaseExceptionGroup("the app failed while the test ran", errors if left is None else [*errors, left])
+            failure = BaseExceptionGroup(
+                "the app failed while the test ran", errors if left is None else [*errors, left]
+            )
+            stories.tell(failure, seen.incidents)
+            raise failure
         if left is not None:
+            stories.tell(left, seen.incidents)
             raise left
 
 

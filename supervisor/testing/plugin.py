@@ -4,4 +4,5 @@ pytest_plugins = [
     "supervisor.testing.plugins.checks",
     "supervisor.testing.plugins.harness",
     "supervisor.testing.plugins.schedules",
+    "supervisor.testing.plugins.stories",
 ]

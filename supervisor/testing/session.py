@@ -17,6 +17,7 @@ from supervisor.session.context import SessionContext
 from supervisor.testing.client import Client
 from supervisor.testing.crash import crash
 from supervisor.testing.http import Answer, get
+from supervisor.testing.stories import StoryBook
 
 
 @final
@@ -34,8 +35,9 @@ class TestSession:
         open_stream: Callable[[], Awaitable[trio.abc.Stream]],
         nursery: trio.Nursery,
         clients: list[Client],
+        stories: StoryBook | None = None,
     ) -> None:
-        """`clients` is where each client is noted."""
+        """`clients` is where each client is noted, and `stories` too, if there are any."""
         entry = read_entry(page.text)
         assert entry is not None, "the page has no <meta name=supervisor>"
         self.page = page
@@ -50,6 +52,7 @@ class TestSession:
         # Where clients live.
         self._nursery = nursery
         self._clients = clients
+        self._stories = stories
 
     @property
     def context(self) -> SessionContext:
@@ -100,6 +103,8 @@ class TestSession:
         protocol = ClientConnection(token=entry.token, session=self.id, max_message_size=entry.max_message_size)
         client = Client(self._open_stream, entry.websocket, protocol, headers=self._headers)
         self._clients.append(client)
+        if self._stories is not None:
+            self._stories.joins(client, self.id)
         self._nursery.start_soon(client.run, name=f"client of session {self.id}")
         return client
 
@@ -115,6 +120,7 @@ async def open_session(
     open_stream: Callable[[], Awaitable[trio.abc.Stream]],
     nursery: trio.Nursery,
     clients: list[Client],
+    stories: StoryBook | None = None,
 ) -> TestSession:
     """See `RunningApp.new_session`: ask for the app's page, wherever the server is."""
     sent = dict(headers or {})
@@ -126,4 +132,12 @@ async def open_session(
     if page.status != 200:
         sentence = f"the page was answered with status {page.status}: {read_sentence(page.text)}"
         raise PageRefused(sentence, status=page.status, text=page.text, headers=page.headers)
-    return TestSession(page, headers=sent, find=find, open_stream=open_stream, nursery=nursery, clients=clients)
+    return TestSession(
+        page,
+        headers=sent,
+        find=find,
+        open_stream=open_stream,
+        nursery=nursery,
+        clients=clients,
+        stories=stories,
+    )
