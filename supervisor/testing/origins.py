@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from contextvars import Context, ContextVar
 from pathlib import Path
 from types import FrameType
-from typing import final
+from typing import Any, final
 
 import attrs
 import trio
