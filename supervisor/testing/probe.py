@@ -10,6 +10,7 @@ import trio
 
 from supervisor.actor.mailbox import Mailbox, MailboxStatistics
 from supervisor.actor.ref import TIMEOUT, check_handled
+from supervisor.actor.story import StoryEntry
 from supervisor.errors import SessionGone
 from supervisor.instruments import Incident
 from supervisor.session.connection import ConnectionContext, Ending
@@ -160,6 +161,11 @@ class Probe:
     async def wait_destroyed(self) -> None:
         """See `SessionContext.wait_destroyed`."""
         await self._ended.wait()
+
+    @property
+    def story(self) -> tuple[StoryEntry, ...]:
+        """See `SessionContext.story`: nothing is told of it."""
+        return ()
 
     def statistics(self) -> MailboxStatistics:
         """See `SessionContext.statistics`: nothing ever waits."""
