@@ -537,7 +537,7 @@ async def test_a_client_that_speaks_as_the_server_begins_to_stop_is_told_to_come
     stream = await run.listener.connect()
     websocket = await trio_websocket.wrap_client_stream(nursery, stream, "localhost", "/app/-/websocket")
     await trio.testing.wait_all_tasks_blocked()
-    await websocket.send_message(ClientConnection(token=session._entry.token, session=session.id).opened())
+    await websocket.send_message(ClientConnection(token=session._visit.entry.token, session=session.id).opened())
     run.server.stop()
     with pytest.raises(trio_websocket.ConnectionClosed):
         while True:
@@ -970,9 +970,10 @@ async def test_a_token_outlives_a_restart_if_the_key_does(serve, nursery):
         run = await serve(app_of(), session_ids="any", **options)
         session = await run.clients(nursery).new_session(id="room")
         if pages:
-            session._entry = pages[0]._entry
+            entry = attrs.evolve(session._visit.entry, token=pages[0]._visit.entry.token)
+            session._visit = attrs.evolve(session._visit, entry=entry)
         pages.append(session)
-        client = session.client()
+        client = session.client(follow_reload=False)
         if options:
             await client.until(lambda data: True)
         else:

@@ -40,7 +40,7 @@ async def test_a_client_that_comes_back_misses_nothing(supervise):
         await client.send("Watch", symbol="ACME")
         await client.drop()
         await trio.sleep(10)
-        client.reconnect()
+        await client.reconnect()
         revision = session.context.document.revision
         await client.until(lambda data: client.revision >= revision)
 

@@ -144,7 +144,8 @@ async def _run(visit: Visit, options: LinkOptions, *, deadline: float, timeout: 
     If the link itself were cancelled with it, no close frame could be sent any more.
     """
     session = ClientSession()
-    link = session._link = Link(visit, options, session)
+    link = Link(visit, options, session)
+    session.linked_by(link)
     in_the_block: BaseException | None = None
     crashes: list[BaseException] = []
     try:

@@ -58,7 +58,7 @@ class LinkOptions:
 
 @final
 class Link:
-    """One client's way to its session. Call `run` once; `flush` and `leave` are plain."""
+    """One client's way to its session. Call `run` once; the other methods but `wait_over` are plain."""
 
     def __init__(self, visit: Visit, options: LinkOptions, owner: Owner) -> None:
         self._visit = visit
@@ -67,6 +67,9 @@ class Link:
         self._protocol = _connection_of(visit)
         self._websocket: Websocket | None = None
         self._left = trio.Event()
+        # Set when what is waited for until the next attempt is to wait no more.
+        self._hurry = trio.Event()
+        self._is_paused = False
         self._over = trio.Event()
         # Around the loading of the page anew.
         self._loading = trio.CancelScope()
@@ -103,9 +106,31 @@ class Link:
     def leave(self) -> None:
         """End it politely; may be called twice."""
         self._left.set()
+        self._hurry.set()
         self._loading.cancel()
         if self._websocket is not None:
             self._websocket.leave()
+
+    def lose(self, code: int) -> None:
+        """Close the connection that there is, politely and with this code; it is lost, and so comes back."""
+        if self._websocket is not None:
+            self._websocket.leave(code)
+
+    def hurry(self) -> None:
+        """Don't wait any longer for the next attempt, or if there is a connection, not after it either."""
+        self._hurry.set()
+
+    def pause(self) -> None:
+        """Read nothing of what the server sends, on no connection, until `resume`."""
+        self._is_paused = True
+        if self._websocket is not None:
+            self._websocket.pause()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        self._is_paused = False
+        if self._websocket is not None:
+            self._websocket.resume()
 
     async def wait_over(self) -> None:
         """Wait until `run` has returned."""
@@ -122,6 +147,8 @@ class Link:
             on_events=self._happened,
             max_message_size=self._options.max_message_size,
         )
+        if self._is_paused:
+            self._websocket.pause()
         try:
             return await self._websocket.run()
         finally:
@@ -189,7 +216,8 @@ class Link:
         retry_at = trio.current_time() + seconds
         self._tell(attrs.evolve(self.status, state=self._state(), code=code, reason=reason, retry_at=retry_at))
         with trio.move_on_after(seconds):
-            await self._left.wait()
+            await self._hurry.wait()
+        self._hurry = trio.Event()
 
     def _state(self) -> State:
         return "connecting" if self.status.state == "connecting" else "reconnecting"

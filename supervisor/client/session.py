@@ -280,6 +280,10 @@ class ClientSession:
             return await waiting.result()
         raise trio.TooSlowError(f"no answer to {what} within {timeout:g} s; it may still be done")
 
+    def linked_by(self, link: Link) -> None:
+        """Where what is sent goes from now on. Who made this session and its link calls it, once, before it runs."""
+        self._link = link
+
     # What the link calls: see `Owner`.
 
     def connected_by(self, protocol: ClientConnection) -> None:

@@ -11,7 +11,8 @@ network, is gone or breaks the websocket's rules ends this connection and nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, final
 
 import attrs
@@ -79,6 +80,11 @@ class Websocket:
         # Around the reading; cancelled in order to say goodbye.
         self._talking = trio.CancelScope()
         self._is_left = False
+        # With which code it is left.
+        self._goodbye: int = CloseCode.DONE
+        # Set while what comes is read.
+        self._is_read = trio.Event()
+        self._is_read.set()
         self._was_opened = False
         self._was_heard = False
         # What the server said that it closes with.
@@ -91,17 +97,28 @@ class Websocket:
         """Write what may be written."""
         self._outgoing.set()
 
-    def leave(self) -> None:
+    def leave(self, code: int = CloseCode.DONE) -> None:
         """End it politely; `run` returns within `GOODBYE` seconds."""
         self._is_left = True
+        self._goodbye = code
         if self._was_opened:
             self._talking.cancel()
         else:
             self._patience.cancel()
 
+    def pause(self) -> None:
+        """Read nothing more, no ping and no end either, until `resume`; meanwhile the server's silence is forgiven."""
+        self._is_read = trio.Event()
+        self._patience.deadline = math.inf
+
+    def resume(self) -> None:
+        """Go on reading."""
+        self._is_read.set()
+        self._have_patience(SILENCE if self._was_heard else ATTEMPT)
+
     async def run(self) -> Closed:
         """Connect and converse until the end; returns how it ended. Raises nothing but what is a bug of ours."""
-        self._patience.deadline = trio.current_time() + ATTEMPT
+        self._have_patience(ATTEMPT)
         with self._patience:
             if self._is_left:
                 self._patience.cancel()
@@ -122,7 +139,9 @@ class Websocket:
         return self._closed
 
     async def _converse(self, stream: trio.abc.Stream) -> None:
-        heard: Any = _Heard(stream, on_data=self._on_data, on_end=self._on_end)  # annotated as a socket's stream
+        heard: Any = _Heard(
+            stream, wait_turn=self._wait_turn, on_data=self._on_data, on_end=self._on_end
+        )  # annotated as a socket's stream
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in self._headers]
         try:
             async with trio.open_nursery() as nursery:
@@ -154,7 +173,7 @@ class Websocket:
 
     async def _read(self, socket: trio_websocket.WebSocketConnection) -> None:
         """Take what the server sends, until its end or until this is left; then say goodbye."""
-        code, reason = CloseCode.DONE, ""
+        reason = ""
         try:
             with self._talking:
                 if self._is_left:
@@ -164,7 +183,7 @@ class Websocket:
                     events = self._protocol.receive(frame)
                     self._was_heard = True
                     self._announced = next((event for event in events if isinstance(event, Closing)), self._announced)
-                    self._patience.deadline = trio.current_time() + (LAST_WORDS if self._announced else SILENCE)
+                    self._have_patience(LAST_WORDS if self._announced else SILENCE)
                     self._on_events(events)
                     self._outgoing.set()
         except trio_websocket.ConnectionClosed as closed:
@@ -172,9 +191,12 @@ class Websocket:
                 self._closed = Closed(code=closed.reason.code, reason=closed.reason.reason or "")
             return
         except ProtocolError as error:
-            code, reason = CloseCode.PROTOCOL_ERROR, str(error)[:_MAX_REASON]
+            code: int = CloseCode.PROTOCOL_ERROR
+            reason = str(error)[:_MAX_REASON]
             problem = f"{self._address.authority} breaks the rules of the wire: {error}"
             self._closed = Closed(code=code, problem=problem)
+        else:
+            code = self._goodbye
         with trio.move_on_after(GOODBYE):
             await socket.aclose(code, reason)
 
@@ -191,7 +213,14 @@ class Websocket:
 
     def _on_data(self) -> None:
         if self._was_heard and self._announced is None:
-            self._patience.deadline = trio.current_time() + SILENCE
+            self._have_patience(SILENCE)
+
+    def _have_patience(self, seconds: float) -> None:
+        self._patience.deadline = trio.current_time() + seconds if self._is_read.is_set() else math.inf
+
+    async def _wait_turn(self) -> None:
+        if not self._is_read.is_set():
+            await self._is_read.wait()
 
     def _on_end(self) -> None:
         # Before the handshake is done, trio-websocket would wait for it for ever.
@@ -204,10 +233,18 @@ class Websocket:
 
 @final
 class _Heard(trio.abc.Stream):
-    """A stream that tells when something arrives, and when nothing will any more."""
+    """A stream that tells when something arrives, and when nothing will any more; what arrives may have to wait."""
 
-    def __init__(self, stream: trio.abc.Stream, *, on_data: Callable[[], None], on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        wait_turn: Callable[[], Awaitable[None]],
+        on_data: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
         self._stream = stream
+        self._wait_turn = wait_turn
         self._on_data = on_data
         self._on_end = on_end
 
@@ -215,8 +252,10 @@ class _Heard(trio.abc.Stream):
         try:
             data = await self._stream.receive_some(max_bytes)
         except LOST:
+            await self._wait_turn()
             self._on_end()
             raise
+        await self._wait_turn()
         if data:
             self._on_data()
         else:

@@ -387,7 +387,7 @@ class ClientConnection:
             # What is here is of a revision from which no patch will start; it stays to be seen until the
             # snapshot.
             self._revision = NO_REVISION
-        return [events.Attached(resumed=message.resumed), *lost]
+        return [events.Attached(resumed=message.resumed, revision=message.revision), *lost]
 
     def _take_snapshot(self, message: messages.Snapshot) -> list[Event]:
         forgotten = self._begin_epoch(message) if message.epoch != self._epoch else []
@@ -425,7 +425,7 @@ class ClientConnection:
     def _take_patch(self, message: messages.Patch) -> list[Event]:
         if message.base != self._revision:
             raise ProtocolError(f"a patch from revision {message.base}, but {self._revision} is here")
-        patched = events.Patched(paths=tuple(operation.path for operation in message.operations))
+        patched = events.Patched(operations=tuple(message.operations))
         if not self._pending:
             self._data = apply(self._data, message.operations)
             self._revision = message.revision

@@ -7,6 +7,8 @@ from typing import Any, Literal, final
 
 import attrs
 
+from supervisor.protocol.messages import Add, Remove, Replace
+
 RefusalKind = Literal["rejected", "invalid", "conflict", "failed", "unknown", "unsent"]
 """From the server: `rejected`, `invalid`, `conflict`, `failed`. From the client itself: `unknown` (it was written, and
 whether it was done can't be known any more), `unsent` (it was never written), and `conflict` too (an edit that was
@@ -34,6 +36,8 @@ class Attached:
 
     resumed: bool
     """True: the patches that were missed follow. False: a snapshot follows."""
+    revision: int
+    """The document's, which the mirror has once what follows has come."""
 
 
 @final
@@ -50,8 +54,13 @@ class Snapshotted:
 class Patched:
     """The mirror changed."""
 
-    paths: tuple[str, ...]
-    """JSON Pointers of what was added, removed or replaced, in order."""
+    operations: tuple[Add | Remove | Replace, ...]
+    """In order; what they carry is the mirror's: read it, don't change it."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """JSON Pointers of what was added, removed or replaced, in order."""
+        return tuple(operation.path for operation in self.operations)
 
 
 @final

@@ -20,6 +20,8 @@ from supervisor.testing.hand_driven import Scheduled as Scheduled
 from supervisor.testing.hand_driven import Started as Started
 from supervisor.testing.hand_driven import hand_driven as hand_driven
 from supervisor.testing.harness import supervise as supervise
+from supervisor.testing.network import Conditions as Conditions
+from supervisor.testing.network import Network as Network
 from supervisor.testing.probe import Probe as Probe
 from supervisor.testing.probe import Told as Told
 from supervisor.testing.process import ProcessApp as ProcessApp

@@ -190,11 +190,14 @@ class RunningApp:
             cookies=cookies,
             query=query,
             find=self._find,
-            open_stream=self.transport.connect,
+            open_stream=self._connect,
             nursery=self._nursery,
             clients=self._checks.clients,
             stories=self._stories,
         )
+
+    async def _connect(self) -> trio.abc.Stream:
+        return await self.transport.connect()  # of the moment
 
     def _find(self, id: str) -> SessionActor | None:
         return self.actor.find(id)  # of the server that there is then

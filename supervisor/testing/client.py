@@ -1,4 +1,4 @@
-"""A client for tests: trio-websocket's real client, with a mirror of the document, over any stream."""
+"""A client for tests: the Python client that programs use, with its connection in the test's hands."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, final
 
 import trio
-import trio_websocket
-from wsproto.utilities import LocalProtocolError  # trio-websocket is made of it, and lets its errors through
 
-from supervisor.client.session import failure_of
-from supervisor.errors import ProtocolError
-from supervisor.protocol import events
-from supervisor.protocol.client import ClientConnection
-from supervisor.protocol.codes import NO_CLOSE_FRAME, CloseCode
-from supervisor.protocol.events import Status
-from supervisor.protocol.messages import EditName, Peer, Scope
+from supervisor.client.address import Address
+from supervisor.client.dialing import Dialer
+from supervisor.client.link import Link, LinkOptions
+from supervisor.client.session import ClientSession
+from supervisor.client.status import ClientStatus
+from supervisor.client.visit import Visit, Visitor
+from supervisor.client.websocket import MAX_MESSAGE_SIZE
+from supervisor.errors import SessionEnded
+from supervisor.protocol.events import Event
+from supervisor.protocol.messages import Peer, Scope
+from supervisor.testing.network import Network, NetworkStream
+from supervisor.testing.record import Patch, Record
 
 UNTIL = 60.0
 """Seconds, usually virtual, that `until` waits: far beyond every deadline that a test's answer could wait for."""
@@ -24,99 +27,186 @@ UNTIL = 60.0
 ANSWER = 600.0
 """Seconds that `send` waits for an answer: a handler may take longer than all deadlines together, but not for ever."""
 
-HANDSHAKE = 10.0
-"""Seconds that a connection's opening may take, and its closing; a server that goes down closes without an answer."""
+LAST_BYTES = 10.0
+"""Seconds for what a client has sent before it left: a bad network has it under way still."""
 
-LOST = (NO_CLOSE_FRAME, "")
-"""Code and reason of a connection that just ended."""
+_NEVER_SENT = (1004, 1005, 1006, 1015)
+"""Close codes that no frame may carry (RFC 6455, 7.4.1)."""
 
 
 @final
 class Client:
-    """One client of one session. It follows reconnects by itself; get one by `TestSession.connect()`."""
+    """One client of one session, which comes back by itself as others do. `TestSession.connect()` makes one.
+
+    Args:
+        visit: what the page gave.
+        open_stream: opens a connection to the server, in memory or by TCP.
+        page: where the page is loaded again when the session is gone; None: then it stays away.
+        network: what lies between; a good one by default.
+    """
 
     def __init__(
         self,
+        visit: Visit,
         open_stream: Callable[[], Awaitable[trio.abc.Stream]],
-        path: str,
-        protocol: ClientConnection,
         *,
-        headers: Mapping[str, str] | None = None,
+        page: Address | None = None,
+        network: Network | None = None,
     ) -> None:
+        self.network = network or Network()
+        """What lies between this client and the server; its conditions may be changed at any time."""
         self._open_stream = open_stream
-        self._path = path
-        self._headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
-        self._protocol = protocol
-        self._random = random.Random(0)  # noqa: S311 (jitter of delays, the same in every run)
-        # Set by `close`.
-        self._left = trio.Event()
-        # Around what waits for the server; cancelled in order to say goodbye. Each connection has a new one.
-        self._talking = trio.CancelScope()
+        # Chance is the same in every run.
+        dialer, chance = Dialer(self._open), random.Random(0)  # noqa: S311
+        revisit = None if page is None else lambda: Visitor(dialer, visit.headers).visit(page)
+        options = LinkOptions(dialer=dialer, random=chance.random, max_message_size=MAX_MESSAGE_SIZE, revisit=revisit)
+        self._session = ClientSession()
+        self._record = Record(self._session)
+        self._link = Link(visit, options, self._record)
+        self._session.linked_by(self._link)
+        self._is_online = True
+        self._is_stalled = False
+        # The newest connection; None before the first.
+        self._stream: NetworkStream | None = None
+        # In which connections are carried; there while `run` runs.
+        self._nursery: trio.Nursery | None = None
         self._over = trio.Event()
-        self._changed = trio.Event()
-        self._outcomes: dict[int, events.Answered | events.Arrived | events.Refused] = {}
-        self._stream: trio.abc.Stream | None = None
-        self._socket: trio_websocket.WebSocketConnection | None = None
-        self._online = trio.Event()
-        self._online.set()
-        self.received: list[events.Event] = []
-        """All that came, in order."""
-        self.ended: events.Ended | events.Reload | None = None
-        """Why it stays away, once it does."""
 
     @property
     def data(self) -> dict[str, Any]:
         """What a page would show: the mirror of the document, with this client's pending edits on top."""
-        return self._protocol.data
+        return self._session.data
 
     @property
     def session(self) -> str:
         """The session's id."""
-        return self._protocol.session or ""
+        return self._record.protocol.session or ""
 
     @property
     def mirror(self) -> tuple[str | None, int, dict[str, Any]]:
         """See `ClientConnection.confirmed`."""
-        return self._protocol.confirmed
+        return self._record.protocol.confirmed
 
     @property
     def is_following(self) -> bool:
-        """Whether it is live, or comes back by itself: not one that was dropped, or has ended."""
-        return self._online.is_set() and self.status in ("live", "reconnecting")
+        """Whether it is live, or comes back by itself: not one that was dropped or stalled, or has ended."""
+        return self._is_online and not self._is_stalled and self.status in ("live", "reconnecting")
 
     @property
     def editable(self) -> tuple[str, ...]:
         """What clients may edit, as patterns."""
-        return self._protocol.editable
+        return self._session.editable
 
     @property
     def revision(self) -> int:
-        """The mirror's revision."""
-        return self._protocol.revision
+        """The revision that `data` shows; -1 before there are any."""
+        return self._session.revision
 
     @property
     def status(self) -> str:
         """`connecting`, `live`, `reconnecting` or `ended`."""
-        return Status.ENDED.value if self.ended is not None else self._protocol.status.value
+        return self._session.status.state
 
-    async def until(self, predicate: Callable[[dict[str, Any]], object], *, timeout: float = UNTIL) -> None:
-        """Wait until `predicate(data)` is true.
+    @property
+    def ended(self) -> ClientStatus | None:
+        """Why it stays away, once it does: its `code`, and its `reason` for people."""
+        return self._session.status if self._session.status.state == "ended" else None
+
+    @property
+    def received(self) -> list[Event]:
+        """All that came, in order; of more than 10,000 events the last ones. A test may clear it."""
+        return self._record.received
+
+    async def until(self, predicate: Callable[[dict[str, Any]], object], *, timeout: float = UNTIL) -> dict[str, Any]:
+        """Wait until `predicate(data)` is true, and return the data for which it was.
+
+        It is asked about each revision, and whenever anything else has come; not before there are data.
 
         Raises:
             AssertionError: it did not come true within `timeout` seconds, or the client ended; shows the last data.
         """
+        seen = -1
+
+        def is_true(data: dict[str, Any]) -> object:
+            nonlocal seen
+            seen = self.revision
+            return seen >= 0 and predicate(data)
+
+        try:
+            with self._record.looking(is_true) as look:
+                look.data = await self._session.until(is_true, timeout=timeout)
+        except SessionEnded:
+            raise AssertionError(f"{self._state()}; the last data: {self.data!r}") from None
+        except trio.TooSlowError:
+            where = "" if self.status == "live" else f"; {self._state()}"
+            raise AssertionError(f"not within {timeout:g} s{where}; the last data: {self.data!r}") from None
+        data = look.result()
+        self._record.saw(seen)
+        return data
+
+    async def next_patch(self, *, timeout: float = UNTIL) -> Patch:
+        """The JSON Patch (RFC 6902) of the next revision, such as `[{"op": "replace", "path": "/n", "value": 1}]`.
+
+        Next is the first one that came after what the test has seen by `connect()`, `until()` and this, so none is
+        overlooked. Several revisions that were merged for a slow client are one patch; a snapshot is one that replaces
+        the whole, at the path "".
+
+        Raises:
+            AssertionError: none came within `timeout` seconds; or the client ended; or more than 1,000 came that
+                nobody looked at.
+        """
+        await self._wait(self._record.has_patch, "there was a patch", timeout)
+        return self._record.take_patch()
+
+    async def until_ended(self, *, timeout: float = UNTIL) -> ClientStatus:
+        """Wait until the client stays away; returns why.
+
+        Raises:
+            trio.TooSlowError: it did not within `timeout` seconds.
+        """
         with trio.move_on_after(timeout):
-            while not (self._protocol.revision >= 0 and predicate(self.data)):
-                if self.ended is not None:
-                    raise AssertionError(f"the client ended ({self.ended}); the last data: {self.data!r}")
-                await self._changed.wait()
-            return
-        raise AssertionError(f"not within {timeout:g} s; the last data: {self.data!r}")
+            await self._session.wait_ended()
+        if self.ended is None:
+            raise trio.TooSlowError(f"the client did not end within {timeout:g} s; {self._state()}")
+        return self.ended
+
+    async def send(self, message: str | object, /, **fields: Any) -> Any:
+        """Send a message to the session, and wait for what its handler returns: `await client.send("Add", by=3)`.
+
+        The message is the name of its type, with its fields; or an object of its class.
+
+        Raises:
+            SendFailed: it was rejected, invalid, or failed; or its fate can't be known.
+            AssertionError: no answer came within 600 seconds.
+        """
+        given = fields if isinstance(message, str) else fields or None
+        name = message if isinstance(message, str) else type(message).__name__
+        return await self._answer(self._session.send(message, given, timeout=ANSWER), name)
+
+    async def edit(self, path: str, value: Any) -> None:
+        """Set a key or an index of the document, and wait until the server has done so and the mirror has it.
+
+        `data` shows it at once. The path is a JSON Pointer. What waits for a connection meanwhile is done after it.
+
+        Raises:
+            SendFailed: it was rejected, is a conflict with what is shown or with another change, or failed; or its
+                fate can't be known.
+            AssertionError: no answer came within 600 seconds.
+        """
+        await self._answer(self._session.edit(path, value, timeout=ANSWER), f"set of {path}")
+
+    async def insert(self, path: str, value: Any) -> None:
+        """Put an item into a list, before the index that ends the path, or at the end with `-`. Else as `edit()`."""
+        await self._answer(self._session.insert(path, value, timeout=ANSWER), f"insert of {path}")
+
+    async def remove(self, path: str) -> None:
+        """Take a key or an item out. Else as `edit()`."""
+        await self._answer(self._session.remove(path, timeout=ANSWER), f"remove of {path}")
 
     @property
     def peer(self) -> str | None:
         """What others call this client; None before it was attached."""
-        return self._protocol.peer
+        return self._session.peer
 
     @property
     def presence(self) -> dict[Scope, Mapping[str, Peer]]:
@@ -124,17 +214,17 @@ class Client:
 
         Nobody is in a scope that this client doesn't watch.
         """
-        return {scope: self._protocol.peers(scope) for scope in ("session", "application")}
+        return {scope: self._record.protocol.peers(scope) for scope in ("session", "application")}
 
     async def watch(self, scope: Scope = "session") -> None:
         """Ask who is there from now on. It doesn't wait for the answer: `until_present` does."""
-        self._protocol.watch(scope)
-        await self._write_out()
+        self._session.presence.watch(scope)
+        await trio.lowlevel.checkpoint()
 
     async def present(self, metadata: Mapping[str, Any]) -> None:
         """Say something of this client to those who watch."""
-        self._protocol.present(metadata)
-        await self._write_out()
+        self._session.presence.set(metadata)
+        await trio.lowlevel.checkpoint()
 
     async def until_present(
         self,
@@ -149,187 +239,118 @@ class Client:
             AssertionError: it did not come true within `timeout` seconds, or the client ended; shows who was there.
         """
         await self.watch(scope)
-        with trio.move_on_after(timeout):
-            while not predicate(self._protocol.peers(scope)):
-                if self.ended is not None:
-                    raise AssertionError(f"the client ended ({self.ended}); there were {self.presence[scope]!r}")
-                await self._changed.wait()
-            return
-        raise AssertionError(f"not within {timeout:g} s; there were {self.presence[scope]!r}")
+        try:
+            await self._wait(lambda: predicate(self.presence[scope]), "that came true", timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; there were {self.presence[scope]!r}") from None
 
-    async def until_ended(self, *, timeout: float = UNTIL) -> events.Ended | events.Reload:
-        """Wait until the client stays away; returns why.
+    async def drop(self, *, code: int | None = None) -> None:
+        """Lose the connection, and stay offline until `reconnect()`. Returns once the client knows.
 
-        Raises:
-            trio.TooSlowError: it did not within `timeout` seconds.
-        """
-        with trio.fail_after(timeout):
-            while self.ended is None:
-                await self._changed.wait()
-        return self.ended
-
-    async def send(self, name: str, /, **fields: Any) -> Any:
-        """Send a message to the session, and wait for what its handler returns.
+        Args:
+            code: None cuts it without a word, as a network does that breaks: what is under way is lost, and the server
+                gets an error. With a code the client sends a close frame, as a browser does with 1001 when its page is
+                left, and waits at most 2 seconds for the server's answer.
 
         Raises:
-            SendFailed: it was rejected, invalid, or failed; or its fate can't be known.
-            AssertionError: no answer came within 600 seconds.
+            ValueError: no close frame carries this code.
         """
-        return await self._outcome(self._protocol.send(name, fields), name)
+        if code is not None and (code in _NEVER_SENT or not 1000 <= code <= 4999):
+            raise ValueError(f"a close frame carries a code from 1000 to 4999, such as 1001, not {code}")
+        self._is_online = False
+        if code is not None:
+            self._link.lose(code)
+        else:
+            await self._cut()
+            self.resume()  # else it would not learn of it
+        if self.status == "live":
+            await self._wait(lambda: self.status != "live", "the connection was closed", UNTIL)
+        self.resume()
 
-    async def edit(self, path: str, value: Any) -> None:
-        """Set a key or an index of the document, and wait until the server has done so and the mirror has it.
+    async def reconnect(self, *, timeout: float = UNTIL) -> None:
+        """Come back, and wait until the client is live and has what it missed.
 
-        `data` shows it at once. The path is a JSON Pointer. What waits for a connection meanwhile is done after it.
+        At once, whatever delay it would keep by itself; also from `stall()`. A client that is online cuts its
+        connection first.
 
         Raises:
-            SendFailed: it was rejected, is a conflict with what is shown or with another change, or failed; or its
-                fate can't be known.
-            AssertionError: no answer came within 600 seconds.
+            AssertionError: it was not live within `timeout` seconds, or was turned away.
         """
-        await self._edit("set", path, value)
+        before = self._record.attached
+        self._is_online = True
+        await self._cut()
+        self._link.hurry()
+        self.resume()
+        await self._wait(lambda: self._record.attached > before and self._record.has_all, "it was back", timeout)
 
-    async def insert(self, path: str, value: Any) -> None:
-        """Put an item into a list, before the index that ends the path, or at the end with `-`. Else as `edit()`."""
-        await self._edit("insert", path, value)
+    def stall(self) -> None:
+        """Stop reading: no data, no ping, not even the end of the connection. What is sent goes out still.
 
-    async def remove(self, path: str) -> None:
-        """Take a key or an item out. Else as `edit()`."""
-        await self._edit("remove", path)
+        So its connection fills up: some 128 KiB are under way then, the rest waits in the server. The client never
+        gives up meanwhile, as a suspended program doesn't.
+        """
+        self._is_stalled = True
+        self._link.pause()
 
-    async def _edit(self, op: EditName, path: str, value: Any = None) -> None:
-        ticket = self._protocol.edit(op, path, value)
-        self._notify()
-        await self._outcome(ticket, f"{op} of {path}")
-
-    async def _outcome(self, ticket: int, what: str) -> Any:
-        """Write what is to be written, and wait for the answer to what was sent."""
-        await self._write_out()
-        with trio.move_on_after(ANSWER):
-            while ticket not in self._outcomes:
-                if self.ended is not None:
-                    raise AssertionError(f"the client ended before the answer: {self.ended}")
-                await self._changed.wait()
-        if ticket not in self._outcomes:
-            raise AssertionError(f"no answer to {what} within {ANSWER:g} s; {self!r}")
-        outcome = self._outcomes.pop(ticket)
-        if isinstance(outcome, events.Refused):
-            raise failure_of(outcome)
-        return outcome.value if isinstance(outcome, events.Answered) else None
-
-    async def drop(self) -> None:
-        """Cut the connection, without a close frame, and stay offline until `reconnect()`."""
-        self._online = trio.Event()
-        if self._stream is not None:
-            await trio.aclose_forcefully(self._stream)
-
-    def reconnect(self) -> None:
-        """Come back from `drop()`."""
-        self._online.set()
+    def resume(self) -> None:
+        """Go on reading after `stall()`, with what came meanwhile."""
+        self._is_stalled = False
+        self._link.resume()
 
     async def close(self) -> None:
         """Leave for good, politely."""
-        if self.ended is None:
-            self.ended = events.Ended(code=CloseCode.DONE, reason="closed by the test", settled=())
-        self._left.set()
-        self._online.set()
-        self._talking.cancel()
-        self._notify()
+        await self._session.aclose()
         await self._over.wait()
 
     async def run(self) -> None:
-        """Connect, and connect again, until the client is to stay away; `TestSession.connect` starts this."""
+        """Be connected, again and again, until the client is to stay away; `TestSession.connect` starts this."""
         try:
-            while self.ended is None:
-                await self._online.wait()
-                if self._left.is_set():
-                    break
-                code, reason = await self._talk()
-                if self._left.is_set():
-                    break
-                decision = self._protocol.closed(code, reason, random=self._random.random())
-                if isinstance(decision, events.Reconnect):
-                    self._notify()
-                    with trio.move_on_after(decision.after):
-                        await self._left.wait()
-                else:
-                    for settled in decision.settled:
-                        self._outcomes[settled.ticket] = settled
-                    self.ended = decision
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                await self._link.run()
+                nursery.cancel_scope.deadline = trio.current_time() + LAST_BYTES
         finally:
             self._over.set()
-            self._notify()
 
-    async def _talk(self) -> tuple[int, str]:
-        """One connection from its beginning to its end; returns close code and reason."""
-        ended = LOST
+    async def _open(self, host: str, port: int) -> trio.abc.Stream:
+        """See `OpenStream`: there is one server only."""
+        if not self._is_online:
+            await trio.lowlevel.checkpoint()
+            raise OSError("the test has dropped this client")
+        assert self._nursery is not None
+        stream = self._stream = self.network.wrap(await self._open_stream())
+        self._nursery.start_soon(stream.run, name="network of a client")
+        return stream
+
+    async def _cut(self) -> None:
+        if self._stream is not None:
+            await self._stream.cut()
+        await trio.lowlevel.checkpoint()
+
+    async def _answer(self, answer: Awaitable[Any], what: str) -> Any:
         try:
-            self._stream = await self._open_stream()
-            async with trio.open_nursery() as nursery:
-                try:
-                    ended = await self._converse(nursery, self._stream)
-                finally:
-                    nursery.cancel_scope.cancel()
-        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio_websocket.HandshakeError):
-            pass  # the network: the client comes back
-        except* LocalProtocolError:
-            pass  # a ping came while we said goodbye, and the library answered it (trio-websocket #184)
-        finally:
-            self._socket = None
-            if self._stream is not None:
-                with trio.CancelScope(shield=True):
-                    await trio.aclose_forcefully(self._stream)
-        return ended
+            return await answer
+        except trio.TooSlowError:
+            raise AssertionError(f"no answer to {what} within {ANSWER:g} s; {self!r}") from None
 
-    async def _converse(self, nursery: trio.Nursery, stream: trio.abc.Stream) -> tuple[int, str]:
-        # trio-websocket's annotation asks for a socket's stream, but its code takes any.
-        any_stream: Any = stream
-        socket: trio_websocket.WebSocketConnection | None = None
-        with trio.move_on_after(HANDSHAKE):
-            socket = await trio_websocket.wrap_client_stream(
-                nursery, any_stream, "localhost", self._path, extra_headers=self._headers
-            )
-        if socket is None:
-            return LOST
-        self._socket = socket
-        try:
-            with trio.CancelScope() as self._talking:
-                await self._follow(socket)
-            with trio.move_on_after(HANDSHAKE):
-                await socket.aclose()
-            return CloseCode.DONE, ""
-        except ProtocolError as error:
-            with trio.move_on_after(HANDSHAKE):
-                await socket.aclose(CloseCode.PROTOCOL_ERROR, str(error)[:100])
-            return CloseCode.PROTOCOL_ERROR, str(error)
-        except trio_websocket.ConnectionClosed as closed:
-            return LOST if closed.reason is None else (closed.reason.code, closed.reason.reason or "")
-
-    async def _follow(self, socket: trio_websocket.WebSocketConnection) -> None:
-        """Take what the server sends, until this is cancelled or the connection ends."""
-        if self._left.is_set():
+    async def _wait(self, is_true: Callable[[], object], what: str, timeout: float) -> None:
+        """Wait until this is true; `what` says it in words."""
+        await trio.lowlevel.checkpoint()
+        with trio.move_on_after(timeout):
+            while not is_true():
+                if self.ended is not None:
+                    raise AssertionError(f"{self._state()}, before {what}")
+                await self._record.wait_changed()
             return
-        await socket.send_message(self._protocol.opened())
-        while True:
-            frame = await socket.get_message()
-            for event in self._protocol.receive(frame):
-                self.received.append(event)
-                if isinstance(event, (events.Answered, events.Arrived, events.Refused)):
-                    self._outcomes[event.ticket] = event
-            await self._write_out()
-            self._notify()
+        raise AssertionError(f"not within {timeout:g} s, before {what}: {self._state()}")
 
-    async def _write_out(self) -> None:
-        if self._socket is not None and self._socket.closed is None:
-            for frame in self._protocol.outgoing():
-                try:
-                    await self._socket.send_message(frame)
-                except (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
-                    return  # it is sent again after the reconnect
-
-    def _notify(self) -> None:
-        changed, self._changed = self._changed, trio.Event()
-        changed.set()
+    def _state(self) -> str:
+        """For messages."""
+        status = self._session.status
+        if status.state == "ended":
+            return f"the client ended (code {status.code}: {status.reason})"
+        return f"the client is {status.state}{f' ({status.reason})' if status.reason else ''}"
 
     def __repr__(self) -> str:
+        """For logs, so without the session's id."""
         return f"<Client {self.status} at revision {self.revision}>"

@@ -8,15 +8,17 @@ from urllib.parse import urlencode
 
 import trio
 
+from supervisor.client.address import page_address
 from supervisor.client.page import read_entry, read_sentence
+from supervisor.client.visit import Visit
 from supervisor.errors import PageRefused
 from supervisor.instruments import Incident
-from supervisor.protocol.client import ClientConnection
 from supervisor.session.actor import SessionActor
 from supervisor.session.context import SessionContext
 from supervisor.testing.client import Client
 from supervisor.testing.crash import crash
 from supervisor.testing.http import Answer, get
+from supervisor.testing.network import Network
 from supervisor.testing.stories import StoryBook
 
 
@@ -30,6 +32,7 @@ class TestSession:
         self,
         page: Answer,
         *,
+        target: str,
         headers: Mapping[str, str],
         find: Callable[[str], SessionActor | None],
         open_stream: Callable[[], Awaitable[trio.abc.Stream]],
@@ -44,9 +47,11 @@ class TestSession:
         """The page that was served."""
         self.id = entry.session
         """The session's id."""
-        self._entry = entry
-        # Those of the page's request, which a browser sends with its websocket too, or a proxy for it.
-        self._headers = headers
+        self._address = page_address(f"http://localhost{target}")
+        # With the headers of the page's request, which a browser sends with its websocket too, or a proxy for it.
+        self._visit = Visit(
+            entry=entry, websocket=self._address.websocket(entry.websocket), headers=tuple(headers.items())
+        )
         self._find = find
         self._open_stream = open_stream
         # Where clients live.
@@ -87,21 +92,25 @@ class TestSession:
         """
         return await crash(self._actor(), error)
 
-    async def connect(self) -> Client:
+    async def connect(self, *, network: Network | None = None, follow_reload: bool = True) -> Client:
         """A client that is attached and has the document. It is closed when the test's block ends.
+
+        Args:
+            network: what lies between the client and the server; a good one by default.
+            follow_reload: whether it loads the page again, for a new session, where the old one is gone, as a browser
+                does. Without it that is the end, with code 4404 or 4401.
 
         Raises:
             AssertionError: it was not live within 60 seconds, or was turned away.
         """
-        client = self.client()
+        client = self.client(network=network, follow_reload=follow_reload)
         await client.until(lambda data: True)
         return client
 
-    def client(self) -> Client:
-        """A client that begins to connect; nothing is waited for."""
-        entry = self._entry
-        protocol = ClientConnection(token=entry.token, session=self.id, max_message_size=entry.max_message_size)
-        client = Client(self._open_stream, entry.websocket, protocol, headers=self._headers)
+    def client(self, *, network: Network | None = None, follow_reload: bool = True) -> Client:
+        """As `connect()`, but nothing is waited for: the client begins to connect."""
+        page = self._address if follow_reload else None
+        client = Client(self._visit, self._open_stream, page=page, network=network)
         self._clients.append(client)
         if self._stories is not None:
             self._stories.joins(client, self.id)
@@ -128,12 +137,14 @@ async def open_session(
         sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
     arguments = {**({} if id is None else {"session": id}), **(query or {})}
     asked = f"?{urlencode(arguments)}" if arguments else ""
-    page = await get(await open_stream(), f"{path}{asked}", headers=list(sent.items()))
+    target = f"{path}{asked}"
+    page = await get(await open_stream(), target, headers=list(sent.items()))
     if page.status != 200:
         sentence = f"the page was answered with status {page.status}: {read_sentence(page.text)}"
         raise PageRefused(sentence, status=page.status, text=page.text, headers=page.headers)
     return TestSession(
         page,
+        target=target,
         headers=sent,
         find=find,
         open_stream=open_stream,

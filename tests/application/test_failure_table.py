@@ -396,7 +396,7 @@ async def connection(stage):
     async with session.context.locked_document() as doc:
         doc.data["n"] = 7
     await other.until(lambda data: data == {"n": 7})
-    client.reconnect()
+    await client.reconnect()
     await client.until(lambda data: data == {"n": 7})
     assert [event.resumed for event in client.received if type(event).__name__ == "Attached"] == [False, True]
     assert not stage.seen.incidents

@@ -17,7 +17,9 @@ import pytest
 import trio
 import trustme
 
-from supervisor.protocol.client import ClientConnection
+from supervisor.client.address import page_address
+from supervisor.client.page import Entry
+from supervisor.client.visit import Visit
 from supervisor.server_options import ServerOptions
 from supervisor.testing.client import Client
 from supervisor.transport.websocket_options import WebSocketOptions
@@ -97,9 +99,16 @@ def ask(connection, target="/app", **headers):
         connection.close()
 
 
+def visit_of(page):
+    """What a client needs of a page; TLS is the stream's."""
+    address = page_address("http://localhost/")
+    entry = Entry(session=page["session"], token=page["token"], websocket=page["websocket"])
+    return Visit(entry=entry, websocket=address.websocket(entry.websocket), headers=())
+
+
 async def attach(open_stream, page):
     """A client that attaches, sends, gets an answer and goes; returns what it saw and how long going took."""
-    client = Client(open_stream, page["websocket"], ClientConnection(token=page["token"], session=page["session"]))
+    client = Client(visit_of(page), open_stream)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.run)
@@ -154,7 +163,7 @@ async def test_a_stop_closes_websockets_by_tls_at_once(start, folder, certificat
     open_stream = functools.partial(
         trio.open_ssl_over_tcp_stream, "127.0.0.1", port, ssl_context=trusting, https_compatible=True
     )
-    client = Client(open_stream, page["websocket"], ClientConnection(token=page["token"], session=page["session"]))
+    client = Client(visit_of(page), open_stream)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.run)

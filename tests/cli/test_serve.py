@@ -17,6 +17,9 @@ import pytest
 import trio
 
 from supervisor.cli import options, serve
+from supervisor.client.address import page_address
+from supervisor.client.page import read_entry
+from supervisor.client.visit import Visit
 from supervisor.identity import KeyRing
 from supervisor.protocol.client import ClientConnection
 from supervisor.server_options import ServerOptions
@@ -975,10 +978,11 @@ def test_a_producer_that_is_left_behind_by_a_failed_application_does_not_make_it
 
 async def attached(url, fetch, nursery):
     """A client that is attached to a new session."""
-    page = read_page(await trio.to_thread.run_sync(fetch, url))
-    protocol = ClientConnection(token=page["token"], session=page["session"])
-    open_stream = functools.partial(trio.open_tcp_stream, "127.0.0.1", urlsplit(url).port)
-    client = Client(open_stream, page["websocket"], protocol)
+    page = await trio.to_thread.run_sync(fetch, url)
+    address = page_address(url)
+    entry = read_entry(page.text)
+    visit = Visit(entry=entry, websocket=address.websocket(entry.websocket), headers=())
+    client = Client(visit, functools.partial(trio.open_tcp_stream, address.host, address.port))
     nursery.start_soon(client.run)
     with trio.fail_after(60):
         await client.until(lambda data: True)

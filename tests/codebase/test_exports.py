@@ -79,10 +79,12 @@ PUBLIC = {
     },
     supervisor.testing: {
         "Client",
+        "Conditions",
         "Faults",
         "HandDrivenSession",
         "InjectedFault",
         "Left",
+        "Network",
         "PageRefused",
         "Probe",
         "ProcessApp",

@@ -94,7 +94,7 @@ async def test_what_is_written_while_offline_is_there_after_the_return(app):
         nursery.start_soon(ada.insert, "/notes/1", note("b", "honey"))
         await bob.insert("/notes/0", note("c", "bread"))
         assert texts(bob) == ["bread", ""]
-        ada.reconnect()
+        await ada.reconnect()
     await settled(ada, bob)
     assert texts(bob) == ["bread", "milk", "honey"]
 
@@ -107,7 +107,7 @@ async def test_a_note_made_while_offline_is_written_into_at_once(app):
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(ada.edit, "/notes/0/text", "milk")
         await trio.testing.wait_all_tasks_blocked()
-        ada.reconnect()
+        await ada.reconnect()
     await settled(ada, bob)
     assert bob.data["notes"] == [{**note("a", "milk"), "by": "Ada"}]
 

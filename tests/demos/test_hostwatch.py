@@ -141,7 +141,7 @@ async def test_a_client_that_comes_back_misses_nothing(app):
     await client.drop()
     await trio.sleep(5)
     client.received.clear()
-    client.reconnect()
+    await client.reconnect()
     await client.until(lambda data: data["points"]["cpu"][-1][0] >= before[-1][0] + 6)
     attached = [event for event in client.received if isinstance(event, Attached)]
     assert [event.resumed for event in attached] == [True]

@@ -149,7 +149,7 @@ def develop(tmp_path, hooks, supervise):
 
 async def test_the_old_application_ends_before_the_new_one_loads(develop, hooks):
     async with develop() as run:
-        client = await (await run.app().new_session()).connect()
+        client = await (await run.app().new_session()).connect(follow_reload=False)
         await run.change("board/main.py", code("two"))
         assert hooks == ["one loads", "one destroys", "one unloads", "two loads"]
         assert (await client.until_ended()).code == 4404  # so that its page is loaded anew
@@ -177,7 +177,7 @@ async def test_each_change_is_a_new_version_and_problems_are_none(develop):
 
 async def test_code_that_cannot_be_loaded_changes_nothing_but_a_notice(develop, hooks):
     async with develop() as run:
-        client = await (await run.app().new_session()).connect()
+        client = await (await run.app().new_session()).connect(follow_reload=False)
         await run.change("board/main.py", "x = 1\ndef broken(:\n")
         problem = run.developed().problem
         assert problem.text == "main.py, line 2: syntax error: invalid syntax"
@@ -242,7 +242,7 @@ async def test_what_else_can_be_wrong_with_code(develop, hooks, text, sentence):
 
 async def test_a_load_hook_that_fails_brings_the_old_application_back(develop, hooks):
     async with develop() as run:
-        client = await (await run.app().new_session()).connect()
+        client = await (await run.app().new_session()).connect(follow_reload=False)
         version = run.developed().version
         await run.change("board/main.py", code("two", load="raise LookupError('no feed')"))
         assert hooks == ["one loads", "one destroys", "one unloads", "two loads", "one loads"]
@@ -478,7 +478,7 @@ async def test_warnings_of_new_code_are_told(develop):
 async def test_a_generated_id_in_the_address_leads_to_a_new_session_of_that_id(develop):
     async with develop() as run:
         session = await run.app().new_session()
-        await session.connect()
+        await session.connect(follow_reload=False)
         await run.change("board/main.py", code("two"))
         again = await run.app().new_session(id=session.id)
         assert again.id == session.id

@@ -9,6 +9,7 @@ import pytest
 from supervisor.errors import ProtocolError, SendUnsent, SessionGone
 from supervisor.protocol import events
 from supervisor.protocol.client import NO_REVISION, ClientConnection
+from supervisor.protocol.messages import Add, Remove
 
 ATTACHED = {
     "type": "attached",
@@ -39,12 +40,13 @@ def live_client():
 def test_what_arrives_is_told_as_events():
     client = ClientConnection(token="token")
     client.opened()
-    assert receive(client, **ATTACHED) == [events.Attached(resumed=False)]
+    assert receive(client, **ATTACHED) == [events.Attached(resumed=False, revision=3)]
     snapshot = receive(client, type="snapshot", epoch="e", revision=3, data={"a": 1})
     assert snapshot == [events.Snapshotted()]
     operations = [{"op": "add", "path": "/b", "value": 1}, {"op": "remove", "path": "/a"}]
     patch = receive(client, type="patch", **{"from": 3, "to": 4}, operations=operations)
-    assert patch == [events.Patched(paths=("/b", "/a"))]
+    assert patch == [events.Patched(operations=(Add(path="/b", value=1), Remove(path="/a")))]
+    assert patch[0].paths == ("/b", "/a")
     first, second = client.send("Watch", {}), client.send("Watch", {})
     client.outgoing()
     assert receive(client, type="answer", number=2, value=7) == [events.Answered(ticket=second, value=7)]
@@ -63,7 +65,7 @@ def test_a_lost_client_id_is_told_with_the_sends_that_it_costs():
     client.closed(1006, random=0)
     client.opened()
     attached, refused = receive(client, **{**ATTACHED, "client": "c2"})
-    assert attached == events.Attached(resumed=False)
+    assert attached == events.Attached(resumed=False, revision=3)
     assert (refused.ticket, refused.kind, refused.incident) == (ticket, "unknown", None)
 
 

@@ -13,9 +13,9 @@ def test_the_states_have_the_words_of_the_vectors():
 @pytest.mark.parametrize(
     "value",
     [
-        events.Attached(resumed=True),
+        events.Attached(resumed=True, revision=1),
         events.Snapshotted(),
-        events.Patched(paths=("/a",)),
+        events.Patched(operations=()),
         events.Answered(ticket=1, value=None),
         events.Edited(ticket=1),
         events.Arrived(ticket=1),

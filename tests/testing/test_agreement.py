@@ -158,7 +158,7 @@ async def test_a_client_that_does_not_get_on_is_told_after_a_minute(supervise, m
         session = await app.new_session()
         client = await session.connect()
         shown, revision = app.actor.find(session.id).shown_id, client.revision
-        monkeypatch.setattr(client._protocol, "receive", lambda frame: [])
+        monkeypatch.setattr(client._record.protocol, "receive", lambda frame: [])
         await app.broadcast(Add())
         before = trio.current_time()
         with pytest.raises(Left) as raised:

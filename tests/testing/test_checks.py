@@ -6,6 +6,7 @@ import socket
 import pytest
 import trio
 
+from supervisor.client.status import ClientStatus
 from supervisor.testing import Left
 from supervisor.testing.checks import CHECKS
 
@@ -123,12 +124,12 @@ async def test_a_connection_whose_client_is_not_there_is_told(supervise):
         session = await app.new_session()
         client = await session.connect()
         await app.check("connections")
-        client._protocol._status = type(client._protocol.status).RECONNECTING
+        live, client._session._status = client._session._status, ClientStatus(state="reconnecting")
         with pytest.raises(
             Left, match=r"connections: application shop → session [\w-]+ → connection [\w-]{8}, which no"
         ):
             await app.check("connections")
-        client._protocol._status = type(client._protocol.status).LIVE
+        client._session._status = live
 
 
 async def test_a_session_whose_end_hangs_is_told(supervise):

@@ -197,7 +197,7 @@ async def test_edits_are_done_once_across_a_lost_connection(app):
             await trio.testing.wait_all_tasks_blocked()
             assert client.data["list"] == ["two", "one", "a", "b", "c"]
             doc.data["list"].append("d")
-        client.reconnect()
+        await client.reconnect()
     await client.until(lambda data: data["list"] == ["two", "one", "a", "b", "c", "d"])
 
 

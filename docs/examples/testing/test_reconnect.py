@@ -18,7 +18,7 @@ async def test_a_reconnect_loses_nothing(supervise):
         before = unlucky.revision
         await trio.sleep(60)  # a client alone could be away for --linger only; here the other one keeps the session
         assert unlucky.revision == before
-        unlucky.reconnect()
+        await unlucky.reconnect()
         missed = steady.revision
         assert missed > before
         await unlucky.until(lambda data: unlucky.revision >= missed)
