@@ -1,11 +1,17 @@
-"""What clients do to a session: commands, as `supervisor.testing.strategies.behaviours()` lists them."""
+"""What clients do to a session: a list of commands, and its performance on a whole app."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import attrs
+import trio
+
+from supervisor.errors import SendFailed
+from supervisor.testing.app import RunningApp
+from supervisor.testing.client import Client
+from supervisor.testing.session import TestSession
 
 
 @final
@@ -100,3 +106,74 @@ class Pause:
 
 
 Command = Connect | Send | Edit | Drop | Stall | Resume | Reconnect | Close | Pause
+
+
+async def perform(app: RunningApp, behaviour: Sequence[Command], *, session: TestSession | None = None) -> list[Client]:
+    """Do what the commands say, then bring everybody back, and wait until all clients have the server's document.
+
+    Args:
+        app: the app that is tested.
+        behaviour: as `strategies.behaviours()` makes them; a command for a client that isn't there is an error of the
+            list.
+        session: whose clients they are; None opens one.
+
+    Returns:
+        The clients that are there at the end, or ended by themselves.
+
+    Raises:
+        AssertionError: a client could not come back, or never had the server's document.
+        KeyError: a command is for a client that isn't there.
+    """
+    session = await app.new_session() if session is None else session
+    clients: dict[int, Client] = {}
+    async with trio.open_nursery() as answers:
+        for command in behaviour:
+            await _do(command, clients, session, answers)
+        for client in clients.values():
+            if client.ended is None:
+                client.resume()
+                await client.reconnect()
+    await app.settle()
+    return list(clients.values())
+
+
+async def _do(command: Command, clients: dict[int, Client], session: TestSession, answers: trio.Nursery) -> None:
+    if isinstance(command, Pause):
+        await trio.sleep(command.seconds)
+        return
+    if isinstance(command, Connect):
+        clients[command.client] = await session.connect()
+        return
+    client = clients[command.client]
+    if client.ended is not None:  # the app said that it should stay away
+        return
+    match command:
+        case Send():
+            answers.start_soon(_answered, client, command)
+            await trio.lowlevel.checkpoint()
+        case Edit():
+            answers.start_soon(_answered, client, command)
+            await trio.lowlevel.checkpoint()
+        case Drop():
+            await client.drop(code=command.code)
+        case Stall():
+            client.stall()
+        case Resume():
+            client.resume()
+        case Reconnect():
+            await client.reconnect()
+        case Close():
+            del clients[command.client]
+            await client.close()
+
+
+async def _answered(client: Client, command: Send | Edit) -> None:
+    try:
+        if isinstance(command, Send):
+            await client.send(command.name, **command.fields)
+        elif command.path.endswith("/-"):
+            await client.insert(command.path, command.value)
+        else:
+            await client.edit(command.path, command.value)
+    except SendFailed:
+        pass  # rejected, a conflict, or lost with its client: what the app made of it is in the documents

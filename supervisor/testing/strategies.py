@@ -1,8 +1,9 @@
 """What hypothesis makes up: JSON values, documents, patches that fit a document, and how clients behave.
 
-    @given(documents(), st.data())
-    def test_a_patch_can_be_taken_back(document, data):
-        operations = data.draw(patches(document))
+    @given(behaviours(sends={"Watch": {"symbol": st.sampled_from(["ACME", "GLOBEX"])}}))
+    async def test_everybody_ends_with_the_servers_document(supervise, behaviour):
+        async with supervise("ticker") as app:
+            await perform(app, behaviour)
 
 They need hypothesis, which only this module of the kit imports.
 """
@@ -105,7 +106,7 @@ def behaviours(
     clients: int = 3,
     max_size: int = 20,
 ) -> SearchStrategy[list[Command]]:
-    """What clients of one session do: lists of commands, of which each makes sense after the others.
+    """What clients of one session do, for `perform()`: lists of commands, of which each makes sense after the others.
 
     It shrinks to [], and towards few commands of few clients; what is left reads as a story:
 
