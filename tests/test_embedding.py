@@ -22,9 +22,9 @@ from supervisor.errors import ApplicationError
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing.app import RunningApp
-from supervisor.testing.clock import Clock
 from supervisor.testing.http import get
 from supervisor.testing.incidents import Incidents
+from supervisor.testing.kit import Kit
 from supervisor.testing.memory import MemoryListener
 
 PATIENCE = 60.0
@@ -57,7 +57,7 @@ async def embedded(*apps, **options):
 
 async def visit(server, nursery, name="app"):
     place = SimpleNamespace(server=server, actor=server.applications[name], transport=server.listener)
-    app = RunningApp(place, nursery, server.log, Clock())
+    app = RunningApp(place, nursery, Kit(seen=server.log))
     return await (await app.new_session()).connect()
 
 
@@ -137,7 +137,7 @@ async def test_over_tls(nursery):
                 return await trio.open_ssl_over_tcp_stream("127.0.0.1", port, ssl_context=theirs, https_compatible=True)
 
         place = SimpleNamespace(server=server, actor=server.applications["app"], transport=Listener())
-        app = RunningApp(place, nursery, Incidents(), Clock())
+        app = RunningApp(place, nursery, Kit(seen=Incidents()))
         client = await (await app.new_session()).connect()
         session = app.sessions[-1]
         assert session.request.remote_address == "127.0.0.1"

@@ -26,9 +26,9 @@ from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.session.request import Request
 from supervisor.testing.app import RunningApp
-from supervisor.testing.clock import Clock
 from supervisor.testing.http import get
 from supervisor.testing.incidents import Incidents
+from supervisor.testing.kit import Kit
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.admission import SHOWN_NAME
 from supervisor.transport.head import HttpLimits
@@ -106,8 +106,7 @@ class Run:
         return RunningApp(
             SimpleNamespace(server=self.server, actor=self.server.applications[name], transport=self.listener),
             nursery,
-            self.log,
-            Clock(),
+            Kit(seen=self.log),
         )
 
 
@@ -893,7 +892,7 @@ async def test_a_session_and_a_connection_know_the_peers_address(nursery):
             return await trio.open_tcp_stream(*listeners[0].socket.getsockname())
 
     app = RunningApp(
-        SimpleNamespace(server=server, actor=server.applications["app"], transport=Listener()), nursery, Log(), Clock()
+        SimpleNamespace(server=server, actor=server.applications["app"], transport=Listener()), nursery, Kit(seen=Log())
     )
     session = await app.new_session()
     client = await session.connect()
@@ -916,7 +915,7 @@ async def test_a_unix_socket_has_no_peers_address(nursery, tmp_path):
             return await trio.open_unix_socket(str(tmp_path / "socket"))
 
     app = RunningApp(
-        SimpleNamespace(server=server, actor=server.applications["app"], transport=Listener()), nursery, Log(), Clock()
+        SimpleNamespace(server=server, actor=server.applications["app"], transport=Listener()), nursery, Kit(seen=Log())
     )
     session = await app.new_session()
     client = await session.connect()
@@ -1101,7 +1100,7 @@ async def test_a_handler_that_blocks_the_loop_is_named_while_it_does(nursery):
     options = ServerOptions(stall_limit=0.05)
     async with Server([app_of(on_block=on_block)], options=options, listeners=[listener], instruments=log) as server:
         session = await RunningApp(
-            SimpleNamespace(server=server, actor=server.applications["app"], transport=listener), nursery, log, Clock()
+            SimpleNamespace(server=server, actor=server.applications["app"], transport=listener), nursery, Kit(seen=log)
         ).new_session()
         log.told.clear()
         await session.context.ask(Block())

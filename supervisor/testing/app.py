@@ -15,14 +15,13 @@ from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.session.actor import SessionActor
 from supervisor.session.context import SessionContext
-from supervisor.testing.checks import Checks
 from supervisor.testing.clock import Clock
 from supervisor.testing.faults import Faults
 from supervisor.testing.http import Answer, get, open_http
-from supervisor.testing.incidents import Incidents
+from supervisor.testing.kit import Kit
 from supervisor.testing.servers import Servers
 from supervisor.testing.session import TestSession, open_session
-from supervisor.testing.stories import StoryBook, id_of
+from supervisor.testing.stories import id_of
 from supervisor.testing.transports import Transport
 
 if TYPE_CHECKING:
@@ -33,25 +32,21 @@ if TYPE_CHECKING:
 class RunningApp:
     """One application that runs in the test's server."""
 
-    def __init__(
-        self,
-        servers: Servers,
-        nursery: trio.Nursery,
-        seen: Incidents,
-        clock: Clock,
-        faults: Faults,
-        checks: Checks | None = None,
-        stories: StoryBook | None = None,
-    ) -> None:
+    def __init__(self, servers: Servers, nursery: trio.Nursery, kit: Kit) -> None:
         self._servers = servers
-        self.clock = clock
-        """The server's time: it may jump, and its wall clock may be set."""
-        self.faults = faults
-        """What is to go wrong in the app's code: `app.faults.fail("on_quote", at=3)`."""
+        # Where clients live.
         self._nursery = nursery
-        self._seen = seen
-        self._checks = checks or Checks(None, seen)
-        self._stories = StoryBook() if stories is None else stories
+        self._kit = kit
+
+    @property
+    def clock(self) -> Clock:
+        """The server's time: it may jump, and its wall clock may be set."""
+        return self._kit.clock
+
+    @property
+    def faults(self) -> Faults:
+        """What is to go wrong in the app's code: `app.faults.fail("on_quote", at=3)`."""
+        return self._kit.faults
 
     @property
     def server(self) -> Server:
@@ -89,7 +84,7 @@ class RunningApp:
     @property
     def incidents(self) -> list[Incident]:
         """What failed so far. A test that expects failures looks at them here and clears the list."""
-        return self._seen.incidents
+        return self._kit.seen.incidents
 
     def story(self, session: TestSession | SessionContext | str | None = None) -> str:
         """What happened to a session lately, also if it has ended; without one, to the application. It is for print().
@@ -103,12 +98,12 @@ class RunningApp:
         Raises:
             LookupError: there was no such session, or a hundred others began after it.
         """
-        return self._stories.text_of(id_of(session))
+        return self._kit.stories.text_of(id_of(session))
 
     @property
     def stories(self) -> tuple[str, ...]:
         """The application's story, and those of the hundred youngest sessions; see `story`."""
-        return self._stories.texts()
+        return self._kit.stories.texts()
 
     async def broadcast(self, message: object, *, timeout: float = TIMEOUT) -> BroadcastReport:
         """See `ApplicationContext.broadcast`."""
@@ -122,7 +117,7 @@ class RunningApp:
         Raises:
             Left: a client has something else; or has not, within 60 seconds, what was there when this began.
         """
-        await self._checks.now(self.server, ("documents",))
+        await self._kit.checks.now(self.server, ("documents",))
 
     async def check(self, *names: str) -> None:
         """Make these checks now: "tasks", "actors", "connections", "sockets", "coroutines", "errors", "documents".
@@ -133,7 +128,7 @@ class RunningApp:
             Left: something is left, each in a line.
             ValueError: there is no such check.
         """
-        await self._checks.now(self.server, names)
+        await self._kit.checks.now(self.server, names)
 
     async def get(self, target: str, *, headers: Mapping[str, str] | None = None, method: str = "GET") -> Answer:
         """Ask the server for a page, whatever its status; `target` is path and query.
@@ -192,8 +187,8 @@ class RunningApp:
             find=self._find,
             open_stream=self._connect,
             nursery=self._nursery,
-            clients=self._checks.clients,
-            stories=self._stories,
+            clients=self._kit.checks.clients,
+            stories=self._kit.stories,
         )
 
     async def _connect(self) -> trio.abc.Stream:

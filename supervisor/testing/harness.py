@@ -12,21 +12,18 @@ import trio
 from supervisor.actor.guard import unwrap
 from supervisor.embedding import serving
 from supervisor.identity import KeyRing
-from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing.app import RunningApp
 from supervisor.testing.application import App, application_of
-from supervisor.testing.checks import Checks, Left, what_is_left
-from supervisor.testing.clock import Clock, waiting_for_threads
+from supervisor.testing.checks import Checks, what_is_left
+from supervisor.testing.clock import waiting_for_threads
 from supervisor.testing.faults import Faults
 from supervisor.testing.incidents import Incidents
+from supervisor.testing.kit import Kit
 from supervisor.testing.servers import Servers
 from supervisor.testing.stories import LENGTH, StoryBook
-from supervisor.testing.transports import TransportName, make_transport
-
-_MAX_NOTES = 10
-"""Failures of the app that are told with one of the test: a periodic callback may have failed a thousand times."""
+from supervisor.testing.transports import Transport, TransportName, make_transport
 
 
 @contextlib.asynccontextmanager
@@ -67,82 +64,64 @@ async def supervise(
             "supervise needs trio: let pytest-trio run the test (an async test that has the fixture supervise), or "
             "call trio.run(main) and use supervise in there"
         )
-    faults = Faults() if faults is None else faults
-    seen = Incidents(expects=faults.caused)
-    clock = Clock()
     way = make_transport(transport)
-    checks = Checks(unchecked, seen, authority=lambda: way.authority)
-    options = options or ServerOptions()
-    options = attrs.evolve(options, stall_limit=0.0, story_length=options.story_length or LENGTH)
-    stories = StoryBook(trio.current_time(), trio.lowlevel.current_trio_token())
-    if options.keys is None:  # else a server that was restarted would have others
-        options = attrs.evolve(options, keys=KeyRing([secrets.token_bytes(32)]))
+    kit = _kit_of(faults, unchecked, way)
+    options = _options_of(options)
 
     def make() -> Server:
         __tracebackhide__ = True
         server = Server(
-            faults.install(application_of(app)),
+            kit.faults.install(application_of(app)),
             options=options,
-            instruments=seen,
-            wall_clock=clock.wall,
+            instruments=kit.seen,
+            wall_clock=kit.clock.wall,
             chance=lambda: 0.5,
-            prepare=faults.prepare,
+            prepare=kit.faults.prepare,
         )
-        stories.follow(server)
+        kit.stories.follow(server)
         return server
 
     failure: BaseException | None = None
-    with faults.in_use():
-        servers = Servers(make, way, begin=checks.begin, expects=faults.caused)
-        with checks.watching():
+    with kit.faults.in_use():
+        servers = Servers(make, way, begin=kit.checks.begin, expects=kit.faults.caused)
+        with kit.checks.watching():
             try:
                 with waiting_for_threads(lambda: servers.actor.workers.awaited):
                     async with (
-                        checks.freeing(servers) as stop,
+                        kit.checks.freeing(servers) as stop,
                         serving(servers.start, stop),
                         trio.open_nursery() as clients,
                     ):
                         try:
-                            yield RunningApp(servers, clients, seen, clock, faults, checks, stories)
-                            await checks.before_end(servers.server)
+                            yield RunningApp(servers, clients, kit)
+                            await kit.checks.before_end(servers.server)
                         except Exception as error:  # the story ends here, and not with the shutdown that follows
-                            stories.tell(error, seen.incidents)
+                            kit.stories.tell(error, kit.seen.incidents)
                             raise
                         clients.cancel_scope.cancel()
             except (trio.Cancelled, GeneratorExit):
                 raise
             except BaseException as error:  # a test reads its own exception, not the nursery around it
                 failure = unwrap(error)
-            left = what_is_left(await checks.after_end(servers.server))
-        if failure is not None:  # raised here and not above, where it would lose its own cause
-            raise _with_notes(failure, seen, left)
-        errors = [_with_note(incident) for incident in checks.unheard()]
-        if errors:
-            failure = BaseExceptionGroup(
-                "the app failed while the test ran", errors if left is None else [*errors, left]
-            )
-            stories.tell(failure, seen.incidents)
-            raise failure
-        if left is not None:
-            stories.tell(left, seen.incidents)
-            raise left
+            left = what_is_left(await kit.checks.after_end(servers.server))
+        verdict = kit.verdict(failure, left)
+        if verdict is not None:  # raised here and not above, where a test's failure would lose its own cause
+            raise verdict
 
 
-def _with_notes(failure: BaseException, seen: Incidents, left: Left | None) -> BaseException:
-    """What the test raised, and what else went wrong."""
-    for incident in seen.incidents[:_MAX_NOTES]:
-        failure.add_note(f"{_where(incident)} failed meanwhile: {incident.error!r}")
-    if len(seen.incidents) > _MAX_NOTES:
-        failure.add_note(f"and {len(seen.incidents) - _MAX_NOTES} failures more: see app.incidents")
-    if left is not None:
-        failure.add_note(f"Beside that, {left}")
-    return failure
+def _kit_of(faults: Faults | None, unchecked: Mapping[str, str] | None, transport: Transport) -> Kit:
+    faults = Faults() if faults is None else faults
+    seen = Incidents(expects=faults.caused)
+    return Kit(
+        seen=seen,
+        faults=faults,
+        checks=Checks(unchecked, seen, authority=lambda: transport.authority),
+        stories=StoryBook(trio.current_time(), trio.lowlevel.current_trio_token()),
+    )
 
 
-def _with_note(incident: Incident) -> BaseException:
-    incident.error.add_note(f"in {_where(incident)}")
-    return incident.error
-
-
-def _where(incident: Incident) -> str:
-    return f"{incident.what}, session {incident.session}, incident {incident.id}"
+def _options_of(options: ServerOptions | None) -> ServerOptions:
+    """The options of each server: stalls count real time, and a server that was restarted has the keys that it had."""
+    options = options or ServerOptions()
+    keys = KeyRing([secrets.token_bytes(32)]) if options.keys is None else options.keys
+    return attrs.evolve(options, stall_limit=0.0, story_length=options.story_length or LENGTH, keys=keys)

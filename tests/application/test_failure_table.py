@@ -20,8 +20,8 @@ from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.session.receivers import receives
 from supervisor.testing.app import RunningApp
-from supervisor.testing.clock import Clock
 from supervisor.testing.incidents import Incidents
+from supervisor.testing.kit import Kit
 from supervisor.testing.memory import MemoryListener
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "failure.md"
@@ -213,7 +213,7 @@ class Stage:
 
     def app(self, name):
         place = SimpleNamespace(server=self.server, actor=self.server.applications[name], transport=self.listener)
-        return RunningApp(place, self._nursery, self.seen, Clock())
+        return RunningApp(place, self._nursery, Kit(seen=self.seen))
 
     async def check_neighbour(self):
         """The other application serves as ever."""

@@ -19,8 +19,8 @@ from supervisor.development.reloader import _names
 from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing.app import RunningApp
-from supervisor.testing.clock import Clock
 from supervisor.testing.incidents import Incidents
+from supervisor.testing.kit import Kit
 from supervisor.testing.memory import MemoryListener
 
 LOG = "_test_reloader_log"
@@ -114,7 +114,7 @@ class Run:
 
     def app(self, name="board"):
         place = SimpleNamespace(server=self.server, actor=self.server.applications[name], transport=self.listener)
-        return RunningApp(place, self.nursery, self.log, Clock())
+        return RunningApp(place, self.nursery, Kit(seen=self.log))
 
     def developed(self, name="board"):
         return self.server._development.apps[name]
@@ -509,7 +509,7 @@ async def test_applications_made_by_hand_are_served_and_not_watched(nursery, aut
     server = Server([application], options=ServerOptions(dev=True), instruments=log, watch=watch)
     await nursery.start(server.serve, [listener])
     place = SimpleNamespace(server=server, actor=server.applications["app"], transport=listener)
-    page = await RunningApp(place, nursery, log, Clock()).get("/app")
+    page = await RunningApp(place, nursery, Kit(seen=log)).get("/app")
     assert page.status == 500
     assert "ZeroDivisionError" in page.text
     server.stop()

@@ -1,0 +1,52 @@
+"""What a block of `supervise` raises in the end, out of all that went wrong."""
+
+import pytest
+
+from supervisor.instruments import Incident
+from supervisor.testing.checks import Left
+from supervisor.testing.kit import MAX_NOTES, Kit
+
+
+def incident(number):
+    error = LookupError(f"no feed {number}")
+    return Incident(id=f"{number:08x}", application="app", session="s1", what="message Fail", error=error)
+
+
+@pytest.fixture
+def kit():
+    return Kit()
+
+
+def test_nothing_is_raised_if_nothing_went_wrong(kit):
+    assert kit.verdict(None, None) is None
+
+
+def test_a_tests_own_failure_comes_out_as_it_is_and_tells_the_rest(kit):
+    kit.seen.failed(incident(1))
+    failure = AssertionError("mine")
+    assert kit.verdict(failure, Left("a task is left")) is failure
+    assert failure.__notes__ == [
+        "message Fail, session s1, incident 00000001 failed meanwhile: LookupError('no feed 1')",
+        "Beside that, a task is left",
+    ]
+
+
+def test_of_many_failures_some_are_told_and_the_others_counted(kit):
+    for number in range(MAX_NOTES + 3):
+        kit.seen.failed(incident(number))
+    failure = kit.verdict(AssertionError("mine"), None)
+    assert len(failure.__notes__) == MAX_NOTES + 1
+    assert failure.__notes__[-1] == "and 3 failures more: see app.incidents"
+
+
+def test_what_nobody_heard_of_is_raised_together_with_what_is_left(kit):
+    kit.seen.failed(incident(1))
+    left = Left("a task is left")
+    verdict = kit.verdict(None, left)
+    assert [type(error) for error in verdict.exceptions] == [LookupError, Left]
+    assert verdict.exceptions[0].__notes__ == ["in message Fail, session s1, incident 00000001"]
+
+
+def test_what_is_left_alone_is_raised_as_it_is(kit):
+    left = Left("a task is left")
+    assert kit.verdict(None, left) is left
