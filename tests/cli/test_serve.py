@@ -21,7 +21,6 @@ from supervisor.client.address import page_address
 from supervisor.client.page import read_entry
 from supervisor.client.visit import Visit
 from supervisor.identity import KeyRing
-from supervisor.protocol.client import ClientConnection
 from supervisor.server_options import ServerOptions
 from supervisor.testing.client import Client
 
@@ -327,15 +326,12 @@ def test_a_level_leaves_out_what_is_below_it(start, folder):
 async def test_logs_show_eight_characters_of_an_id_and_no_token_or_key(start, folder, fetch):
     server = start("serve", "counter.py", "--port", 0, "--log-level", "debug", cwd=folder)
     (url,) = await trio.to_thread.run_sync(server.until_served)
-    port = int(re.search(r":(\d+)/", url)[1])
-    page = read_page(await trio.to_thread.run_sync(fetch, url))
-    protocol = ClientConnection(token=page["token"], session=page["session"])
-    open_stream = functools.partial(trio.open_tcp_stream, "127.0.0.1", port)
-    with trio.fail_after(30):
+    served = await trio.to_thread.run_sync(fetch, url)
+    page = read_page(served)
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
-            client = Client(open_stream, page["websocket"], protocol)
-            nursery.start_soon(client.run)
-            await client.until(lambda data: True)
+            client = await attach(url, served, nursery)
+            resume_key = client._record.protocol._key
             assert await client.send("Add", number=2) == 2
             nursery.cancel_scope.cancel()
     await trio.to_thread.run_sync(server.until_logged, "connection detached")
@@ -345,7 +341,7 @@ async def test_logs_show_eight_characters_of_an_id_and_no_token_or_key(start, fo
     for event in ("session created", "connection attached", "connection detached", "session destroyed"):
         (line,) = [line for line in log.splitlines() if f"] {event} " in line]
         assert f"application=counter session={page['session'][:8]}" in line
-    for secret in (page["session"][:9], page["token"], protocol._key, page["token"].rpartition(".")[2]):
+    for secret in (page["session"][:9], page["token"], resume_key, page["token"].rpartition(".")[2]):
         assert secret
         assert secret not in log
 
@@ -978,7 +974,11 @@ def test_a_producer_that_is_left_behind_by_a_failed_application_does_not_make_it
 
 async def attached(url, fetch, nursery):
     """A client that is attached to a new session."""
-    page = await trio.to_thread.run_sync(fetch, url)
+    return await attach(url, await trio.to_thread.run_sync(fetch, url), nursery)
+
+
+async def attach(url, page, nursery):
+    """A client that is attached to the session of this page."""
     address = page_address(url)
     entry = read_entry(page.text)
     visit = Visit(entry=entry, websocket=address.websocket(entry.websocket), headers=())

@@ -1,18 +1,15 @@
 """The gatekeeper demo: two servers of it behind a real HAProxy, by HTTP and by websocket; and its hooks in the kit."""
 
-import html
-import json
-import re
-from functools import partial
+import contextlib
 
 import pytest
 import trio
 
+from supervisor.client import connect
 from supervisor.errors import ApplicationError
-from supervisor.protocol.client import ClientConnection
 from supervisor.protocol.codes import CloseCode
 from supervisor.server_options import ServerOptions
-from supervisor.testing import Client, PageRefused
+from supervisor.testing import PageRefused
 from supervisor.testing import supervise as open_app
 from supervisor.testing.http import get
 
@@ -166,40 +163,31 @@ def site(gatekeeper, place, haproxy, monkeypatch):
         yield site
 
 
-async def visit(site, nursery, id):
+async def visit(site, clients, id):
     """A client of the page that HAProxy led us to, by the websocket that it leads us to."""
-    open_stream = partial(trio.open_tcp_stream, "127.0.0.1", site.port)
-    page = await get(await open_stream(), f"/gatekeeper?session={id}")
-    assert page.status == 200, page.text
-    meta = json.loads(html.unescape(re.search(r'<meta name="supervisor" content="([^"]*)">', page.text)[1]))
-    client = Client(open_stream, meta["websocket"], ClientConnection(token=meta["token"], session=meta["session"]))
-    nursery.start_soon(client.run)
-    await client.until(lambda data: True)
-    return client
+    return await clients.enter_async_context(connect(f"http://127.0.0.1:{site.port}/gatekeeper", session=id))
 
 
 async def test_all_who_open_a_link_meet_on_one_server_and_links_spread_over_both(site, haproxy, sign):
     with trio.fail_after(DEADLINE):
-        async with trio.open_nursery() as nursery:
+        async with contextlib.AsyncExitStack() as stack:
             nodes = {}
             for name in ("one", "two", "three", "four", "five", "six"):
-                clients = [await visit(site, nursery, sign(name)) for _ in range(2)]
+                clients = [await visit(site, stack, sign(name)) for _ in range(2)]
                 await clients[0].send("Knock")
                 await clients[1].until(lambda data: data["knocks"] == 1)
                 nodes[name] = clients[0].data["node"]
                 assert clients[1].data == {"room": name, "node": nodes[name], "knocks": 1}
             assert set(nodes.values()) == {"n1", "n2"}
             assert entries(haproxy) == {sign(name): [node] for name, node in nodes.items()}
-            nursery.cancel_scope.cancel()
 
 
 async def test_what_the_map_says_counts_and_not_the_hash(site, haproxy, sign):
     with trio.fail_after(DEADLINE):
-        async with trio.open_nursery() as nursery:
+        async with contextlib.AsyncExitStack() as stack:
             for name in ("one", "two", "three", "four", "five", "six"):
                 haproxy.ask(f"add map sessions.map {sign(name)} n2")
-                assert (await visit(site, nursery, sign(name))).data["node"] == "n2"
-            nursery.cancel_scope.cancel()
+                assert (await visit(site, stack, sign(name))).data["node"] == "n2"
 
 
 async def test_an_unsigned_link_is_refused_through_haproxy(site, haproxy):
@@ -211,19 +199,18 @@ async def test_an_unsigned_link_is_refused_through_haproxy(site, haproxy):
 
 async def test_when_a_server_is_killed_its_sessions_begin_anew_on_the_other(site, haproxy, sign):
     with trio.fail_after(2 * DEADLINE):
-        async with trio.open_nursery() as nursery:
-            before = await visit(site, nursery, sign("tea"))
+        async with contextlib.AsyncExitStack() as stack:
+            before = await visit(site, stack, sign("tea"))
             node = before.data["node"]
             other = {"n1": "n2", "n2": "n1"}[node]
             await trio.to_thread.run_sync(site.servers[node].kill)
             await trio.to_thread.run_sync(wait_until, lambda: not is_up(haproxy, node), "HAProxy takes it for dead")
-            after = await visit(site, nursery, sign("tea"))
+            after = await visit(site, stack, sign("tea"))
             assert after.data == {"room": "tea", "node": other, "knocks": 0}
             assert entries(haproxy) == {sign("tea"): [other]}
             # It comes back, and takes nothing away: the session is on the other one.
             await trio.to_thread.run_sync(site.start, node)
             await trio.to_thread.run_sync(wait_until, lambda: is_up(haproxy, node), "HAProxy takes it for healthy")
-            again = await visit(site, nursery, sign("tea"))
+            again = await visit(site, stack, sign("tea"))
             assert again.data["node"] == other
             assert entries(haproxy) == {sign("tea"): [other]}
-            nursery.cancel_scope.cancel()

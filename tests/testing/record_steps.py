@@ -60,7 +60,7 @@ async def main():
             for client in clients:
                 nursery.start_soon(client.until, lambda data: data["ticks"] == 3 and "timer 2" in data)
         await clients[0].drop()
-        clients[0].reconnect()
+        await clients[0].reconnect()
         await trio.sleep(100)
 
 

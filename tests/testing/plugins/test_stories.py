@@ -73,7 +73,10 @@ async def test_it(supervise):
     )
     assert "- stories -" in text
     assert stories(text)[:4] == TOLD
-    assert stories(text)[4] == "  30.000 s  session ends, restarting: the server is restarting"
+    assert stories(text)[4:] == [
+        "  30.000 s  connection X detached, with code 1006",
+        "  30.000 s  session ends, restarting: the server is restarting",
+    ]
 
 
 def test_what_fails_while_a_fixture_has_the_block_has_them_too(report):
