@@ -19,6 +19,7 @@ import trio
 import trio.testing
 
 from supervisor.actor.entry import Doer, Entry, Stop
+from supervisor.actor.in_thread import is_marked
 from supervisor.errors import HandlerFailed, MailboxFull, Rejected
 from supervisor.session.actor import SessionActor
 from supervisor.session.restarting import RecoveryTurn
@@ -140,7 +141,7 @@ class Driver:
         self._incidents = surroundings.seen.incidents
         hooks = [each.find_hook("on_session_failed") for each in surroundings.definition.handlers]
         # Whether what follows a failure waits in any case.
-        self._failed_hooks_wait = any(map(inspect.iscoroutinefunction, hooks))
+        self._failed_hooks_wait = any(inspect.iscoroutinefunction(hook) or is_marked(hook) for hook in hooks)
         # The call that goes on.
         self._call: str | None = None
         self.raised = 0
@@ -274,7 +275,7 @@ class Driver:
         if not self._failed_hooks_wait and (due is None or due.directive != "restart"):
             waiting = self._session.handle(turn)
             if waiting is not None:
-                _finish(waiting)
+                _finish(waiting, call)
             return False
         self._session.mailbox.put_system(turn)
         if not is_done:
@@ -304,10 +305,19 @@ class Driver:
         return driven.result
 
 
-def _finish(waiting: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that waits for nothing to its end."""
+def _finish(waiting: Coroutine[Any, Any, None], call: str) -> None:
+    """Run a coroutine that waits for nothing to its end; what waits all the same is told that it can't."""
+    error = RuntimeError(
+        f"what follows a failure is no `async def` and waits all the same, which session.{call}() can't; "
+        f"write `await session.{call}_async(…)`"
+    )
     try:
-        waiting.send(None)
+        trap = waiting.send(None)
+        while True:
+            # What it waits for must forget the task, as when trio cancels a wait: else that is woken by it later.
+            abort = getattr(trap, "abort_func", None)
+            if abort is not None:
+                abort(lambda: None)
+            trap = waiting.throw(error)
     except StopIteration:
         return
-    waiting.throw(RuntimeError("a hook that is no `async def` waits; make it one, and call the method that can wait"))

@@ -22,6 +22,7 @@ from supervisor.actor.guard import check_thread
 from supervisor.actor.ref import Ask, check_handled
 from supervisor.actor.unawaited import watch_unawaited
 from supervisor.application.creation import Created, Creation, Refused
+from supervisor.application.handlers import Application
 from supervisor.application.options import ApplicationOptions
 from supervisor.document.base import Patch
 from supervisor.document.json_document import decode_patch
@@ -36,6 +37,7 @@ from supervisor.session.opening import Opening
 from supervisor.session.request import Request
 from supervisor.testing.application import App, application_of
 from supervisor.testing.driving import Driver, HandTime
+from supervisor.testing.faults import Faults
 from supervisor.testing.probe import Probe, Told
 from supervisor.testing.sender import Sender
 from supervisor.testing.surroundings import Surroundings
@@ -81,6 +83,7 @@ async def hand_driven(
     id: str = "hand-driven",
     request: Request | None = None,
     options: ApplicationOptions | None = None,
+    faults: Faults | None = None,
 ) -> AsyncIterator[HandDrivenSession]:
     """Open one session of an app without a server, and drive it by hand inside this block.
 
@@ -92,38 +95,44 @@ async def hand_driven(
         id: the session's id.
         request: the request that created it.
         options: the application's options; without them the session doesn't end because nobody is attached.
+        faults: what is to go wrong in the app's code from the beginning; `session.faults` inside of the block. A plain
+            call refuses a function that is to hang or is delayed, as it does one that is `async`.
 
     Raises:
         ApplicationError: the app can't be loaded.
         SessionRefused: a created hook has refused the session.
         Exception: whatever a hook or `modify_document` raised.
+        LookupError: a fault was to strike a function that never was there.
         RuntimeError: this is no trio run.
     """
     if not trio.lowlevel.in_trio_run():
         raise RuntimeError(
             "hand_driven() works inside of a trio run; write an `async def` test for pytest-trio (trio_mode = true)"
         )
-    session = HandDrivenSession(application_of(app), id, request or Request(), options or FOR_EVER)
+    faults = Faults() if faults is None else faults
     failure: BaseException | None = None
-    with watch_unawaited(session._coroutine_dropped):
-        try:
+    with faults.in_use():
+        definition = faults.install(application_of(app))
+        session = HandDrivenSession(definition, id, request or Request(), options or FOR_EVER, faults)
+        with watch_unawaited(session._coroutine_dropped):
             try:
-                await session._begin()
-                yield session
-            finally:
-                await session._end()
-        except (trio.Cancelled, GeneratorExit):
-            raise
-        except BaseException as error:
-            failure = error
-    left = session._unraised()
-    if failure is not None:
-        for incident in left:
-            failure.add_note(f"{incident.what} failed meanwhile: {incident.error!r}")
-        raise failure
-    if left:
-        errors = [incident.error for incident in left]
-        raise errors[0] if len(errors) == 1 else BaseExceptionGroup("the app failed while the test ran", errors)
+                try:
+                    await session._begin()
+                    yield session
+                finally:
+                    await session._end()
+            except (trio.Cancelled, GeneratorExit):
+                raise
+            except BaseException as error:
+                failure = error
+        left = [incident for incident in session._unraised() if not faults.caused(incident)]
+        if failure is not None:
+            for incident in left:
+                failure.add_note(f"{incident.what} failed meanwhile: {incident.error!r}")
+            raise failure
+        if left:
+            errors = [incident.error for incident in left]
+            raise errors[0] if len(errors) == 1 else BaseExceptionGroup("the app failed while the test ran", errors)
 
 
 @final
@@ -136,9 +145,15 @@ class HandDrivenSession:
     `SessionGone`. One goes on at a time.
     """
 
-    def __init__(self, definition: Any, id: str, request: Request, options: ApplicationOptions) -> None:
+    def __init__(
+        self, definition: Application, id: str, request: Request, options: ApplicationOptions, faults: Faults
+    ) -> None:
         time = HandTime()
-        self._surroundings = Surroundings(definition, options=options, now=time.now, on_session=self._prepare)
+        self.faults = faults
+        """What is to go wrong in the app's code."""
+        self._surroundings = Surroundings(
+            definition, options=options, now=time.now, faults=faults, on_session=self._prepare
+        )
         self._creation = Creation()
         self._is_loaded = False
         self.patches: list[list[dict[str, Any]]] = []
@@ -154,7 +169,11 @@ class HandDrivenSession:
 
     @property
     def context(self) -> SessionContext:
-        """The session, as hooks meet it. What is sent by it waits in the mailbox: `advance(0)` handles that."""
+        """The session, as hooks meet it.
+
+        What it is sent waits in the mailbox, where `conflate` and `when_full` apply: `session.context.tell_nowait(…)`
+        several times, then `advance(0)`, which handles what is left.
+        """
         return self._actor.context
 
     @property

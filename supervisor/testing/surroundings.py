@@ -40,6 +40,7 @@ from supervisor.instruments import Incident
 from supervisor.session.actor import SessionActor
 from supervisor.session.connection import ConnectionContext
 from supervisor.session.context import SessionContext
+from supervisor.testing.faults import Faults
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.probe import Probe, Told
 
@@ -52,6 +53,7 @@ class Surroundings:
         definition: the application.
         options: its options.
         now: the session's time.
+        faults: what is to go wrong in the app's code.
         on_session: called with the session as it is made.
     """
 
@@ -61,6 +63,7 @@ class Surroundings:
         *,
         options: ApplicationOptions,
         now: Callable[[], float],
+        faults: Faults,
         on_session: Callable[[SessionActor], None],
     ) -> None:
         self.application = definition.name
@@ -73,7 +76,9 @@ class Surroundings:
         """The other sessions, by id."""
         self.escalated: list[Incident] = []
         """What a failure policy has handed on to the application, which goes on here."""
-        self.runtime = Runtime(timers=TimerQueue(now), instruments=self.seen, random=lambda: 0.5)
+        self.runtime = Runtime(
+            timers=TimerQueue(now), instruments=self.seen, random=lambda: 0.5, prepare=faults.prepare
+        )
         self.workers = Workers(options.max_threads)
         self.stopping = Stopping()
         self.context = ApplicationContext(self)
@@ -122,11 +127,6 @@ class Surroundings:
         with trio.fail_after(self._hook_timeout, shield=True):
             await self.definition.on_application_unload(self.context)
         self._has_ended = True
-
-    def neighbour(self, probe: Probe) -> Probe:
-        """From now on, the probe is one of the sessions."""
-        self.neighbours[probe.id] = probe
-        return probe
 
     @property
     def _live_neighbours(self) -> tuple[SessionContext, ...]:
