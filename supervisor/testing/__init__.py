@@ -17,7 +17,6 @@ from supervisor.testing.faults import Faults as Faults
 from supervisor.testing.faults import InjectedFault as InjectedFault
 from supervisor.testing.hand_driven import HandDrivenSession as HandDrivenSession
 from supervisor.testing.hand_driven import Scheduled as Scheduled
-from supervisor.testing.hand_driven import Started as Started
 from supervisor.testing.hand_driven import hand_driven as hand_driven
 from supervisor.testing.harness import supervise as supervise
 from supervisor.testing.network import Conditions as Conditions
@@ -27,3 +26,4 @@ from supervisor.testing.probe import Told as Told
 from supervisor.testing.process import ProcessApp as ProcessApp
 from supervisor.testing.process import supervise_process as supervise_process
 from supervisor.testing.session import TestSession as TestSession
+from supervisor.testing.stand_ins import Started as Started

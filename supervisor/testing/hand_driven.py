@@ -24,8 +24,6 @@ from supervisor.actor.unawaited import watch_unawaited
 from supervisor.application.creation import Created, Creation, Refused
 from supervisor.application.handlers import Application
 from supervisor.application.options import ApplicationOptions
-from supervisor.document.base import Patch
-from supervisor.document.json_document import decode_patch
 from supervisor.errors import SessionRefused
 from supervisor.instruments import Incident
 from supervisor.protocol.encoding import encode_value
@@ -40,6 +38,7 @@ from supervisor.testing.driving import Driver, HandTime
 from supervisor.testing.faults import Faults
 from supervisor.testing.probe import Probe, Told
 from supervisor.testing.sender import Sender
+from supervisor.testing.stand_ins import Link, Onlooker, Started, Unrun
 from supervisor.testing.surroundings import Surroundings
 from supervisor.transport.wire import SessionWire
 
@@ -60,20 +59,6 @@ class Scheduled:
     """The function's name."""
     seconds: float
     """As they were given when it was added; 0 for a next tick."""
-
-
-@final
-@attrs.frozen(kw_only=True)
-class Started:
-    """One background task that the session started. It was not run: `func(*args)` is the test's to call."""
-
-    func: Callable[..., Any]
-    args: tuple[Any, ...]
-
-    @property
-    def name(self) -> str:
-        """The function's name."""
-        return str(getattr(self.func, "__qualname__", repr(self.func)))
 
 
 @asynccontextmanager
@@ -163,7 +148,7 @@ class HandDrivenSession:
         self._actor: SessionActor = self._surroundings.registry.new_session(id, request, self._creation)
         self._driver = Driver(self._actor, self._surroundings, time)
         self._sender = Sender(self._wire, ClientMessages(definition.receivers.from_client))
-        self._links: dict[str, _Link] = {}
+        self._links: dict[str, Link] = {}
 
     # What can be looked at.
 
@@ -354,7 +339,7 @@ class HandDrivenSession:
             raise SessionRefused(str(refusal))
         if self._actor.has_ended:
             raise self._actor.gone()
-        self._links[id] = _Link(connection)
+        self._links[id] = Link(connection)
         self._actor.attach(self._links[id])
         return connection
 
@@ -373,8 +358,8 @@ class HandDrivenSession:
 
     def _prepare(self, session: SessionActor) -> None:
         self._wire = SessionWire(session, key="", new_client_id=_counted("client"), linger=0.0)
-        session.audience = _Onlooker(self._wire, self.patches)
-        session.background = _Unrun(self.started)
+        session.audience = Onlooker(self._wire, self.patches)
+        session.background = Unrun(self.started)
 
     async def _begin(self) -> None:
         """Load the app and build the session. `_end` must follow, whatever this raises."""
@@ -419,63 +404,6 @@ class HandDrivenSession:
 
     def _visitor(self) -> ConnectionContext:
         return ConnectionContext(id="client", request=self._actor.request, peer="client")
-
-
-@final
-class _Onlooker:
-    """The session's audience: the wire, and who keeps the patches."""
-
-    def __init__(self, wire: SessionWire, patches: list[list[dict[str, Any]]]) -> None:
-        self._wire = wire
-        self._patches = patches
-
-    def committed(self, patch: Patch) -> None:
-        """See `Audience.committed`."""
-        self._patches.append(decode_patch(patch))
-        self._wire.committed(patch)
-
-    def editable(self, patterns: tuple[str, ...]) -> None:
-        """See `Audience.editable`."""
-        self._wire.editable(patterns)
-
-    def renewed(self, patterns: tuple[str, ...]) -> None:
-        """See `Audience.renewed`."""
-        self._wire.renewed(patterns)
-
-
-@final
-class _Unrun:
-    """Background tasks that are noted and not run; see `Tasks`."""
-
-    def __init__(self, started: list[Started]) -> None:
-        self._started = started
-
-    def start(self, nursery: trio.Nursery | None, func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
-        """See `Tasks.start`."""
-        self._started.append(Started(func=func, args=args))
-        return True
-
-    def running(self) -> tuple[trio.CancelScope, ...]:
-        """See `Tasks.running`."""
-        return ()
-
-    async def end(self, *, but: Any = ()) -> list[str]:
-        """See `Tasks.end`."""
-        return []
-
-
-@final
-class _Link:
-    """A connection that is attached; the session's end is all that it would hear."""
-
-    def __init__(self, context: ConnectionContext) -> None:
-        self.context = context
-
-    def end(self, ending: Ending) -> None:
-        """See `Connection.end`."""
-
-    def cancel(self) -> None:
-        """See `Connection.cancel`."""
 
 
 def _as_json(answer: object) -> Any:

@@ -35,6 +35,7 @@ TESTED_ELSEWHERE = {
     "testing/driving.py": ("testing/test_hand_driven.py", "a session does the work that it is driven to"),
     "testing/sender.py": ("testing/test_hand_driven.py", "what it makes is handled by a session"),
     "testing/surroundings.py": ("testing/test_hand_driven.py", "a session and its hooks stand in them"),
+    "testing/stand_ins.py": ("testing/test_hand_driven.py", "a session has them around it"),
     "errors.py": ("codebase/test_exports.py", "classes without behaviour"),
 }
 

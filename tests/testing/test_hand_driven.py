@@ -937,7 +937,9 @@ async def test_a_failed_hook_in_a_thread_waits_for_a_call_that_can_wait(session)
 
 def test_what_trio_waits_by_can_be_told_to_forget_the_task():
     """`driving._finish` looks for the private name."""
-    trap = trio.sleep_forever().send(None)
+    waiting = trio.sleep_forever()  # noqa: ASYNC105 (it is looked at)
+    trap = waiting.send(None)
+    waiting.close()
     assert callable(getattr(trap, "abort_func", None)), (
         "supervisor/testing/driving.py ends a wait that a plain call can't do by what wait_task_rescheduled() yields, "
         "and trio has changed that: read wait_task_rescheduled() in trio/_core/_traps.py, and find the function again"
@@ -1006,7 +1008,7 @@ async def test_a_fault_of_a_function_that_never_was_there_is_told(autojump_clock
 
 
 async def test_a_faulty_handler_keeps_what_it_was_marked_with(autojump_clock):
-    """Conflation, what follows a failure, and whether clients may send it; that is of the type, and not the function."""
+    """Conflation, what follows a failure, and whether clients may send it are of the type, and not of the function."""
 
     @receives(Quote, from_client=True, conflate=lambda quote: quote.symbol, on_failure="stop")
     def on_quote(doc, quote):
