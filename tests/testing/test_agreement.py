@@ -90,16 +90,34 @@ async def test_a_test_that_failed_compares_nothing_more(supervise):
 
 
 @pytest.mark.virtual_time("the time that passes is compared")
-async def test_clients_that_were_dropped_or_have_ended_are_left_out(supervise):
+async def test_clients_that_were_dropped_or_are_stalled_or_have_ended_are_left_out(supervise):
     async with supervise(App()) as app:
         session = await app.new_session()
-        dropped, closed = await session.connect(), await session.connect()
+        dropped, stalled, closed, steady = [await session.connect() for _ in range(4)]
         await dropped.drop()
+        stalled.stall()
         await closed.close()
         await app.broadcast(Add())
         before = trio.current_time()
         await app.settle()
-        assert (dropped.data["n"], trio.current_time()) == (0, before)
+        await app.check("documents")
+        assert trio.current_time() == before
+        assert [client.data["n"] for client in (dropped, stalled, closed, steady)] == [0, 0, 0, 1]
+
+
+async def test_a_client_that_stalls_while_it_is_waited_for_is_waited_for_no_longer(supervise):
+    async with supervise(App()) as app:
+        client = await (await app.new_session()).connect()
+        client.network.down.delay = 10
+        await app.broadcast(Add())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(app.settle)
+            await trio.sleep(1)
+            client.stall()
+        assert client.data["n"] == 0
+        client.resume()
+        await app.settle()
+        assert client.data["n"] == 1
 
 
 async def test_a_client_that_comes_back_by_itself_is_waited_for(supervise):

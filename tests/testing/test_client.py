@@ -533,19 +533,44 @@ async def test_a_stalled_client_with_too_much_to_read_gets_a_snapshot(supervise)
         assert sum(isinstance(event, events.Snapshotted) for event in client.received) == 2
 
 
-async def test_a_client_that_stays_stalled_is_closed_with_1013_and_comes_back(session):
+@pytest.fixture
+def codes(app):
+    """With what connections ended, as the server sees it."""
+    codes = []
+    app.server.runtime.instruments.connection_detached = lambda **told: codes.append(told["code"])
+    return codes
+
+
+async def test_a_client_that_stays_stalled_is_closed_with_1013_never_hears_it_and_comes_back(session, codes):
+    """What waits for it in its connection is in the way of the close frame, and then the connection is gone."""
     client, neighbour = await session.connect(), await session.connect()
     client.stall()
     for _ in range(30):
         await session.context.with_locked_document(grow)
     await trio.sleep(300)
+    assert codes == [1013]
     assert client.status == "live"  # as far as it knows
     assert len(session.context.connections) == 1
     assert neighbour.status == "live"
     client.resume()
     await client.until(lambda data: data["n"] == 30)
-    assert [event.code for event in client.received if isinstance(event, events.Closing)] in ([], [1013])
-    assert sum(isinstance(event, events.Attached) for event in client.received) == 2
+    assert not any(isinstance(event, events.Closing) for event in client.received)
+    assert [event.resumed for event in client.received if isinstance(event, events.Attached)] == [False, True]
+
+
+async def test_a_stalled_client_that_reads_on_while_it_is_closed_hears_the_1013_and_comes_back(session, codes):
+    client = await session.connect()
+    client.stall()
+    for _ in range(30):
+        await session.context.with_locked_document(grow)
+    await trio.sleep(41)  # the server's patience is over after 40 s, and the goodbye takes 2 s at most
+    assert codes == []
+    client.resume()
+    await client.until(lambda data: data["n"] == 30)
+    [closing] = [event for event in client.received if isinstance(event, events.Closing)]
+    assert (closing.code, closing.reason) == (1013, "the client does not read what it is sent")
+    assert codes == [1013]
+    assert [event.resumed for event in client.received if isinstance(event, events.Attached)] == [False, True]
 
 
 async def test_a_stalled_client_does_not_answer_pings(session):
