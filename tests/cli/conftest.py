@@ -2,15 +2,8 @@
 
 import contextlib
 import http.client
-import os
 import re
-import selectors
-import signal
-import subprocess
-import sys
 import textwrap
-import time
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import attrs
@@ -18,9 +11,8 @@ import pytest
 
 from supervisor.cli.main import run
 
-ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0
-"""Seconds that anything may take before a test fails: machines can be slow."""
+from .program import PATIENCE as PATIENCE
+from .program import Program
 
 
 @attrs.frozen
@@ -28,93 +20,6 @@ class Answer:
     status: int
     headers: dict[str, str]
     text: str
-
-
-class Program:
-    """One process of ours, whose output is read as it comes."""
-
-    def __init__(self, *arguments, cwd, env=None, command=(sys.executable, "-m", "supervisor")):
-        self._process = subprocess.Popen(
-            [*command, *map(str, arguments)],
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self._output = {self._process.stdout: b"", self._process.stderr: b""}
-        self._open = selectors.DefaultSelector()
-        for stream in self._output:
-            self._open.register(stream, selectors.EVENT_READ)
-
-    @property
-    def stdout(self):
-        return self._output[self._process.stdout].decode()
-
-    @property
-    def stderr(self):
-        return self._output[self._process.stderr].decode()
-
-    def _read_until(self, condition):
-        """Read what the process writes until the condition holds, or until its end."""
-        until = time.monotonic() + PATIENCE
-        while self._open.get_map() and not condition():
-            ready = self._open.select(until - time.monotonic())
-            assert ready, f"waited in vain; stdout:\n{self.stdout}\nstderr:\n{self.stderr}"
-            for key, _ in ready:
-                read = os.read(key.fd, 65536)
-                if not read:
-                    self._open.unregister(key.fileobj)
-                self._output[key.fileobj] += read
-
-    def until_served(self, apps=1):
-        """Wait for the lines on stdout; returns the URLs in them."""
-        self._read_until(lambda: self.stdout.count("\n") >= apps)
-        lines = self.stdout.splitlines()
-        assert len(lines) == apps, f"stdout:\n{self.stdout}\nstderr:\n{self.stderr}"
-        return [re.search(r"https?://\S+(?= |$)", line)[0] for line in lines]
-
-    def until_printed(self, text, *, times=1):
-        self._read_until(lambda: self.stdout.count(text) >= times)
-        assert self.stdout.count(text) >= times, f"stdout:\n{self.stdout}\nstderr:\n{self.stderr}"
-
-    def until_logged(self, text):
-        self._read_until(lambda: text in self.stderr)
-        assert text in self.stderr
-
-    def send(self, number):
-        self._process.send_signal(number)
-
-    def end(self):
-        """Wait for the end; returns the exit code."""
-        self._read_until(lambda: False)
-        return self._process.wait(PATIENCE)
-
-    def stop(self, number=signal.SIGTERM):
-        self.send(number)
-        return self.end()
-
-    def end_under(self, number):
-        """Send a signal every few milliseconds until the end; returns the exit code."""
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            self.send(number)
-            try:
-                self._process.wait(0.003)
-            except subprocess.TimeoutExpired:
-                continue
-            return self.end()
-        raise AssertionError("it doesn't end")
-
-    def close(self):
-        self._process.terminate()
-        try:
-            self._process.wait(15)  # so that its lines are counted
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._open.close()
-        for stream in self._output:
-            stream.close()
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ def test_it_comes_back_without_a_gap_and_a_message_is_done_once(follow, serve):
 
     server = serve("ticker")
     run(story, server)
-    assert server.log.count("session created") == 1
+    assert server.stderr.count("session created") == 1
 
 
 def test_it_loads_the_page_anew_when_its_session_is_gone(follow, serve):

@@ -6,12 +6,12 @@ import pathlib
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import threading
 import time
 
 import pytest
+
+from ..cli.program import Program
 
 DEADLINE = 60.0
 """Seconds that anything here may take: far more than it does on a slow machine."""
@@ -19,79 +19,29 @@ STOP = 15.0
 """Seconds that a server's end may take: less than what `--shutdown-timeout` gives to those that hang."""
 
 
-class Server:
+class Server(Program):
     """`python -m supervisor serve …`, or another program, from its first line on stdout until its exit code."""
 
     def __init__(self, *arguments, program=("-m", "supervisor", "serve")):
-        self._process = subprocess.Popen(
-            [sys.executable, *map(str, program), *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        self._log = []
-        self._changed = threading.Condition()
-        self._reader = threading.Thread(target=self._read_log, daemon=True)
-        self._reader.start()
-        self._watchdog = threading.Timer(DEADLINE, self._process.kill)
-        self._watchdog.start()
-        line = self._process.stdout.readline()
-        self._watchdog.cancel()
-        found = re.search(r"http://[^:]+:(\d+)\S*", line)
-        if found is None:
+        super().__init__(*arguments, command=(sys.executable, *program))
+        found = self._read_until(lambda: re.search(r"http://[^:]+:(\d+)\S*(?=.*\n)", self.stdout))
+        if not found:
             self.kill()
-            raise AssertionError(f"no URL on stdout: {line!r}\n{self.log}")
+            raise AssertionError(f"no URL on stdout: {self.stdout!r}\n{self.stderr}")
         self.url, self.port = found.group(), int(found.group(1))
         """The address of its first app, and its port."""
 
-    @property
-    def log(self):
-        """All that it wrote to stderr so far."""
-        with self._changed:
-            return "".join(self._log)
-
-    def wait_for_log(self, pattern):
-        """Wait until a part of the log matches; returns the match."""
-        deadline = time.monotonic() + DEADLINE
-        with self._changed:
-            while not (found := re.search(pattern, "".join(self._log))):
-                if not self._changed.wait(deadline - time.monotonic()):
-                    raise AssertionError(f"nothing like {pattern!r} in the log:\n{''.join(self._log)}")
-        return found
-
     def stop(self, *, expect_failures=False):
         """End it by SIGTERM, and look at how it went."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+        self.send(signal.SIGTERM)
         try:
-            code = self._process.wait(STOP)
-        except subprocess.TimeoutExpired:
+            code = self.end(STOP)
+        finally:
             self.kill()
-            raise AssertionError(f"it did not end within {STOP:g} s\n{self.log}") from None
-        self._reader.join(DEADLINE)
-        self._process.stdout.close()
-        assert code == 0, self.log
+        assert code == 0, self.stderr
         if not expect_failures:
-            assert "Traceback" not in self.log, self.log
-            assert "[error" not in self.log, self.log
-
-    def kill(self):
-        """End it without a word."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait()
-        self._reader.join(DEADLINE)
-        self._process.stdout.close()
-
-    def _read_log(self):
-        with self._process.stderr as lines:
-            for line in lines:
-                with self._changed:
-                    self._log.append(line)
-                    self._changed.notify_all()
-        with self._changed:
-            self._changed.notify_all()
+            assert "Traceback" not in self.stderr, self.stderr
+            assert "[error" not in self.stderr, self.stderr
 
 
 @pytest.fixture
@@ -135,7 +85,7 @@ def serve(windows):
                 close_all(windows)
         except BaseException:
             server.kill()
-            sys.stderr.write(server.log)  # pytest shows it beside the failure
+            sys.stderr.write(server.stderr)  # pytest shows it beside the failure
             raise
         server.stop(expect_failures=expect_failures)
 

@@ -88,8 +88,8 @@ def test_a_page_follows_changed_code_by_itself(serve, board, open_page, ids):
         assert loads == [server.url] * 3
         assert page.url == server.url
         expect(page.locator(NOTICE)).to_be_hidden()
-        assert server.log.count("application loaded") == 4
-        assert server.log.count("session created") == 4
+        assert server.stderr.count("application loaded") == 4
+        assert server.stderr.count("session created") == 4
 
 
 def test_tabs_that_share_a_named_session_share_it_again(serve, board, open_page):
@@ -122,7 +122,7 @@ def test_a_changed_template_keeps_the_session(serve, board, open_page):
         expect(page.locator("output")).to_have_text("13.5")
         assert page.evaluate("session.id") == session
         assert page.url == server.url
-        assert server.log.count("session created") == 1
+        assert server.stderr.count("session created") == 1
 
 
 def test_a_page_that_says_itself_what_is_wrong_has_no_notice_over_it(serve, board, open_page, console, look):
@@ -158,7 +158,7 @@ def test_a_syntax_error_is_shown_and_the_old_code_goes_on(serve, board, open_pag
         page.emulate_media(color_scheme="dark")
         look(page, "dev-syntax-error-phone-dark")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert re.search(r"incident=\w+ \| SyntaxError: '\(' was never closed", server.log)
+        assert re.search(r"incident=\w+ \| SyntaxError: '\(' was never closed", server.stderr)
         # It goes on, for this page and for new ones, which hear of it too.
         page.evaluate("session.send('Raise', { by: 1 })")
         expect(page.locator("output")).to_have_text("13.5")
@@ -211,7 +211,7 @@ def test_an_app_that_vanishes_for_a_moment(serve, board, open_page):
         (board / "aside.txt").rename(board / "main.py")
         expect(page.locator(NOTICE)).to_be_hidden()
         until(page, LIVE)
-        assert "Traceback" not in server.log
+        assert "Traceback" not in server.stderr
 
 
 def test_the_first_paint_needs_no_websocket(serve, board, open_page, look, console):

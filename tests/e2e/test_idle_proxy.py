@@ -71,7 +71,7 @@ def test_a_proxy_with_too_little_patience_cuts_a_page_again_and_again_and_nothin
         assert lost - live > 1000  # it was up for a while
         page.evaluate("session.send('Rename', { name: 'press 7' })")
         expect(page.get_by_text("press 7")).to_be_visible()
-        assert server.log.count("session created") == 1
+        assert server.stderr.count("session created") == 1
     console.forgive(LOST)
 
 

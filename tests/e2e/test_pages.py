@@ -35,7 +35,7 @@ def test_a_refused_visitor_reads_why(serve, apps, open_page, console, look):
         expect(page.get_by_role("main")).to_contain_text("Status 403")
         look(page, "error-403")
         incident = re.search(r"incident (\w+)", page.get_by_role("main").inner_text()).group(1)
-        assert re.search(rf"session refused .*incident={incident} reason='Visits are on Tuesdays\.'", server.log)
+        assert re.search(rf"session refused .*incident={incident} reason='Visits are on Tuesdays\.'", server.stderr)
     console.forgive(STATUS.format(403))
 
 
@@ -46,8 +46,8 @@ def test_a_failing_hook_shows_an_incident_that_the_log_has(serve, apps, open_pag
         expect(main).to_contain_text("Status 500")
         incident = re.search(r"incident (\w+), also in the server's log", main.inner_text()).group(1)
         look(page, "error-500-dark")
-        server.wait_for_log(rf"incident={incident}\b")
-        assert "hunter2" in server.log
+        server.until_log_matches(rf"incident={incident}\b")
+        assert "hunter2" in server.stderr
         assert "hunter2" not in page.content()
     console.forgive(STATUS.format(500))
 
@@ -81,9 +81,9 @@ def test_a_server_without_room_says_when_to_come_again(serve, apps, open_page, c
         expect(page.get_by_role("main")).to_contain_text("Try again in 1 s.")
         look(page, "error-503")
         incident = re.search(r"incident (\w+)", page.get_by_role("main").inner_text()).group(1)
-        assert f"incident={incident} reason='live sessions: 1, ending ones: 0'" in server.log
+        assert f"incident={incident} reason='live sessions: 1, ending ones: 0'" in server.stderr
         first.close()
-        server.wait_for_log("session destroyed")
+        server.until_log_matches("session destroyed")
         page.get_by_role("link", name="Try again").click()
         expect(page.get_by_text("press 4")).to_be_visible()
     console.forgive(STATUS.format(503))

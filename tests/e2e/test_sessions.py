@@ -39,7 +39,7 @@ def test_a_page_that_was_cut_off_comes_back_without_a_gap(serve, apps, open_page
         assert seen == list(range(len(seen)))
         assert revisions == list(range(revisions[0], revisions[0] + len(revisions)))
         assert set(page.evaluate("states")) == {"connecting", "live", "reconnecting"}
-        assert server.log.count("session created") == 1
+        assert server.stderr.count("session created") == 1
     console.forgive(LOST)
 
 
@@ -81,8 +81,8 @@ def test_a_page_whose_session_begins_again_stays_and_shows_the_new_document(serv
         expect(page.get_by_text("45").first).to_be_visible()
         assert page.evaluate("[states.at(-1), restarts]") == ["live", 1]
         assert "reconnecting" not in page.evaluate("states")
-        assert server.log.count("session created") == 1
-        assert f"incident={failed[1]}" in server.log
+        assert server.stderr.count("session created") == 1
+        assert f"incident={failed[1]}" in server.stderr
 
 
 def test_a_page_whose_session_was_destroyed_says_why(serve, apps, open_page, look):
@@ -111,7 +111,7 @@ def test_a_page_recovers_from_a_restart_of_the_server_by_one_reload(serve, apps,
         until(page, "before => window.session?.status.state === 'live' && session.id !== before", arg=before)
         wait_for_numbers(page, 2)
         assert len(loads) == 1
-        assert server.log.count("session created") == 1
+        assert server.stderr.count("session created") == 1
     console.forgive(LOST)
 
 
