@@ -81,6 +81,7 @@ async def supervise(
         kit.stories.follow(server)
         return server
 
+    raised: BaseException | None = None
     failure: BaseException | None = None
     with kit.faults.in_use():
         servers = Servers(make, way, begin=kit.checks.begin, expects=kit.faults.caused)
@@ -97,12 +98,15 @@ async def supervise(
                             await kit.checks.before_end(servers.server)
                         except Exception as error:  # the story ends here, and not with the shutdown that follows
                             kit.stories.tell(error, kit.seen.incidents)
+                            raised = error
                             raise
                         clients.cancel_scope.cancel()
             except (trio.Cancelled, GeneratorExit):
                 raise
             except BaseException as error:  # a test reads its own exception, not the nursery around it
                 failure = unwrap(error)
+                if raised is not None and failure is unwrap(raised):
+                    failure = raised  # it may be a group of the test's own
             left = what_is_left(await kit.checks.after_end(servers.server))
         verdict = kit.verdict(failure, left)
         if verdict is not None:  # raised here and not above, where a test's failure would lose its own cause

@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "supervisor.testing.plugins.checks",
+    "supervisor.testing.plugins.failures",
     "supervisor.testing.plugins.harness",
     "supervisor.testing.plugins.schedules",
     "supervisor.testing.plugins.stories",
