@@ -50,6 +50,12 @@ class Visitor:
         self._headers = check_headers(headers)
         self._cookies = CookieJar()
 
+    def by(self, dialer: Dialer) -> Visitor:
+        """The same visitor, by other streams: as one more window of a browser, with the same cookies."""
+        other = Visitor(dialer, self._headers)
+        other._cookies = self._cookies
+        return other
+
     async def visit(self, first: Address) -> Visit:
         """Get the page and read its entry.
 
@@ -58,12 +64,21 @@ class Visitor:
             ConnectFailed: there is no server, or its answer is no page of a session.
 
         """
+        return self.read(*await self.load(first), first)
+
+    async def load(self, first: Address) -> tuple[Answer, Address]:
+        """Get the page, whatever it is, from where redirects lead; and that address.
+
+        Raises:
+            ConnectFailed: there is no server, or it leads to nowhere.
+
+        """
         address = first
         for _ in range(MAX_REDIRECTS + 1):
             answer = await self._get(address, first)
             location = answer.headers.get("location")
             if answer.status not in _REDIRECTS or location is None:
-                return self._read(answer, address, first)
+                return answer, address
             try:
                 following = address.page(location)
             except ValueError as error:
@@ -72,6 +87,34 @@ class Visitor:
                 raise ConnectFailed(f"{address.url} leads to {following.url}, which isn't encrypted any more")
             address = following
         raise ConnectFailed(f"{first.url} leads from one address to the next and never to a page")
+
+    def read(self, answer: Answer, address: Address, first: Address) -> Visit:
+        """What the page says that `load` has got.
+
+        Raises:
+            PageRefused, ConnectFailed: see `visit`.
+
+        """
+        if answer.status != 200:
+            said = read_sentence(answer.text) or "it says no more"
+            raise PageRefused(
+                f"{address.url} answers with status {answer.status}: {said}",
+                status=answer.status,
+                retry_after=_seconds(answer.headers.get("retry-after", "")),
+                text=answer.text,
+                headers=answer.headers,
+            )
+        entry = read_entry(answer.text)
+        if entry is None:
+            raise ConnectFailed(
+                f'{address.url} is no page of a session, since it has no <meta name="supervisor">;'
+                " give the address of an app's page, such as http://127.0.0.1:5006/ticker"
+            )
+        try:
+            websocket = address.websocket(entry.websocket)
+        except ValueError as error:
+            raise ConnectFailed(f"{address.url} names a websocket, but {error}") from None
+        return Visit(entry=entry, websocket=websocket, headers=self.headers_for(websocket, first))
 
     async def _get(self, address: Address, first: Address) -> Answer:
         stream = await self._dialer(address)
@@ -99,28 +142,6 @@ class Visitor:
         if "user-agent" not in names:
             headers.append(("User-Agent", f"session-supervisor/{__version__}"))
         return tuple(headers)
-
-    def _read(self, answer: Answer, address: Address, first: Address) -> Visit:
-        if answer.status != 200:
-            said = read_sentence(answer.text) or "it says no more"
-            raise PageRefused(
-                f"{address.url} answers with status {answer.status}: {said}",
-                status=answer.status,
-                retry_after=_seconds(answer.headers.get("retry-after", "")),
-                text=answer.text,
-                headers=answer.headers,
-            )
-        entry = read_entry(answer.text)
-        if entry is None:
-            raise ConnectFailed(
-                f'{address.url} is no page of a session, since it has no <meta name="supervisor">;'
-                " give the address of an app's page, such as http://127.0.0.1:5006/ticker"
-            )
-        try:
-            websocket = address.websocket(entry.websocket)
-        except ValueError as error:
-            raise ConnectFailed(f"{address.url} names a websocket, but {error}") from None
-        return Visit(entry=entry, websocket=websocket, headers=self.headers_for(websocket, first))
 
 
 def check_headers(headers: Iterable[tuple[str, str]]) -> Headers:

@@ -15,12 +15,13 @@ from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.session.actor import SessionActor
 from supervisor.session.context import SessionContext
+from supervisor.testing.client import Client
 from supervisor.testing.clock import Clock
 from supervisor.testing.faults import Faults
 from supervisor.testing.http import Answer, get, open_http
 from supervisor.testing.kit import Kit
 from supervisor.testing.servers import Servers
-from supervisor.testing.session import TestSession, open_session
+from supervisor.testing.session import Access, TestSession, open_session
 from supervisor.testing.stories import id_of
 from supervisor.testing.transports import Transport
 
@@ -37,6 +38,7 @@ class RunningApp:
         # Where clients live.
         self._nursery = nursery
         self._kit = kit
+        self._access = Access(open_stream=self._connect, find=self._find, begin=self._begin)
 
     @property
     def clock(self) -> Clock:
@@ -173,22 +175,21 @@ class RunningApp:
     ) -> TestSession:
         """Open the app's page, which makes a session, or joins the one with this id; `query` has further arguments.
 
-        Its clients send the same headers and cookies when they connect, as a browser does.
+        Its clients send the same headers and cookies when they connect, and the cookies that the page sets, as a
+        browser does.
 
         Raises:
             PageRefused: the page was not served; `text` and `headers` are the answer's.
+            ConnectFailed: no server accepts connections now, or what was served is no page of a session.
+            ValueError: a header can't be sent, or isn't the visitor's to give, such as Host.
         """
         return await open_session(
             f"{self.server.options.prefix}/{self.actor.application}",
+            self._access,
             id=id,
             headers=headers,
             cookies=cookies,
             query=query,
-            find=self._find,
-            open_stream=self._connect,
-            nursery=self._nursery,
-            clients=self._kit.checks.clients,
-            stories=self._kit.stories,
         )
 
     async def _connect(self) -> trio.abc.Stream:
@@ -196,3 +197,8 @@ class RunningApp:
 
     def _find(self, id: str) -> SessionActor | None:
         return self.actor.find(id)  # of the server that there is then
+
+    def _begin(self, client: Client, session: str) -> None:
+        self._kit.checks.clients.append(client)
+        self._kit.stories.joins(client, session)
+        self._nursery.start_soon(client.run, name=f"client of session {session}")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, final
 
 import trio
 
-from supervisor.client.address import Address
 from supervisor.client.dialing import Dialer
 from supervisor.client.link import Link, LinkOptions
 from supervisor.client.session import ClientSession
 from supervisor.client.status import ClientStatus
-from supervisor.client.visit import Visit, Visitor
+from supervisor.client.visit import Visit
 from supervisor.client.websocket import MAX_MESSAGE_SIZE
 from supervisor.errors import SessionEnded
 from supervisor.protocol.events import Event
@@ -41,7 +41,7 @@ class Client:
     Args:
         visit: what the page gave.
         open_stream: opens a connection to the server, in memory or by TCP.
-        page: where the page is loaded again when the session is gone; None: then it stays away.
+        revisit: loads the page again by streams of this dialer, when the session is gone; None: then it stays away.
         network: what lies between; a good one by default.
     """
 
@@ -50,7 +50,7 @@ class Client:
         visit: Visit,
         open_stream: Callable[[], Awaitable[trio.abc.Stream]],
         *,
-        page: Address | None = None,
+        revisit: Callable[[Dialer], Awaitable[Visit]] | None = None,
         network: Network | None = None,
     ) -> None:
         self.network = network or Network()
@@ -58,8 +58,12 @@ class Client:
         self._open_stream = open_stream
         # Chance is the same in every run.
         dialer, chance = Dialer(self._open), random.Random(0)  # noqa: S311
-        revisit = None if page is None else lambda: Visitor(dialer, visit.headers).visit(page)
-        options = LinkOptions(dialer=dialer, random=chance.random, max_message_size=MAX_MESSAGE_SIZE, revisit=revisit)
+        options = LinkOptions(
+            dialer=dialer,
+            random=chance.random,
+            max_message_size=MAX_MESSAGE_SIZE,
+            revisit=None if revisit is None else functools.partial(revisit, dialer),
+        )
         self._session = ClientSession()
         self._record = Record(self._session)
         self._link = Link(visit, options, self._record)

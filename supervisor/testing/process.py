@@ -20,8 +20,9 @@ import trio.testing
 
 from supervisor.actor.guard import unwrap
 from supervisor.errors import ApplicationError
+from supervisor.testing.client import Client
 from supervisor.testing.http import Answer, get, open_http
-from supervisor.testing.session import TestSession, open_session
+from supervisor.testing.session import Access, TestSession, open_session
 
 if TYPE_CHECKING:
     import httpx
@@ -156,26 +157,22 @@ class ProcessApp:
         cookies: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> TestSession:
-        """See `RunningApp.new_session`. The session's `context` and `crash()` are not to be had from here.
-
-        Raises:
-            OSError: nobody accepts connections.
-        """
-        assert self.clients is not None, "it was not started"
+        """See `RunningApp.new_session`. The session's `context` and `crash()` are not to be had from here."""
         return await open_session(
             self._path,
+            Access(open_stream=self._connect, find=_out_of_reach, begin=self._begin),
             id=id,
             headers=headers,
             cookies=cookies,
             query=query,
-            find=_out_of_reach,
-            open_stream=self._connect,
-            nursery=self.clients,
-            clients=[],
         )
 
     async def _connect(self) -> trio.abc.Stream:
         return await trio.open_tcp_stream(_HOST, self.port)
+
+    def _begin(self, client: Client, session: str) -> None:
+        assert self.clients is not None, "it was not started"
+        self.clients.start_soon(client.run, name=f"client of session {session}")
 
     def _send(self, number: signal.Signals) -> None:
         assert self._process is not None

@@ -6,58 +6,54 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import final
 from urllib.parse import urlencode
 
+import attrs
 import trio
 
-from supervisor.client.address import page_address
-from supervisor.client.page import read_entry, read_sentence
-from supervisor.client.visit import Visit
-from supervisor.errors import PageRefused
+from supervisor.client.address import Address, page_address
+from supervisor.client.dialing import Dialer
+from supervisor.client.visit import Visitor
 from supervisor.instruments import Incident
 from supervisor.session.actor import SessionActor
 from supervisor.session.context import SessionContext
 from supervisor.testing.client import Client
 from supervisor.testing.crash import crash
-from supervisor.testing.http import Answer, get
+from supervisor.testing.http import Answer
 from supervisor.testing.network import Network
-from supervisor.testing.stories import StoryBook
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Access:
+    """How the sessions of a test get at their server, and where their clients live."""
+
+    open_stream: Callable[[], Awaitable[trio.abc.Stream]]
+    """Opens a connection to the server of the moment."""
+    find: Callable[[str], SessionActor | None]
+    """The live session of an id; None if it has ended."""
+    begin: Callable[[Client, str], None]
+    """Runs a client of the session with this id, until the test's block ends."""
 
 
 @final
 class TestSession:
-    """One session, as a page's visitor has it."""
+    """One session, as a page's visitor has it. `open_session()` makes one.
+
+    Its clients are as windows of one browser: they send the headers and cookies that the page was asked for with, and
+    those that pages have set.
+    """
 
     __test__ = False  # for pytest: no class of tests
 
-    def __init__(
-        self,
-        page: Answer,
-        *,
-        target: str,
-        headers: Mapping[str, str],
-        find: Callable[[str], SessionActor | None],
-        open_stream: Callable[[], Awaitable[trio.abc.Stream]],
-        nursery: trio.Nursery,
-        clients: list[Client],
-        stories: StoryBook | None = None,
-    ) -> None:
-        """`clients` is where each client is noted, and `stories` too, if there are any."""
-        entry = read_entry(page.text)
-        assert entry is not None, "the page has no <meta name=supervisor>"
+    def __init__(self, page: Answer, visitor: Visitor, *, address: Address, first: Address, access: Access) -> None:
+        """`first` was asked for, `address` has answered."""
         self.page = page
         """The page that was served."""
-        self.id = entry.session
+        self._visit = visitor.read(page, address, first)
+        self.id = self._visit.entry.session
         """The session's id."""
-        self._address = page_address(f"http://localhost{target}")
-        # With the headers of the page's request, which a browser sends with its websocket too, or a proxy for it.
-        self._visit = Visit(
-            entry=entry, websocket=self._address.websocket(entry.websocket), headers=tuple(headers.items())
-        )
-        self._find = find
-        self._open_stream = open_stream
-        # Where clients live.
-        self._nursery = nursery
-        self._clients = clients
-        self._stories = stories
+        self._visitor = visitor
+        self._address = first
+        self._access = access
 
     @property
     def context(self) -> SessionContext:
@@ -69,7 +65,7 @@ class TestSession:
         return self._actor().context
 
     def _actor(self) -> SessionActor:
-        session = self._find(self.id)
+        session = self._access.find(self.id)
         if session is None:
             raise LookupError(f"session {self.id} has ended")
         return session
@@ -109,27 +105,20 @@ class TestSession:
 
     def client(self, *, network: Network | None = None, follow_reload: bool = True) -> Client:
         """As `connect()`, but nothing is waited for: the client begins to connect."""
-        page = self._address if follow_reload else None
-        client = Client(self._visit, self._open_stream, page=page, network=network)
-        self._clients.append(client)
-        if self._stories is not None:
-            self._stories.joins(client, self.id)
-        self._nursery.start_soon(client.run, name=f"client of session {self.id}")
+        revisit = (lambda dialer: self._visitor.by(dialer).visit(self._address)) if follow_reload else None
+        client = Client(self._visit, self._access.open_stream, revisit=revisit, network=network)
+        self._access.begin(client, self.id)
         return client
 
 
 async def open_session(
     path: str,
+    access: Access,
     *,
     id: str | None,
     headers: Mapping[str, str] | None,
     cookies: Mapping[str, str] | None,
     query: Mapping[str, str] | None,
-    find: Callable[[str], SessionActor | None],
-    open_stream: Callable[[], Awaitable[trio.abc.Stream]],
-    nursery: trio.Nursery,
-    clients: list[Client],
-    stories: StoryBook | None = None,
 ) -> TestSession:
     """See `RunningApp.new_session`: ask for the app's page, wherever the server is."""
     sent = dict(headers or {})
@@ -137,18 +126,7 @@ async def open_session(
         sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
     arguments = {**({} if id is None else {"session": id}), **(query or {})}
     asked = f"?{urlencode(arguments)}" if arguments else ""
-    target = f"{path}{asked}"
-    page = await get(await open_stream(), target, headers=list(sent.items()))
-    if page.status != 200:
-        sentence = f"the page was answered with status {page.status}: {read_sentence(page.text)}"
-        raise PageRefused(sentence, status=page.status, text=page.text, headers=page.headers)
-    return TestSession(
-        page,
-        target=target,
-        headers=sent,
-        find=find,
-        open_stream=open_stream,
-        nursery=nursery,
-        clients=clients,
-        stories=stories,
-    )
+    first = page_address(f"http://localhost{path}{asked}")
+    visitor = Visitor(Dialer(lambda host, port: access.open_stream()), sent.items())
+    page, address = await visitor.load(first)
+    return TestSession(page, visitor, address=address, first=first, access=access)

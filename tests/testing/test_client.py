@@ -670,7 +670,7 @@ async def test_all_of_it_works_over_tcp(nursery):
     async with Server(Application(FunctionHandler(modify_document), name="app"), port=0) as server:
         address = page_address(server.urls["app"])
         visit = await Visitor(Dialer()).visit(address)
-        client = Client(visit, functools.partial(trio.open_tcp_stream, address.host, address.port), page=address)
+        client = Client(visit, functools.partial(trio.open_tcp_stream, address.host, address.port))
         nursery.start_soon(client.run)
         await client.until(lambda data: data == {"n": 0})
         [session] = server.applications["app"].context.sessions

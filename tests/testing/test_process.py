@@ -7,7 +7,7 @@ import textwrap
 import pytest
 import trio
 
-from supervisor.errors import ApplicationError, SendFailed
+from supervisor.errors import ApplicationError, ConnectFailed, SendFailed
 from supervisor.testing import supervise_process
 
 APP = """
@@ -89,7 +89,7 @@ async def test_after_a_kill_nobody_answers_until_a_restart(app):
         await (await running.new_session()).connect()
         running.kill()
         assert await running.wait_ended() == -signal.SIGKILL
-        with pytest.raises(OSError, match="connect"):
+        with pytest.raises(ConnectFailed, match="can't be reached: connection refused"):
             await running.new_session()
         await running.restart()
         await (await running.new_session()).connect()
@@ -109,7 +109,7 @@ async def test_a_process_that_ends_by_itself_is_a_failure(app):
     app.write_text("import os\ndef modify_document(doc):\n    print('out of paper', flush=True)\n    os._exit(3)\n")
     with pytest.raises(AssertionError, match=r"ended with exit code 3(?s:.*)out of paper"):
         async with supervise_process(app) as running:
-            with pytest.raises(trio.BrokenResourceError):
+            with pytest.raises(ConnectFailed, match="the connection was closed"):
                 await running.new_session()
             assert await running.wait_ended() == 3
 

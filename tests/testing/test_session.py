@@ -3,6 +3,7 @@
 import pytest
 
 from supervisor.server_options import ServerOptions
+from supervisor.transport.web import make_web_app
 
 
 def modify_document(doc):
@@ -36,3 +37,37 @@ async def test_a_sessions_clients_connect_with_the_headers_and_cookies_of_its_pa
         [connection] = session.context.connections
         assert connection.request.headers["x-remote-user"] == "ada"
         assert connection.request.cookies == {"team": "red"}
+
+
+async def test_cookies_that_pages_set_are_sent_as_by_the_windows_of_one_browser(supervise, monkeypatch):
+    """With each websocket, and when a page is loaded again, which may set others."""
+    visits = []
+
+    def counting_visits(site):
+        """As middleware does that stands before the server."""
+        inner = make_web_app(site)
+
+        async def web_app(scope, receive, send):
+            async def send_with_cookie(message):
+                if message["type"] == "http.response.start":
+                    visits.append(dict(scope["headers"]).get(b"cookie"))
+                    message["headers"] = [*message["headers"], (b"set-cookie", b"visit=%d; HttpOnly" % len(visits))]
+                await send(message)
+
+            await inner(scope, receive, send_with_cookie)
+
+        return web_app
+
+    monkeypatch.setattr("supervisor.server.make_web_app", counting_visits)
+    async with supervise(modify_document) as app:
+        session = await app.new_session(cookies={"team": "red"})
+        client, neighbour = await session.connect(), await session.connect()
+        assert [each.request.cookies for each in session.context.connections] == [{"team": "red", "visit": "1"}] * 2
+        await app.restart()
+        await client.reconnect()
+        await neighbour.reconnect()
+        assert visits == [b"team=red", b"team=red; visit=1", b"team=red; visit=2"]
+        assert sorted(each.request.cookies["visit"] for session in app.sessions for each in session.connections) == [
+            "2",
+            "3",
+        ]
