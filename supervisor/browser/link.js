@@ -4,8 +4,11 @@
  * All that is decided is decided in `ClientConnection`; this file owns the websocket, the timers and the listeners.
  */
 
-/** An attempt that brought no frame in this time is given up: browsers alone wait for minutes. Seconds. */
-const PATIENCE = 20
+/** A websocket that has not opened in this time is given up: browsers alone wait for minutes. Seconds. */
+const ATTEMPT = 20
+/** One that opened has this long for its first frame: the server lets it wait 30 s for its session's turn, then 10 s for
+ * each hook that lets it in, and says so if that was not enough. Seconds. */
+const ADMISSION = 60
 /** A websocket whose end was announced has this long to close. Seconds. */
 const LAST_WORDS = 5
 
@@ -77,10 +80,14 @@ export class Link {
     }
     this.#socket = socket
     // Each handler asks whether it still is the present websocket's: events of one that was given up may come late.
-    socket.onopen = () => { if (socket === this.#socket) socket.send(this.#connection.opened()) }
+    socket.onopen = () => {
+      if (socket !== this.#socket) return
+      socket.send(this.#connection.opened())
+      this.#giveUpAfter(ADMISSION)
+    }
     socket.onmessage = ({ data }) => { if (socket === this.#socket) this.#received(data) }
     socket.onclose = ({ code, reason }) => { if (socket === this.#socket) this.#lost(code, reason) }
-    this.#giveUpAfter(PATIENCE)
+    this.#giveUpAfter(ATTEMPT)
   }
 
   #received(frame) {

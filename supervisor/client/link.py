@@ -14,12 +14,15 @@ import trio
 from supervisor.client.dialing import Dialer
 from supervisor.client.status import ClientStatus, State, sentence
 from supervisor.client.visit import Visit
-from supervisor.client.websocket import ATTEMPT, Closed, Websocket
+from supervisor.client.websocket import Closed, Websocket
 from supervisor.errors import ConnectFailed, PageRefused
 from supervisor.protocol.client import FIRST_DELAY, MAX_DELAY, ClientConnection
 from supervisor.protocol.codes import HAVE_A_DELAY, CloseCode
 from supervisor.protocol.events import Arrived, Event, Reconnect, Refused, Reload, Status
 
+PAGE = 120.0
+"""Seconds for the page when it is loaded again: an app may take 60 s for a document, after 10 s for each hook. Who
+gives up earlier would have another session made each time, and never get one. Browsers wait for minutes."""
 LONGEST_SERVER_DELAY = 3600.0
 """Seconds: a delay that a server asks for is believed up to this."""
 
@@ -188,8 +191,8 @@ class Link:
         said = f"{reason} Loading the page again."
         self._tell(attrs.evolve(self.status, state=self._state(), code=code, reason=said, retry_at=None))
         while not self._left.is_set():
-            problem, asked = f"there is no answer within {ATTEMPT:g} s", 0.0
-            with trio.move_on_after(ATTEMPT) as self._loading:
+            problem, asked = f"there is no answer within {PAGE:g} s", 0.0
+            with trio.move_on_after(PAGE) as self._loading:
                 try:
                     self._begin_anew(await revisit())
                     return True

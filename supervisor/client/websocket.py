@@ -28,7 +28,10 @@ from supervisor.protocol.codes import NO_CLOSE_FRAME, CloseCode
 from supervisor.protocol.events import Closing, Event
 
 ATTEMPT = 20.0
-"""Seconds from the dial to the first frame; the browser's client waits as long."""
+"""Seconds from the dial to the end of the handshake; the browser's client waits as long."""
+ADMISSION = 60.0
+"""Seconds from there to the first frame: a server lets us wait 30 s for our session's turn, and 10 s for each hook
+that lets us in, and says so if that was not enough. The browser's client waits as long."""
 SILENCE = 60.0
 """Seconds without a byte after which the connection counts as lost: the server's pings come every 20."""
 LAST_WORDS = 5.0
@@ -114,7 +117,7 @@ class Websocket:
     def resume(self) -> None:
         """Go on reading."""
         self._is_read.set()
-        self._have_patience(SILENCE if self._was_heard else ATTEMPT)
+        self._have_patience(self._patience_of_now())
 
     async def run(self) -> Closed:
         """Connect and converse until the end; returns how it ended. Raises nothing but what is a bug of ours."""
@@ -134,7 +137,8 @@ class Websocket:
         if self._announced is not None:  # the close frame may be lost, or its code be replaced on the way
             return Closed(code=self._announced.code, reason=self._announced.reason)
         if self._patience.cancelled_caught and not self._is_left and not self._closed.problem:
-            problem = f"nothing was heard for {SILENCE:g} s" if self._was_heard else f"no answer within {ATTEMPT:g} s"
+            said = "nothing was heard for" if self._was_heard else "no answer within"
+            problem = f"{said} {self._patience_of_now():g} s"
             return attrs.evolve(self._closed, problem=f"{self._address.authority}: {problem}")
         return self._closed
 
@@ -154,6 +158,7 @@ class Websocket:
                     max_message_size=self._max_message_size,
                 )
                 self._was_opened = True
+                self._have_patience(ADMISSION)
                 nursery.start_soon(self._write, socket)
                 await self._read(socket)
                 nursery.cancel_scope.cancel()
@@ -217,6 +222,11 @@ class Websocket:
 
     def _have_patience(self, seconds: float) -> None:
         self._patience.deadline = trio.current_time() + seconds if self._is_read.is_set() else math.inf
+
+    def _patience_of_now(self) -> float:
+        if self._was_heard:
+            return SILENCE
+        return ADMISSION if self._was_opened else ATTEMPT
 
     async def _wait_turn(self) -> None:
         if not self._is_read.is_set():

@@ -262,6 +262,24 @@ test("an attempt that brings nothing is given up", async () => {
   assert.equal(browser.sockets.length, 3)
 })
 
+test("a websocket that opened is waited for as long as the server lets it wait for its session and its hooks", async () => {
+  const { browser, session } = await live()
+  browser.socket.lose()
+  browser.advance(0.5)
+  browser.advance(19)
+  browser.socket.open()
+  browser.advance(59)
+  assert.equal(browser.sockets.length, 2)
+  assert.equal(browser.sockets[1].closedWith, null)
+  browser.advance(1)
+  assert.equal(browser.sockets[1].closedWith.code, 1000)
+  browser.advance(1)
+  assert.equal(browser.sockets.length, 3)
+  browser.socket.resume()
+  browser.advance(100)
+  assert.equal(session.status.state, "live", "once there was a frame, nothing is waited for")
+})
+
 test("an announced close is believed when the websocket doesn't close", async () => {
   const { browser, session } = await live()
   browser.socket.receive({ type: "closing", code: 4410, reason: "The demo is over.", retry_after: null })

@@ -7,6 +7,7 @@ import trio
 import trio.testing
 
 from supervisor.client import SendUnknown, SendUnsent, SessionEnded
+from supervisor.client.link import PAGE
 from supervisor.client.websocket import SILENCE
 from tests.client.conftest import answer, page
 
@@ -199,7 +200,7 @@ async def test_a_server_that_has_no_page_yet_is_waited_for(connected, scripted, 
         assert status.reason.endswith("answers with status 503: Busy.")
         assert status.retry_at == pytest.approx(began + 20, abs=0.1)
         line = await scripted.accept()
-        assert trio.current_time() - began == pytest.approx(20 + 1 + 2 + (20 + 4), abs=0.1)
+        assert trio.current_time() - began == pytest.approx(20 + 1 + 2 + (PAGE + 4), abs=0.1)
         await line.receive()
         await line.attached(session="s-2")
         assert (await until_state(session, "live")).sessions == 2

@@ -7,7 +7,7 @@ import trio.testing
 from supervisor.client import websocket as module
 from supervisor.client.address import websocket_address
 from supervisor.client.dialing import Dialer
-from supervisor.client.websocket import ATTEMPT, GOODBYE, LAST_WORDS, SILENCE, Closed, Websocket
+from supervisor.client.websocket import ADMISSION, ATTEMPT, GOODBYE, LAST_WORDS, SILENCE, Closed, Websocket
 from supervisor.protocol.client import ClientConnection
 
 
@@ -200,8 +200,9 @@ async def test_a_server_that_pings_and_says_nothing_is_given_up(run, scripted, n
             await trio.sleep(3)
 
     nursery.start_soon(ping)
-    await it.until_closed()
-    assert trio.current_time() - began == ATTEMPT
+    closed = await it.until_closed()
+    assert trio.current_time() - began == ADMISSION
+    assert closed == Closed(code=1006, problem="server.example: no answer within 60 s")
 
 
 async def test_silence_ends_it_and_pings_are_no_silence(run, scripted, autojump_clock):

@@ -495,6 +495,18 @@ async def test_a_client_whose_session_is_gone_loads_its_page_anew(supervise):
             await other.reconnect()
 
 
+async def test_a_page_whose_document_takes_long_is_waited_for_and_no_other_session_is_made(supervise):
+    async def modify_document(doc):
+        doc.data["n"] = 0
+        await trio.sleep(50)
+
+    async with supervise(FunctionHandler(modify_document)) as app:
+        client = await (await app.new_session()).connect()
+        await app.restart()
+        await client.reconnect(timeout=100)
+        assert [each.id for each in app.sessions] == [client.session]
+
+
 def grow(doc):
     doc.data["n"] += 1
     doc.data["text"] = f"{doc.data['n']} " + "x" * 20_000

@@ -166,10 +166,7 @@ async def test_a_failed_opened_hook_closes_with_1011_and_the_client_comes_back(s
         running.incidents.clear()
 
 
-async def test_a_session_that_is_too_busy_closes_with_1011(supervise, monkeypatch):
-    """To a client that waits for longer than ours."""
-    monkeypatch.setattr("supervisor.client.websocket.ATTEMPT", 60.0)
-
+async def test_a_session_that_is_too_busy_closes_with_1011(supervise):
     def on_connection_opened(session_context, connection):
         pass
 
@@ -183,6 +180,21 @@ async def test_a_session_that_is_too_busy_closes_with_1011(supervise, monkeypatc
         client = session.client()
         await client.until(lambda data: True)
         assert closings(client) == [(1011, "the session was too busy to open a connection")]
+
+
+async def test_a_client_waits_for_as_long_as_hooks_may_take_and_is_let_in_once(supervise):
+    """One that gave up earlier would never get in: each new attempt calls the hook anew."""
+    calls = []
+
+    async def on_connection_opened(session_context, connection):
+        calls.append(connection)
+        await trio.sleep(29)
+
+    options = ServerOptions(application=ApplicationOptions(hook_timeout=30))
+    async with supervise(app_of(on_connection_opened=on_connection_opened), options=options) as running:
+        session = await running.new_session()
+        await session.connect()
+        assert len(calls) == 1
 
 
 async def test_a_session_that_ends_meanwhile_is_told_as_ever(supervise):
