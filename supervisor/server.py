@@ -102,6 +102,7 @@ class Server:
             Python's `logging`, under the name "supervisor".
         entropy: where keys and ids come from; for tests.
         wall_clock: what the ages of tokens are counted by; for tests.
+        clock: what the turns of actors are measured by, in seconds; for tests.
         chance: random numbers from 0 to 1, by which pauses are longer or shorter; for tests.
         prepare: what is called in place of functions that are handed to adders; for tests.
         watch: what tells of changed files with `ServerOptions.dev`; for tests.
@@ -126,6 +127,7 @@ class Server:
         instruments: Instruments | None = None,
         entropy: Entropy = secrets.token_bytes,
         wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.perf_counter,
         chance: Callable[[], float] = random.random,
         prepare: Prepare = threaded,
         watch: Watch = watch,
@@ -165,7 +167,7 @@ class Server:
             self._development = Development(boot=self._credentials.new_id())
             told = RememberingInstruments(told, self._development)
         stories = Stories(self.options.story_length, now=trio.current_time)
-        self.runtime = Runtime(instruments=told, random=chance, stories=stories, prepare=prepare)
+        self.runtime = Runtime(instruments=told, clock=clock, random=chance, stories=stories, prepare=prepare)
         self._watchdog: Watchdog | None = None
         if self.options.stall_limit:
             self._watchdog = Watchdog(self.options.stall_limit, stacks=STACKS, instruments=self.runtime.instruments)

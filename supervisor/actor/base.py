@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from random import random
+from time import perf_counter
 from types import CoroutineType, MappingProxyType
 from typing import Any
 
@@ -51,6 +52,8 @@ class Runtime:
     """They may raise: that ends nothing."""
     stories: Stories = attrs.Factory(Stories)
     """Where what happens is told; by default nowhere."""
+    clock: Callable[[], float] = perf_counter
+    """Seconds, by which turns are measured: read for each message, so not trio's, which costs a call more."""
     random: Callable[[], float] = random
     """Chance, from 0 to 1: for pauses before restarts."""
     prepare: Prepare = threaded
@@ -138,8 +141,7 @@ class Actor:
         with self.catching():
             mailbox = self.mailbox
             handle = self.handle if self.story is None else self._handle_and_tell
-            # Trio's own clock, as fast as what it reads: under a virtual one a slow machine changes no task's steps.
-            now = trio.lowlevel.current_clock().current_time
+            now = self.runtime.clock
             until = now() + DRAIN_SECONDS
             handled = 0
             while True:

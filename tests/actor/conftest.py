@@ -108,7 +108,7 @@ class Office:
     """All clerks of one test."""
 
     def __init__(self, nursery):
-        self.runtime = Runtime()
+        self.runtime = Runtime(clock=trio.current_time)
         self.clerks = []
         self._nursery = nursery
 

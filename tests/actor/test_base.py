@@ -349,7 +349,7 @@ async def laps_of_a_neighbour(clerk):
 
 
 async def test_other_tasks_get_their_turn_after_64_entries(office, mock_clock):
-    """However slow the machine is: turns are measured by trio's clock, and this one stands still."""
+    """However slow the machine is: turns are measured by the clock that the runtime has, and this one stands still."""
     clerk = office.make()
     for number in range(10 * DRAIN):
         clerk.note(number)

@@ -241,3 +241,23 @@ async def test_of_many_failures_a_note_names_some(autojump_clock):
     notes = [note for note in raised.value.__notes__ if not note.startswith("story of ")]
     assert len(notes) == 11
     assert notes[-1] == "and 20 failures more: see app.incidents"
+
+
+async def test_a_slow_machine_changes_no_turns_under_a_virtual_clock(autojump_clock):
+    """On a real clock a handler of two milliseconds hands its turn on; which task goes next would depend on it."""
+
+    @receives(Fail)
+    def slow(doc, message):
+        until = time.perf_counter() + 0.002
+        while time.perf_counter() < until:
+            pass
+        doc.data["n"] += 1
+
+    async with supervise(app_of(slow=slow)) as app:
+        session = await app.new_session()
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(4):
+            session.context.tell_nowait(Fail())
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        assert session.context.statistics().counted == 0
