@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import attrs
-from itsdangerous import BadData, SignatureExpired, Signer, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous import BadData, Signer, TimestampSigner, URLSafeTimedSerializer
 
 Entropy = Callable[[int], bytes]
 """Gives that many random bytes: `secrets.token_bytes`, or a fake in tests."""
@@ -26,6 +26,9 @@ Entropy = Callable[[int], bytes]
 MAX_ID = 128
 """Characters of a session's id that a visitor names."""
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+SKEW = 300.0
+"""Seconds by which a token may be younger than nothing, and is as good as new: where the wall clock was set back since,
+as NTP does, or another server with the same key is ahead. As much as Kerberos allows (RFC 4120)."""
 _WHOLE = re.compile(r"[0-9]{1,15}")
 
 
@@ -78,19 +81,22 @@ class KeyRing:
         """The session's id that a token stands for. The token is untrusted.
 
         Raises:
-            TokenRefused: it isn't one of ours for this purpose, or is older than `max_age` seconds.
+            TokenRefused: it isn't one of ours for this purpose, is older than `max_age` seconds, or is dated further
+                ahead than `SKEW`.
         """
         if not token.isascii():  # itsdangerous would encode it, and can't in every case
             raise TokenRefused("the page's token is not one of ours")
-        oldest = None if max_age == math.inf else math.floor(max_age)
         try:
-            session_id = self._serializer(purpose, now).loads(token, max_age=oldest)
-        except SignatureExpired:
-            raise TokenRefused("the page's token has expired") from None
+            session_id, signed_at = self._serializer(purpose, now).loads(token, return_timestamp=True)
         except BadData:
             raise TokenRefused("the page's token is not one of ours") from None
         if not isinstance(session_id, str):
             raise TokenRefused("the page's token is not one of ours")
+        age = int(now) - signed_at.timestamp()  # not by itsdangerous, to which every negative age is one that is over
+        if age > max_age:
+            raise TokenRefused("the page's token has expired")
+        if age < -SKEW and max_age != math.inf:
+            raise TokenRefused("the page's token is dated in the future: the server's clock was set back")
         return session_id
 
     def sign_id(self, id: str, *, expires: float | None) -> str:
