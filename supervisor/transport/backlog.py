@@ -35,6 +35,7 @@ class Backlog:
 
     __slots__ = (
         "_limit",
+        "_name",
         "_on_room",
         "_on_slow",
         "_outbox",
@@ -66,14 +67,17 @@ class Backlog:
         self._was_untold = False
         # Answers of which bytes may be queued still; at most as many as a client may have under way.
         self._queued_answers: list[bytes] = []
+        # What the session's story calls the client's connection.
+        self._name = ""
         # The session whose snapshot stands for what is dropped; None before the client is attached, and after the end.
         self._wire: SessionWire | None = None
         # The end of our patience with a client that doesn't read; set while a backlog was seen that has not drained.
         self._patience: Alarm | None = None
 
-    def begin(self, wire: SessionWire) -> None:
-        """The client is attached; nothing is shown before."""
+    def begin(self, wire: SessionWire, name: str) -> None:
+        """The client is attached; nothing is shown before. `name` is what the session's story calls its connection."""
         self._wire = wire
+        self._name = name
 
     def show(self, frame: bytes) -> None:
         """Keep back what the outbox did not take, or must not while other things are kept back."""
@@ -142,6 +146,7 @@ class Backlog:
         if self.withheld is None:
             self.withheld = Withheld()
             self.be_patient()
+            self._tell_story("reads slowly  → what it is sent is kept back")
         return self.withheld
 
     def _check(self) -> None:
@@ -153,6 +158,7 @@ class Backlog:
         if withheld is None or withheld.awaits_snapshot:
             return
         if withheld.size > self._limit or withheld.is_too_long:
+            self._tell_story("is far behind  → a snapshot will stand for what it has not read")
             outbox.drop_backlog()
             withheld.give_way(self._queued_answers)
             self._queued_answers = []
@@ -176,6 +182,13 @@ class Backlog:
                 self._queued_answers.append(item.frame)
             withheld.sent()
         self.withheld = None
+        what = "a snapshot of" if is_due else "what was kept back, up to"
+        self._tell_story(f"is brought up to date  → {what} revision {wire.session.stored.revision}")
+
+    def _tell_story(self, text: str) -> None:
+        story = None if self._wire is None else self._wire.session.story
+        if story is not None:
+            story.add("connection", f"{self._name} {text}")
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

@@ -166,7 +166,7 @@ class WebSocketConnection:
         """See `Speaker.begin`."""
         for frame in wire.frames(attachment):
             self._outbox.push_urgent(frame)
-        self._backlog.begin(wire)
+        self._backlog.begin(wire, self.context.id[:8])
         self._heartbeat.begin(wire.session.runtime.timers)
 
     # Its life.

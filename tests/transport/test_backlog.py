@@ -292,6 +292,39 @@ async def test_past_one_mebibyte_the_backlog_gives_way_to_one_snapshot(serve):
         nursery.cancel_scope.cancel()
 
 
+def told(session):
+    """What the story says of the only connection, without its name."""
+    return [entry.text.partition(" ")[2] for entry in session.story if entry.kind == "connection"]
+
+
+async def test_the_story_tells_that_patches_are_kept_back_and_sent_later(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for mark in "abcd":
+            await put(session, 50_000, mark)
+        assert told(session)[1:] == ["reads slowly  → what it is sent is kept back"]
+        while (await peer.message())["to"] < 5:
+            pass
+        await all_blocked()
+        assert told(session)[2:] == ["is brought up to date  → what was kept back, up to revision 5"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_story_tells_that_a_snapshot_stands_for_what_was_dropped(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for mark in "abcdefghij":
+            await pile_up(session, 200_000, mark)
+        assert told(session)[1:] == [
+            "reads slowly  → what it is sent is kept back",
+            "is far behind  → a snapshot will stand for what it has not read",
+        ]
+        while (await peer.message())["type"] != "snapshot":
+            pass
+        assert told(session)[3:] == ["is brought up to date  → a snapshot of revision 11"]
+        nursery.cancel_scope.cancel()
+
+
 async def test_what_may_be_edited_is_told_again_after_the_snapshot(serve):
     async with serve() as table, trio.open_nursery() as nursery:
         peer, session = await lockstep(table, nursery)
