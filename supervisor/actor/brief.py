@@ -3,11 +3,13 @@
 Essay: why not `repr()`, cut. A message may carry a table of a million rows, and its `repr()` would hold the loop for a
 second, only to be thrown away. So containers, and values with fields, are walked here: a few items of each, few levels
 deep, until the line is full. Only what is neither is asked for its own `repr()`, which is the author's to keep short.
-Fields that their class keeps out of its `repr()`, such as passwords, are kept out here.
+Fields that their class keeps out of its `repr()`, such as passwords, are kept out here; and where it has a `repr()` of
+its own, nothing but that is shown.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -88,12 +90,42 @@ def _joined(texts: Iterable[str], depth: int, count: int | None = None) -> str:
 
 
 def _fields(value: Any) -> Iterator[tuple[str, object]] | None:
-    """Names and values of what attrs, dataclasses, msgspec or a named tuple made of its class; None if nobody did."""
+    """Names and values of what attrs, dataclasses, msgspec or a named tuple made of its class.
+
+    None if nobody did, or if its `repr()` is not theirs: then there is a reason.
+    """
     cls = type(value)
+    if not _has_made_repr(cls):
+        return None
     for marker in ("__attrs_attrs__", "__dataclass_fields__"):
         fields = getattr(cls, marker, None)
         if fields is not None:
             each = fields.values() if isinstance(fields, dict) else fields
-            return ((one.name, getattr(value, one.name, ...)) for one in each if one.repr)
+            return ((one.name, _value_of(one, value)) for one in each if one.repr)
     names = getattr(cls, "__struct_fields__", None) or (isinstance(value, tuple) and getattr(cls, "_fields", None))
     return ((name, getattr(value, name, ...)) for name in names) if names else None
+
+
+def _value_of(field: Any, value: object) -> object:
+    """With attrs, a field may say how it is shown."""
+    inner = getattr(value, field.name, ...)
+    return _Shown(field.repr(inner)) if callable(field.repr) else inner
+
+
+class _Shown:
+    """What is shown as it is."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _has_made_repr(cls: type) -> bool:
+    """Whether no person wrote its `repr()`, but some tool that makes classes."""
+    func = inspect.unwrap(cls.__repr__)
+    code = getattr(func, "__code__", None)
+    if code is None:  # written in C: msgspec's, or that of every object
+        return cls.__repr__ is not object.__repr__
+    return code.co_filename.startswith("<") or func.__module__ == "collections"

@@ -36,6 +36,39 @@ class Ping(msgspec.Struct):
     at: int
 
 
+@attrs.frozen
+class Card:
+    number: str = attrs.field(repr=lambda number: f"…{number[-4:]}")
+
+
+@attrs.frozen
+class Discreet:
+    secret: str = "x"
+
+    def __repr__(self):
+        return "<discreet>"
+
+
+@dataclasses.dataclass
+class DiscreetRow:
+    secret: str = "x"
+
+    def __repr__(self):
+        return "<discreet row>"
+
+
+class DiscreetPing(msgspec.Struct):
+    secret: str = "x"
+
+    def __repr__(self):
+        return "<discreet ping>"
+
+
+@attrs.frozen(repr=False)
+class Silent:
+    secret: str = "x"
+
+
 class Rude:
     def __repr__(self):
         raise SystemExit
@@ -60,6 +93,11 @@ Point = namedtuple("Point", "x y")
         (Login("Ann"), "Login(name='Ann')"),
         (Row(3), "Row(id=3)"),
         (Ping(5), "Ping(at=5)"),
+        (Card("4111111111111234"), "Card(number=…1234)"),
+        (Discreet(), "<discreet>"),
+        (DiscreetRow(), "<discreet row>"),
+        (DiscreetPing(), "<discreet ping>"),
+        (Silent(), "<Silent>"),
         (Point(1, 2), "Point(x=1, y=2)"),
         (Quote("x" * 1_000, 1), f"Quote(symbol='{'x' * 39}…', price=1)"),
         ([1, 2, 3, 4, 5, 6], "[1, 2, 3, 4, 5, …]"),
