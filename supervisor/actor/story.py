@@ -23,6 +23,8 @@ LONGEST_STORY = 10_000
 """Entries that a story may have: some 2 MB, of each session."""
 MAX_TEXT: Final = 240
 """Characters of one entry's text, kind included: what fits into two lines of a terminal."""
+MAX_THING: Final = 130
+"""Characters of a thing's own words, so that what came of it has room beside them."""
 SAME_MOMENT = 0.005
 """Seconds within which what came of a thing still stands in its line; on a clock that jumps, none pass."""
 
@@ -56,6 +58,7 @@ class Story:
         self._entries: deque[StoryEntry] = deque(maxlen=length)
         # The thing that began last: its kind, its text, and what reports call it.
         self._thing = ("", "", "")
+        self._began = 0.0
         # Its line; None once something else was told.
         self._line: StoryEntry | None = None
 
@@ -71,8 +74,10 @@ class Story:
 
     def begin(self, kind: str, text: str, what: str = "") -> None:
         """Something begins, of which more will be told by `then`; `what` is what reports call it."""
+        text = clip(text, MAX_THING)
         self._thing = (kind, text, what)
         self._line = self._put(kind, text)
+        self._began = self._line.at
 
     def then(self, text: str) -> None:
         """This came of the thing that began last."""
@@ -86,7 +91,7 @@ class Story:
 
     def over(self) -> None:
         """The thing that began last is over; told if it took its time and nothing came of it at the end."""
-        if self._line is None or self._now() - self._line.at > SAME_MOMENT:
+        if self._now() - (self._began if self._line is None else self._line.at) > SAME_MOMENT:
             self.then("done")
 
     def failed(self, what: str, text: str) -> None:

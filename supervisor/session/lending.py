@@ -18,6 +18,7 @@ from typing import Any, Protocol, final
 import outcome
 import trio
 
+from supervisor.actor.brief import TEXT, clip
 from supervisor.actor.holding import Hold
 from supervisor.actor.ref import Answered, Parked, Recipient, post
 from supervisor.actor.stopping import Stopping
@@ -71,7 +72,7 @@ class Borrow(Answered):
 
     def told(self) -> str:
         """See `Entry.told`."""
-        return f"by {self._borrower}"
+        return f"by {clip(self._borrower, TEXT)}"
 
     async def _lend(self) -> None:
         self.parked.wake(outcome.Value(None))

@@ -79,6 +79,23 @@ def test_the_end_of_a_thing_is_told_if_it_took_time_and_nothing_came_of_it(story
     ]
 
 
+def test_a_thing_that_took_no_time_has_no_end_though_something_else_came_between(story):
+    story.begin("borrow", "by task poll")
+    story.then("revision 2: add /a")
+    story.add("connection", "1a2b3c4d reads slowly")
+    story.over()
+    assert [str(entry) for entry in story.entries] == [
+        "borrow by task poll  → revision 2: add /a",
+        "connection 1a2b3c4d reads slowly",
+    ]
+
+
+def test_what_came_of_a_thing_has_room_however_long_the_thing_is(story):
+    story.begin("callback", "x" * 1_000)
+    story.then("KeyError: 'ACME'")
+    assert [entry.text for entry in story.entries] == [f"{'x' * 129}…  → KeyError: 'ACME'"]
+
+
 def test_a_failure_of_what_is_in_hand_stands_in_its_line_and_of_others_for_itself(story):
     story.begin("message", "Quote('ACME')", "message Quote")
     story.failed("message Quote", "KeyError: 'ACME'")
