@@ -35,6 +35,7 @@ class InjectedFault(Exception):
 class _Fault:
     """One fault of the functions of one name."""
 
+    name: str
     kind: Literal["fail", "hang", "delay"]
     at: int | None
     """Which call it strikes, from 1; None for each."""
@@ -123,7 +124,7 @@ class Faults:
         """
         if not (error is None or isinstance(error, BaseException) or _is_exception_class(error)):
             raise TypeError(f"error is an exception, or a class of them, not {error!r}")
-        return self._set(name, _Fault(kind="fail", at=at, error=error, late=late))
+        return self._set(_Fault(name=name, kind="fail", at=at, error=error, late=late))
 
     def hang(self, name: str, *, at: int | None = None) -> Faults:
         """Let the call number `at`, or each, wait until it is cancelled, as by a hook's deadline or the session's end.
@@ -131,7 +132,7 @@ class Faults:
         A message handler has no deadline of its own: its session handles nothing else until it ends. A function that
         runs in a thread hangs before its thread begins, so that virtual time goes on. Returns and raises as `fail()`.
         """
-        return self._set(name, _Fault(kind="hang", at=at))
+        return self._set(_Fault(name=name, kind="hang", at=at))
 
     def delay(self, name: str, *, seconds: float, at: int | None = None) -> Faults:
         """Let the call number `at`, or each, begin so many seconds later. A thread begins later. Else as `hang()`.
@@ -141,7 +142,7 @@ class Faults:
         """
         if not 0 <= seconds < math.inf:
             raise ValueError(f"seconds must be a finite number from 0 on, not {seconds!r}; use hang() to wait for ever")
-        return self._set(name, _Fault(kind="delay", at=at, seconds=seconds))
+        return self._set(_Fault(name=name, kind="delay", at=at, seconds=seconds))
 
     def clear(self, name: str | None = None) -> None:
         """Let the functions of this name, or all, be as their author wrote them. Calls that wait already go on so."""
@@ -182,14 +183,14 @@ class Faults:
             for name in sorted(self._unmet):
                 raise self._unknown(name, "and no function of that name was added")
         finally:
-            self._take_out()
+            while self._undo:
+                self._undo.pop()()
             self._is_used = False
             self._application = None
             self._added.clear()
 
     def install(self, application: Application) -> Application:
-        """Have the faults in this application, in the place of the one before, which is as it was; returns it."""
-        self._take_out()
+        """Have the faults in this application from now on; returns it."""
         self._application = application
         for name in self._by_name:
             self._wrap(name)
@@ -203,9 +204,10 @@ class Faults:
         name = _name_of(func)
         self._added.add(name)
         self._unmet.discard(name)
-        return self._wrapped(name, called)
+        return self._wrapped(frozenset((name,)), called)
 
-    def _set(self, name: str, fault: _Fault) -> Faults:
+    def _set(self, fault: _Fault) -> Faults:
+        name = fault.name
         if not (fault.at is None or (isinstance(fault.at, int) and fault.at >= 1)):
             raise ValueError(f"at is the number of a call from 1 on, or None for each call, not {fault.at!r}")
         if fault.kind != "fail" and name == "name_connection":
@@ -244,61 +246,55 @@ class Faults:
             if name in place.names:
                 self._unmet.discard(name)
                 if not hasattr(place.func, _FAULTY):
-                    place.put(self._wrapped(name, place.func))
+                    place.put(self._wrapped(place.names, place.func))
                     self._undo.append(place.restore)
 
-    def _take_out(self) -> None:
-        while self._undo:
-            self._undo.pop()()
-
-    def _wrapped(self, name: str, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function but for the faults of this name, which are looked up at each call."""
+    def _wrapped(self, names: frozenset[str], func: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function but for the faults of these names, which are looked up at each call."""
         wrapper: Callable[..., Any]
         if inspect.iscoroutinefunction(func):
 
             @functools.wraps(func)
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                struck = self._struck(name)
+                struck = self._struck(names)
                 if struck:
-                    return await self._call_struck(name, struck, func, args, kwargs)
+                    return await self._call_struck(names, struck, func, args, kwargs)
                 return await func(*args, **kwargs)
 
         else:
 
             @functools.wraps(func)
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                struck = self._struck(name)
+                struck = self._struck(names)
                 if any(fault.kind != "fail" for fault in struck):
-                    return self._call_struck(name, struck, func, args, kwargs)
-                _raise_early(name, struck)
+                    return self._call_struck(names, struck, func, args, kwargs)
+                _raise_early(struck)
                 result = func(*args, **kwargs)
                 if struck and hasattr(result, "__await__"):
-                    return _finish_struck(name, struck, result)
-                _raise_late(name, struck)
+                    return _finish_struck(struck, result)
+                _raise_late(struck)
                 return result
 
         # What has no name is shown as itself, by logs too.
-        wrapper.__name__ = getattr(func, "__name__", repr(func))
         wrapper.__qualname__ = getattr(func, "__qualname__", repr(func))
         setattr(wrapper, _FAULTY, True)
         return begins_thread(wrapper)
 
-    def _struck(self, name: str) -> list[_Fault]:
-        faults = self._by_name.get(name)
-        return [fault for fault in faults if fault.strikes()] if faults else []
+    def _struck(self, names: frozenset[str]) -> list[_Fault]:
+        return [fault for name in names for fault in self._by_name.get(name, ()) if fault.strikes()]
 
     async def _call_struck(
-        self, name: str, struck: list[_Fault], func: Callable[..., Any], args: Any, kwargs: Any
+        self, names: frozenset[str], struck: list[_Fault], func: Callable[..., Any], args: Any, kwargs: Any
     ) -> Any:
         for fault in struck:
             if fault.kind != "fail":
                 try:
                     await trio.sleep(fault.seconds)
                 except trio.Cancelled:
-                    self._held_up.add(name)
+                    self._held_up |= names
                     raise
-        _raise_early(name, struck)
-        return await _finish_struck(name, struck, func(*args, **kwargs))
+        _raise_early(struck)
+        return await _finish_struck(struck, func(*args, **kwargs))
 
     def __repr__(self) -> str:
         set_ = ", ".join(f"{fault.kind} {name}" for name, faults in self._by_name.items() for fault in faults)
@@ -344,25 +340,25 @@ def _is_exception_class(error: object) -> bool:
     return isinstance(error, type) and issubclass(error, BaseException)
 
 
-async def _finish_struck(name: str, struck: list[_Fault], result: Any) -> Any:
+async def _finish_struck(struck: list[_Fault], result: Any) -> Any:
     if hasattr(result, "__await__"):
         result = await result
-    _raise_late(name, struck)
+    _raise_late(struck)
     return result
 
 
-def _raise_early(name: str, struck: list[_Fault]) -> None:
+def _raise_early(struck: list[_Fault]) -> None:
     for fault in struck:
         if fault.kind == "fail" and not fault.late:
-            raise _error_of(name, fault)
+            raise _error_of(fault)
 
 
-def _raise_late(name: str, struck: list[_Fault]) -> None:
+def _raise_late(struck: list[_Fault]) -> None:
     for fault in struck:
         if fault.kind == "fail" and fault.late:
-            raise _error_of(name, fault)
+            raise _error_of(fault)
 
 
-def _error_of(name: str, fault: _Fault) -> BaseException:
-    error = fault.error or InjectedFault(f"{name} was to fail at call {fault.calls}")
+def _error_of(fault: _Fault) -> BaseException:
+    error = fault.error or InjectedFault(f"{fault.name} was to fail at call {fault.calls}")
     return mark_injected(error if isinstance(error, BaseException) else error())

@@ -113,9 +113,9 @@ async def test_a_handler_is_delayed(autojump_clock):
         session = (await app.new_session()).context
         app.faults.delay("on_add", seconds=2).delay("on_add", seconds=3, at=2)
         began = trio.current_time()
-        await session.ask(Add(1))
+        assert await session.ask(Add(1)) == 1
         assert trio.current_time() - began == pytest.approx(2)
-        await session.ask(Add(1))
+        assert await session.ask(Add(1)) == 2
         assert trio.current_time() - began == pytest.approx(7)
 
 
@@ -155,6 +155,21 @@ async def test_a_hook_that_hangs_is_cancelled_at_its_deadline_and_that_is_expect
         [incident] = app.incidents
         assert isinstance(incident.error, trio.TooSlowError)
         assert "on_session_destroyed took longer than 5 s" in str(incident.error)
+
+
+async def test_a_function_has_the_faults_of_all_its_names(autojump_clock):
+    """Its author's, and the hook's that it is."""
+
+    async def say_goodbye(session_context):
+        raise AssertionError("it was to hang before")
+
+    async with supervise(app_of(on_session_destroyed=say_goodbye)) as app:
+        first, second = [(await app.new_session()).context for _ in range(2)]
+        app.faults.fail("on_session_destroyed", at=1).hang("say_goodbye", at=2)
+        for session in (first, second):
+            session.destroy()
+            await session.wait_destroyed()
+        assert [type(incident.error) for incident in app.incidents] == [InjectedFault, trio.TooSlowError]
 
 
 async def test_a_hook_that_is_late_by_itself_is_not_expected(autojump_clock):
@@ -273,6 +288,35 @@ async def test_every_kind_of_function_that_is_handed_over_has_its_name(autojump_
             await client.edit("/n", 2)
 
 
+async def test_a_function_that_is_added_later_can_be_named_before(autojump_clock):
+    def modify_document(doc):
+        doc.add_callback(later)
+
+    def later():
+        raise AssertionError("it was to fail before")
+
+    async with supervise(app_of(modify_document=modify_document), faults=Faults().fail("later")) as app:
+        await (await app.new_session()).connect()
+        assert [type(incident.error) for incident in app.incidents] == [InjectedFault]
+
+
+async def test_what_an_adder_refuses_is_refused_as_without_faults(autojump_clock):
+    def generator():
+        yield
+
+    async def async_generator():
+        yield
+
+    async with supervise(app_of()) as app:
+        for document in (app.context, (await app.new_session()).context.document):
+            for wrong in (generator, async_generator):
+                with pytest.raises(TypeError, match=rf"a callback with a yield .*<function .*\.{wrong.__name__} at"):
+                    document.add_periodic_callback(wrong, seconds=1)
+            with pytest.raises(TypeError, match="must be callable, not None"):
+                document.add_periodic_callback(None, seconds=1)
+        assert "generator" not in app.faults.names
+
+
 async def test_what_has_no_name_is_reported_as_without_faults(autojump_clock):
     func = functools.partial(int, "no number")
 
@@ -386,11 +430,38 @@ def test_a_wrapped_function_is_like_the_authors():
             assert inspect.iscoroutinefunction(wrapped) == inspect.iscoroutinefunction(func)
 
 
-def test_what_was_set_can_be_seen():
+def test_what_was_set_can_be_seen_and_cleared():
     faults = Faults().fail("on_add").hang("tick", at=2)
     assert repr(faults) == "<Faults: fail on_add, hang tick>"
+    faults.clear("on_add")
+    faults.clear("never_set")
+    assert repr(faults) == "<Faults: hang tick>"
     faults.clear()
     assert repr(faults) == "<Faults: none>"
+    assert faults.names == []
+
+
+@pytest.mark.parametrize("name", ["on_ad", None])
+async def test_a_wrong_name_that_was_cleared_is_no_error_in_the_end(autojump_clock, name):
+    async with supervise(app_of(), faults=Faults().fail("on_ad")) as app:
+        app.faults.clear(name)
+
+
+async def test_what_one_app_added_is_unknown_to_the_next(autojump_clock):
+    def modify_document(doc):
+        doc.add_callback(later)
+
+    def later():
+        """Nothing."""
+
+    faults = Faults()
+    async with supervise(app_of(modify_document=modify_document), faults=faults) as app:
+        await app.new_session()
+        assert "later" in faults.names
+    faults.fail("later")  # there is no app that could lack it
+    with pytest.raises(LookupError, match="'later'"):
+        async with supervise(app_of(), faults=faults):
+            assert "later" not in faults.names
 
 
 async def test_what_was_injected_is_no_error_for_a_check_either(autojump_clock):

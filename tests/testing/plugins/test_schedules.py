@@ -84,7 +84,9 @@ def test_the_number_can_be_set_for_a_run(run):
     more = "    @pytest.mark.schedules(60)\n    async def test_more(): pass\n    async def test_unmarked(): pass\n"
     several = run(source + more, "--schedule-seed=1000", "-v")
     assert several.parseoutcomes() == {"passed": 3}, "of each marked one, and the others are as ever"
-    several.stdout.fnmatch_lines(["*::test_order?seed=1000? PASSED*", "*::test_more?seed=1000? *", "*::test_unmarked *"])
+    several.stdout.fnmatch_lines(
+        ["*::test_order?seed=1000? PASSED*", "*::test_more?seed=1000? *", "*::test_unmarked *"]
+    )
     refused = run(source, "--schedules=0")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
     refused.stderr.fnmatch_lines(["*--schedules: a whole number from 1 was expected, and not '0'"])
@@ -234,9 +236,7 @@ PLANTED = """
 
 def test_a_planted_bug_that_the_default_scheduler_hides_is_found_and_replayed(run, monkeypatch):
     """See `desk/lifecycle.py`. For the record: 0 of 1000 runs as trio orders tasks by itself, 1 of 3 seeds."""
-    default = PLANTED.format(
-        marker="@pytest.mark.parametrize('again', range(50))", arguments=", again", desk=str(DESK)
-    )
+    default = PLANTED.format(marker="@pytest.mark.parametrize('again', range(50))", arguments=", again", desk=str(DESK))
     with monkeypatch.context() as patch:
         patch.setattr(_run, "_ALLOW_DETERMINISTIC_SCHEDULING", False)  # as in a program
         assert run(default).parseoutcomes() == {"passed": 50}
