@@ -167,8 +167,8 @@ class Driver:
 
     def _give_up(self, driven: Driven) -> None:
         """Take it back if it had no turn: else it would be done by a later call."""
-        if not driven.is_over:
-            self._session.mailbox.withdraw(driven)
+        if not driven.is_over and self._session.mailbox.withdraw(driven):
+            driven.dropped()
 
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass: ring what is due, in order, and handle all that comes of it."""

@@ -395,6 +395,27 @@ async def test_more_messages_than_a_window_holds(session):
     assert session.data == {"prices": {"ACME": 199.0}}
 
 
+async def test_no_client_of_the_wire_is_left_of_what_was_sent(session):
+    """Not of what was answered, refused, or had no turn: else each would cost the wire a record."""
+
+    async def listen(doc, change):
+        pass
+
+    session.receive(Call(lambda doc: doc.allow_edits("/note")))
+    session.receive_from_client("Quote", {"symbol": "ACME", "price": 1.0})
+    session.edit("set", "/note", "x")
+    for price in (0.0, -1.0):
+        with pytest.raises((Rejected, ValueError)):
+            session.receive_from_client("Quote", {"symbol": "ACME", "price": price})
+    with pytest.raises(Rejected):
+        session.edit("set", "/prices", "x")
+    session.receive(Call(lambda doc: doc.on_change("/prices", listen) and None))
+    session.receive(Quote("ACME", 2.0))
+    with pytest.raises(TypeError, match="listener callback"):
+        session.receive_from_client("Quote", {"symbol": "ACME", "price": 3.0})
+    assert "0 attached, 0 detached" in repr(session._wire.feed)
+
+
 async def test_edits_are_taken_as_the_app_allows(session):
     def judge(doc, edit):
         if edit.value == "no":
