@@ -15,7 +15,7 @@ from supervisor.cli.inspection import Finding, inspect_apps
 from supervisor.cli.parameters import FilePath
 
 
-@click.command(cls=Command, short_help="Tell what is in apps, and what looks wrong.")
+@click.command(cls=Command)
 @click.argument("apps", metavar="APP...", nargs=-1, required=True, type=FilePath())
 @option("Options", "--strict", is_flag=True, help="Warnings fail too: the exit code is 1.")
 @option("Options", "--json", "as_json", is_flag=True, help="Print JSON: a list with an object for each APP.")

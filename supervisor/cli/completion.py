@@ -14,7 +14,7 @@ VARIABLE = "_SESSION_SUPERVISOR_COMPLETE"
 """The environment variable by which such a script asks the program; click's own name for this program."""
 
 
-@click.command(cls=Command, short_help="Print a script that completes commands and options in a shell.")
+@click.command(cls=Command)
 @click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print a script for SHELL, which completes what is typed after session-supervisor.

@@ -34,7 +34,7 @@ def _session(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     return value
 
 
-@click.command(cls=Command, short_help="Write an app's document as a page, without a server.")
+@click.command(cls=Command)
 @click.argument("app", metavar="APP", type=FilePath())
 @option(
     OUTPUT,

@@ -11,20 +11,34 @@ from collections.abc import Sequence
 import click
 
 from supervisor._version import __version__
-from supervisor.cli.check import check
-from supervisor.cli.completion import VARIABLE, completion
-from supervisor.cli.export import export
-from supervisor.cli.new import new
-from supervisor.cli.secret import secret, session_id
+from supervisor.cli.completion import VARIABLE
+from supervisor.cli.group import Group
 from supervisor.cli.sentences import sentences
-from supervisor.cli.serve import serve
-from supervisor.cli.watch import watch
 from supervisor.errors import SupervisorError
 
 _PROGRAM = "python -m supervisor"
 
+_HOMES = {
+    "new": ("supervisor.cli.new:new", "Make a small app with its test."),
+    "serve": ("supervisor.cli.serve:serve", "Serve one or more apps on one port."),
+    "check": ("supervisor.cli.check:check", "Tell what is in apps, and what looks wrong."),
+    "export": ("supervisor.cli.export:export", "Write an app's document as a page, without a server."),
+    "watch": ("supervisor.cli.watch:watch", "Print a session's document as it changes."),
+    "secret": ("supervisor.cli.secret:secret", "Make a key to sign with."),
+    "session-id": ("supervisor.cli.secret:session_id", "Make a session's id for another program's link."),
+    "completion": (
+        "supervisor.cli.completion:completion",
+        "Print a script that completes commands and options in a shell.",
+    ),
+}
 
-@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    cls=Group,
+    homes=_HOMES,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="session-supervisor")
 def commands() -> None:
     """Serve live, stateful web apps: every session is a supervised actor that owns its document.
@@ -38,10 +52,6 @@ def commands() -> None:
       1  an app or the system failed
       2  wrong usage: an unknown command or option, a value that can't be
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
-
-
-for _command in (new, serve, check, export, watch, secret, session_id, completion):
-    commands.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

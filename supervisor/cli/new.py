@@ -23,7 +23,7 @@ _EXTRA = "pytest_trio"
 """A module that only who has the extra `testing` is sure to have."""
 
 
-@click.command(cls=Command, short_help="Make a small app with its test.")
+@click.command(cls=Command)
 @click.argument("app", metavar="APP", type=FilePath(path_type=Path))
 def new(app: Path) -> None:
     """Make the folder APP with a small app to begin from: a document, messages, a producer, a page, and its test.

@@ -18,7 +18,7 @@ _LONGEST = 3_000_000_000.0
 """Seconds, some 95 years: what is longer is a mistake, or means for ever."""
 
 
-@click.command(cls=Command, short_help="Make a key to sign with.")
+@click.command(cls=Command)
 @option(
     "Options",
     "-o",
@@ -46,7 +46,7 @@ def secret(output: Path | None) -> None:
         write_key(output, key)
 
 
-@click.command("session-id", cls=Command, short_help="Make a session's id for another program's link.")
+@click.command("session-id", cls=Command)
 @click.argument("name", metavar="[NAME]", required=False)
 @secret_key_file("A file with the key to sign with, of those that the server has. Without it the id is not signed.")
 @option(

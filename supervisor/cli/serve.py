@@ -31,7 +31,7 @@ from supervisor.transport.address import Address
 from supervisor.transport.places import STACKS
 
 
-@click.command(cls=Command, short_help="Serve one or more apps on one port.")
+@click.command(cls=Command)
 @click.argument("apps", metavar="APP...", nargs=-1, required=True, type=FilePath())
 @serve_options
 def serve(apps: tuple[str, ...], log_level: str, log_json: bool, **options: Any) -> int:

@@ -44,7 +44,7 @@ def _read_pointer(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
-@click.command(cls=Command, short_help="Print a session's document as it changes.")
+@click.command(cls=Command)
 @click.argument("url", metavar="URL", callback=_read_url)
 @click.option("--json", "as_json", is_flag=True, help='Print one line per revision: {"revision":…,"data":…}.')
 @click.option(
