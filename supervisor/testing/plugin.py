@@ -1,4 +1,7 @@
-"""The pytest plugin: all its parts. What they need of the server is imported when a test asks for it."""
+"""The pytest plugin: all its parts.
+
+It is loaded wherever it is installed: what its parts need of trio and the server is imported when a test asks for it.
+"""
 
 pytest_plugins = [
     "supervisor.testing.plugins.checks",

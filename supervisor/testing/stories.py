@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from supervisor.actor.story import Story, lines
 from supervisor.instruments import Incident
-from supervisor.server import Server
+
+if TYPE_CHECKING:  # the plugin imports this module for tests of all kinds
+    from supervisor.server import Server
 
 LENGTH = 100
 """Entries of each story, unless the test's options say otherwise: what a test of a minute leaves, and more."""

@@ -32,11 +32,12 @@ TESTED_ELSEWHERE = {
     "transport/reception.py": ("test_server.py", "streams are handed to a whole server"),
     "session/household.py": ("application/test_registry.py", "an interface that the registry fulfils"),
     "testing/incidents.py": ("testing/test_harness.py", "what failed is raised at the end of a block"),
-    "testing/driving.py": ("testing/test_hand_driven.py", "a session does the work that it is driven to"),
-    "testing/sender.py": ("testing/test_hand_driven.py", "what it makes is handled by a session"),
-    "testing/surroundings.py": ("testing/test_hand_driven.py", "a session and its hooks stand in them"),
-    "testing/stand_ins.py": ("testing/test_hand_driven.py", "a session has them around it"),
+    "testing/driving.py": ("testing/test_by_hand.py", "a session does the work that it is driven to"),
+    "testing/sender.py": ("testing/test_by_hand.py", "what it makes is handled by a session"),
+    "testing/surroundings.py": ("testing/test_by_hand.py", "a session and its hooks stand in them"),
+    "testing/stand_ins.py": ("testing/test_by_hand.py", "a session has them around it"),
     "errors.py": ("codebase/test_exports.py", "classes without behaviour"),
+    "_lazy.py": ("codebase/test_exports.py", "the packages' names are got by it"),
 }
 
 # No file is so long that it must hold two nouns, these excepted, each with the reason.

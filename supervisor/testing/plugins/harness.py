@@ -9,10 +9,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trio
-import trio.testing
 
 if TYPE_CHECKING:
+    import trio
+
     from supervisor.testing.app import RunningApp
 
 _OPTION = "--supervisor-transport"
@@ -80,6 +80,8 @@ def _give_virtual_time(item: Any) -> None:
 
 
 def _one_example(test: Callable[..., Awaitable[Any]]) -> Callable[..., None]:
+    import trio
+
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
         clock = next((each for each in kwargs.values() if isinstance(each, trio.abc.Clock)), None)
@@ -110,5 +112,7 @@ def _run(
     clock: trio.abc.Clock | None = None,
     instruments: Iterable[trio.abc.Instrument] = (),
 ) -> Any:
+    import trio.testing
+
     clock = clock or trio.testing.MockClock(autojump_threshold=0)
     return trio.run(func, clock=clock, instruments=list(instruments))

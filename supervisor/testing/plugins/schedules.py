@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from supervisor.testing.schedules import task_order
-
 _SEED = "_schedule_seed"
 """The parameter that makes one test of each order. No fixture has this name, and no test needs to ask for it."""
 
@@ -130,6 +128,8 @@ def _innermost(test: Any) -> Any:
 
 
 def _ordered(test: Callable[..., Any], seed: int) -> Callable[..., Any]:
+    from supervisor.testing.schedules import task_order
+
     @functools.wraps(test)
     def ordered(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True

@@ -28,8 +28,8 @@ from supervisor.errors import (
 from supervisor.session.receivers import receives
 from supervisor.session.request import Request
 from supervisor.testing import Scheduled, Told, hand_driven
+from supervisor.testing.by_hand import FOR_EVER
 from supervisor.testing.faults import Faults, InjectedFault
-from supervisor.testing.hand_driven import FOR_EVER
 
 
 @attrs.frozen
