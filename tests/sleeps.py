@@ -1,11 +1,15 @@
 """Who may wait for real time in our tests, and what notices everybody else who does.
 
 `time.sleep` is found in the sources by tests/codebase/test_sleeps.py. What waits by trio can't be seen there, since it
-depends on the clock that runs; so it is noticed while the tests run, and fails the test that did it.
+depends on the clock that runs; nor a timeout that runs out. So both are noticed while the tests run, and fail the test
+that did it.
 """
 
+import contextlib
 import functools
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import trio
@@ -14,71 +18,105 @@ import trio.testing
 TESTS = Path(__file__).parent
 
 ALLOWED = {
-    "actor/test_watchdog.py::block": "a loop is blocked by code that is busy in real time",
-    "actor/test_watchdog.py::test_a_loop_that_waits_or_turns_often_is_not_accused": "it is a thread, not on our clock",
-    "actor/test_watchdog.py::test_who_hears_of_a_stall_may_call_the_loop_which_does_not_wait_for_it": "the same",
-    "actor/test_watchdog.py::test_a_process_that_was_suspended_accuses_nobody": "another process stands still a while",
-    "cli/test_exit_watchdog.py::test_a_second_signal_leaves_less_time": "real signals, after which nothing happens",
-    "cli/test_exit_watchdog.py::test_a_third_signal_leaves_none": "signals that come too fast are one signal",
-    "cli/test_exit_watchdog.py::signal_itself": "nobody tells when the loop waits in the system",
-    "cli/test_serve.py::test_a_log_that_nobody_reads_any_more_does_not_keep_the_process": "another fills a pipe",
-    "cli/test_serve.py::test_a_second_signal_cuts_the_work_short_and_hooks_run": "a handler of another process begins",
-    "demos/programs.py::wait_until": "another program's state is asked for until it is as it should be",
-    "development/test_watcher.py::start": "nobody tells when the system has begun to watch a folder",
-    "development/test_watcher.py::test_a_directory_that_was_replaced_is_watched_again": "the same",
-    "docs/proxies.py::run_program": "another program is asked until it answers",
-    "hostile/test_smuggling.py::ask": "a proxy that says nothing is given a moment",
-    "testing/test_clock.py::call": "a thread is at work in real time, and the clock must not jump",
-    "testing/test_clock.py::main": "the same",
-    "testing/test_clock.py::on_stopwatch": "the same",
-    "testing/test_clock.py::sleep_around_another_thread": "the same",
-    "testing/test_harness.py::on_sleep": "the same",
+    "actor/test_watchdog.py::test_a_process_that_was_suspended_accuses_nobody": "a real process "
+    "stands still for longer than its limit, which it measures by its own clock",
+    "cli/program.py::end_under": "signals come until a real process is over, and some in its last moments",
+    "docs/proxies.py::wait_until": "nginx and HAProxy tell nobody of their state: they are asked for it",
+    "hostile/test_smuggling.py::ask": "a proxy that waits for the rest of an attack says nothing",
 }
 """Where, as file and function, and why virtual time or an event would not do."""
 
 
 class Noticed:
-    """What a test has waited for by trio, in real time."""
+    """What a test has waited for in real time, by trio or by a timeout of Python's own that ran out."""
 
     def __init__(self):
-        self._slept = []
+        self._waited = []
         self._scopes = []
 
     def watch(self):
         """Notice from now on: for the whole run."""
         trio.sleep = self._noticing_sleep(trio.sleep)
+        trio.sleep_until = self._noticing_sleep(trio.sleep_until, now=trio.current_time)
         trio.move_on_after = self._noticing_scope(trio.move_on_after)
+        trio.move_on_at = self._noticing_scope(trio.move_on_at)
+        trio.fail_after = self._noticing_failure(trio.fail_after)
+        trio.fail_at = self._noticing_failure(trio.fail_at)
+        threading.Event.wait = self._noticing_event(threading.Event.wait)
+        subprocess.Popen.wait = self._noticing_process(subprocess.Popen.wait)
 
     def take(self):
         """Where it was waited, and not allowed, since the last call."""
-        slept = self._slept + [place for place, scope in self._scopes if scope.cancelled_caught]
-        self._slept, self._scopes = [], []
-        return sorted(set(slept) - ALLOWED.keys())
+        waited = self._waited + [place for place, scope in self._scopes if scope.cancelled_caught]
+        self._waited, self._scopes = [], []
+        return sorted(set(waited) - ALLOWED.keys())
 
-    def _noticing_sleep(self, sleep):
+    def _noticing_sleep(self, sleep, now=lambda: 0.0):
         @functools.wraps(sleep)
-        async def noticing(seconds):
-            if seconds > 0 and (place := self._place(sys._getframe(1))):
-                self._slept.append(place)
-            await sleep(seconds)
+        async def noticing(time):
+            if time > now() and (place := _on_real_clock(sys._getframe(1))):
+                self._waited.append(place)
+            await sleep(time)
 
         return noticing
 
-    def _noticing_scope(self, move_on_after):
-        @functools.wraps(move_on_after)
-        def noticing(seconds, **options):
-            scope = move_on_after(seconds, **options)
-            if seconds > 0 and (place := self._place(sys._getframe(1))):
-                self._scopes.append((place, scope))
+    def _noticing_scope(self, make):
+        @functools.wraps(make)
+        def noticing(*args, **options):
+            scope = make(*args, **options)
+            self._note(_on_real_clock(sys._getframe(1)), scope)
             return scope
 
         return noticing
 
-    def _place(self, frame):
-        """The caller's file and function, if it is one of our tests and its clock is real."""
-        if isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock):
-            return None
-        return place_of(Path(frame.f_code.co_filename), frame.f_code.co_name)
+    def _noticing_failure(self, make):
+        @functools.wraps(make)
+        def noticing(*args, **options):
+            return failing(_on_real_clock(sys._getframe(1)), *args, **options)
+
+        @contextlib.contextmanager
+        def failing(place, *args, **options):
+            with make(*args, **options) as scope:
+                self._note(place, scope)
+                yield scope
+
+        return noticing
+
+    def _note(self, place, scope):
+        if place is not None:
+            self._scopes.append((place, scope))
+
+    def _noticing_event(self, wait):
+        @functools.wraps(wait)
+        def noticing(event, timeout=None):
+            is_set = wait(event, timeout)
+            if timeout and not is_set and (place := _place(sys._getframe(1))):
+                self._waited.append(place)
+            return is_set
+
+        return noticing
+
+    def _noticing_process(self, wait):
+        @functools.wraps(wait)
+        def noticing(process, timeout=None):
+            try:
+                return wait(process, timeout)
+            except subprocess.TimeoutExpired:
+                if place := _place(sys._getframe(1)):
+                    self._waited.append(place)
+                raise
+
+        return noticing
+
+
+def _on_real_clock(frame):
+    """As `_place()`, and None where the clock is virtual."""
+    return None if isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock) else _place(frame)
+
+
+def _place(frame):
+    """The caller's file and function, if it is one of our tests."""
+    return place_of(Path(frame.f_code.co_filename), frame.f_code.co_name)
 
 
 _LEFT_OUT = ("e2e", "stress", "benchmarks", "sleeps.py")

@@ -898,13 +898,21 @@ def test_a_shutdown_that_is_held_up_by_what_cannot_be_read_is_told_too():
 def test_a_log_that_nobody_reads_any_more_does_not_keep_the_process(app, tmp_path):
     """1. The log is full, and its reader stands still; 2. the loop waits in a line of it; 3. so would the watchdog."""
     app("""
+        import contextlib
         import logging
+        import os
+        import sys
         import trio
 
         async def talk():
-            while True:
-                logging.error("x" * 1000)
-                await trio.sleep(0)
+            await trio.to_thread.run_sync(sys.stdin.readline)
+            os.set_blocking(2, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(2, b"x")
+            os.set_blocking(2, True)
+            print("full", flush=True)
+            logging.error("nobody reads this")
 
         def on_application_load(app_context):
             app_context.add_callback(talk)
@@ -914,13 +922,16 @@ def test_a_log_that_nobody_reads_any_more_does_not_keep_the_process(app, tmp_pat
     process = subprocess.Popen(
         [sys.executable, "-c", IMPATIENT, "serve", "app.py", "--port", "0", "--shutdown-timeout", "0.5"],
         cwd=tmp_path,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     with process, process.stdout, process.stderr:
         try:
             assert process.stdout.readline()
-            time.sleep(0.5)  # until the pipe is full
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == b"full\n"
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 1
         finally:
@@ -1005,6 +1016,7 @@ WORKING = """
 
     @receives(Work, from_client=True)
     async def on_work(doc, message):
+        print("work begins", flush=True)
         await trio.sleep(message.seconds)
         doc.data["done"] += 1
         return doc.data["done"]
@@ -1028,12 +1040,6 @@ def closings_of(client):
     return [event for event in client.received if type(event).__name__ == "Closing"]
 
 
-async def until_closing(client):
-    with trio.fail_after(60):
-        while not closings_of(client):  # noqa: ASYNC110 (the client's events have no event of trio)
-            await trio.sleep(0.05)
-
-
 async def test_200_clients_are_answered_and_sent_away_each_with_a_delay_of_its_own(start, app, tmp_path, fetch):
     app(WORKING)
     server = start("serve", "app.py", "--port", 0, "--log-level", "error", cwd=tmp_path)
@@ -1051,7 +1057,7 @@ async def test_200_clients_are_answered_and_sent_away_each_with_a_delay_of_its_o
         assert await trio.to_thread.run_sync(server.stop) == 0
         took = trio.current_time() - began
         for client in clients:
-            await until_closing(client)
+            await client.until(lambda data, client=client: closings_of(client))
         nursery.cancel_scope.cancel()
     assert took < 20
     closings = [closings_of(client)[0] for client in clients]
@@ -1087,7 +1093,7 @@ async def test_what_was_in_the_mailbox_is_answered_before_1012_and_health_says_d
         page = await trio.to_thread.run_sync(fetch, url)
         assert (page.status, page.headers["retry-after"]) == (503, "5")
         assert await trio.to_thread.run_sync(server.end) == 0
-        await until_closing(client)
+        await client.until(lambda data: closings_of(client))
         nursery.cancel_scope.cancel()
     assert answers == [1, 2, 3]
     kinds = [type(event).__name__ for event in client.received]
@@ -1103,7 +1109,7 @@ async def test_a_second_signal_cuts_the_work_short_and_hooks_run(start, app, tmp
     async with trio.open_nursery() as nursery:
         client = await attached(url, fetch, nursery)
         nursery.start_soon(functools.partial(client.send, "Work", seconds=80.0))
-        await trio.sleep(0.2)
+        await trio.to_thread.run_sync(server.until_printed, "work begins\n")
         server.send(signal.SIGTERM)
         await trio.to_thread.run_sync(server.until_logged, "timeout=90")
         began = trio.current_time()

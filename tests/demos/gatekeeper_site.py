@@ -2,9 +2,9 @@
 
 import contextlib
 
-from ..docs.proxies import find_free_port
+from ..docs.proxies import find_free_port, wait_until
 from ..e2e.conftest import Server
-from .programs import HAProxy, wait_until
+from .programs import HAProxy
 
 KEY = "a secret of at least sixteen bytes"
 

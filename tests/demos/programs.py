@@ -6,19 +6,9 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-from ..docs.proxies import DEADLINE, find_program
-
-
-def wait_until(condition, what):
-    """Wait until `condition()` is true; returns what it returned."""
-    deadline = time.monotonic() + DEADLINE
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}"
-        time.sleep(0.02)
-    return value
+from ..docs.proxies import DEADLINE, find_program, wait_until
 
 
 class Postgres:

@@ -10,7 +10,8 @@ import trio
 from supervisor.protocol.events import Patched
 from supervisor.testing import supervise as open_app
 
-from .programs import Postgres, wait_until
+from ..docs.proxies import wait_until
+from .programs import Postgres
 
 DEADLINE = 120.0
 

@@ -13,8 +13,8 @@ from supervisor.testing import PageRefused
 from supervisor.testing import supervise as open_app
 from supervisor.testing.http import get
 
+from ..docs.proxies import wait_until
 from .gatekeeper_site import KEY, is_up, load_sign, open_site, run_haproxy, set_environment
-from .programs import wait_until
 
 OPTIONS = ServerOptions(session_ids="any")
 DEADLINE = 60.0

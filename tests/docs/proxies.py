@@ -35,6 +35,15 @@ def find_program(name, *, also=()):
     return found[0]
 
 
+def wait_until(condition, what):
+    """Wait until `condition()` is true; returns what it returned."""
+    deadline = time.monotonic() + DEADLINE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {DEADLINE:g} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
 def end(process):
     """End a program, by force if it must be: what goes on running would disturb the tests that come."""
     process.terminate()
@@ -75,14 +84,14 @@ def run_program(command, folder, *, port):
             os.chown(path, nobody.pw_uid, nobody.pw_gid)
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, **rights)
+
+    def is_open():
+        assert process.poll() is None, f"{command[0]} ended"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return True
+
     try:
-        deadline = time.monotonic() + DEADLINE
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"{command[0]} did not start:\n{(folder / 'log').read_text()}")
-            time.sleep(0.02)
+        wait_until(is_open, f"{command[0]} has started")
         yield
     except BaseException:
         print((folder / "log").read_text())  # noqa: T201 (pytest shows it beside the failure)

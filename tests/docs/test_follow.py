@@ -96,9 +96,10 @@ def test_it_comes_back_without_a_gap_and_a_message_is_done_once(follow, serve):
             watched = Watched(follow, server.url.replace(f":{server.port}", f":{proxy.port}"))
             await watched.until(lambda data: True)
             await watched.follower.send("Watch", symbol="ACME")
+            socket = watched.follower.socket
             proxy.cut()
             sending = asyncio.create_task(watched.follower.send("Watch", symbol="GLOBEX"))
-            await asyncio.sleep(0.3)
+            await socket.wait_closed()
             proxy.mend()
             assert await sending == 2
             await watched.until(lambda data: len(data["watched"]) == 2)

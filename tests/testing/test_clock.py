@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from functools import partial
 
 import pytest
 import trio
@@ -17,37 +18,74 @@ from supervisor.testing.clock import EPOCH, LOOK_AGAIN, Clock, threads_at_work, 
 PATIENCE = 20.0
 """Real seconds after which a test that hangs is over."""
 
-WORK = 0.05
-"""Real seconds for which a thread works: an eternity for a clock that jumps."""
+
+class Work:
+    """What a thread does until the clock has wanted to jump a few times meanwhile: an eternity, if it did.
+
+    Its method `asked` stands where a clock asks for threads, of which this tells none.
+    """
+
+    def __init__(self):
+        self._began = False
+        self._times = 0
+        self._over = threading.Event()
+
+    def __call__(self):
+        self._began = True
+        assert self._over.wait(PATIENCE)
+
+    def asked(self):
+        self._times += self._began
+        if self._times == 3:
+            self._over.set()
+        return 0
 
 
 class Stopwatch:
     pass
 
 
-def app_of(ticks):
-    """It ticks each second, and its handler blocks in a thread of trio's own, under a limiter of its own."""
-
-    @receives(Stopwatch)
-    async def on_stopwatch(doc, message):
-        began = trio.current_time()
-        await trio.to_thread.run_sync(time.sleep, WORK, limiter=trio.CapacityLimiter(1))
-        return trio.current_time() - began
+def app_of(ticks, **handlers):
+    """It ticks each second."""
 
     def modify_document(doc):
         doc.add_periodic_callback(lambda: ticks.append(trio.current_time()), seconds=1.0)
 
-    return NamespaceHandler({"modify_document": modify_document, "on_stopwatch": on_stopwatch}, where="app")
+    return NamespaceHandler({"modify_document": modify_document, **handlers}, where="app")
+
+
+def in_a_thread_of_trio(work):
+    """Under a limiter of its own."""
+
+    @receives(Stopwatch)
+    async def on_stopwatch(doc, message):
+        await trio.to_thread.run_sync(work, limiter=trio.CapacityLimiter(1))
+        return "stopped"
+
+    return on_stopwatch
+
+
+def in_a_worker(work):
+    @receives(Stopwatch, thread=True)
+    def on_stopwatch(doc, message):
+        work()
+        return "stopped"
+
+    return on_stopwatch
 
 
 @pytest.mark.virtual_time("it would be a thousand ticks too many")
-async def test_no_time_passes_while_a_thread_of_trio_works(supervise):
+@pytest.mark.parametrize("handler", [in_a_thread_of_trio, in_a_worker])
+async def test_no_time_passes_while_a_thread_works(supervise, handler):
     """Left alone, the clock would jump from tick to tick until the thread is back: thousands of times."""
-    ticks = []
-    async with supervise(app_of(ticks)) as app:
+    ticks, work = [], Work()
+    async with supervise(app_of(ticks, on_stopwatch=handler(work))) as app:
         session = await app.new_session()
         await session.connect()
-        assert await session.context.ask(Stopwatch()) == 0.0
+        began = trio.current_time()
+        with waiting_for_threads(work.asked):
+            assert await session.context.ask(Stopwatch(), timeout=0.01) == "stopped"
+        assert trio.current_time() == began
         assert len(ticks) < 3
         before = len(ticks)
         await trio.sleep(60.5)  # and afterwards it jumps as before
@@ -75,12 +113,13 @@ async def test_an_hour_passes_at_once(supervise):
 async def test_a_thread_that_waits_for_the_loop_is_not_at_work(autojump_clock, abandon):
     """Else time would stand still for ever: the thread waits for the loop, and the loop for the thread."""
     began = trio.current_time()
+    work = Work()
 
     def call():
         trio.from_thread.run(trio.sleep, 1_000)
-        time.sleep(WORK)
+        work()
 
-    with waiting_for_threads(), trio.move_on_after(5_000):
+    with waiting_for_threads(work.asked), trio.move_on_after(5_000):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_sleep_long)
             await trio.to_thread.run_sync(call, abandon_on_cancel=abandon)
@@ -94,11 +133,9 @@ async def _sleep_long():
 
 
 async def test_a_thread_that_works_while_another_waits_is_at_work(autojump_clock):
-    async def sleep_around_another_thread():
-        await trio.to_thread.run_sync(time.sleep, WORK)
-
-    with waiting_for_threads(), trio.fail_after(0.01):
-        await trio.to_thread.run_sync(trio.from_thread.run, sleep_around_another_thread)
+    work = Work()
+    with waiting_for_threads(work.asked), trio.fail_after(0.01):
+        await trio.to_thread.run_sync(trio.from_thread.run, trio.to_thread.run_sync, work)
 
 
 async def test_a_call_of_the_apps_own_is_no_work_of_the_thread(supervise):
@@ -113,17 +150,20 @@ async def test_a_call_of_the_apps_own_is_no_work_of_the_thread(supervise):
 
 async def test_blocks_may_overlap_and_each_is_asked(autojump_clock):
     counts = [0, 0]
-    first, second = (waiting_for_threads(lambda index=index: counts[index]) for index in (0, 1))
+    asked, woken = [], trio.Event()
+
+    def count(index):
+        asked.append(index)
+        if asked.count(1) == 3:
+            woken.set()
+        return counts[index]
+
+    first, second = (waiting_for_threads(partial(count, index)) for index in (0, 1))
     with first:
         with second:
             counts[1] = 1
-            woken = trio.Event()
-            token = trio.lowlevel.current_trio_token()
-            timer = threading.Timer(WORK, token.run_sync_soon, [woken.set])
-            timer.start()
             with trio.fail_after(10):
                 await woken.wait()
-            timer.join()
             assert trio.current_time() == 0.0
         await trio.sleep(10)  # a block that was left doesn't count
         counts[0] = 1
@@ -139,8 +179,10 @@ async def test_a_threshold_of_the_tests_own_comes_back():
         pass
 
     async def main():
-        with waiting_for_threads():
-            await trio.to_thread.run_sync(time.sleep, WORK)
+        work = Work()
+        with waiting_for_threads(work.asked):
+            await trio.to_thread.run_sync(work)
+            assert mock.autojump_threshold == LOOK_AGAIN
             await trio.sleep(5)
         return mock.autojump_threshold
 

@@ -1,7 +1,6 @@
 """`supervise`: a whole server in a test, and what the test learns of failures."""
 
 import asyncio
-import time
 import traceback
 
 import attrs
@@ -157,23 +156,6 @@ class Sleep:
 
 class Nap:
     pass
-
-
-@pytest.mark.virtual_time("its clock stands still")
-async def test_the_clock_stands_still_while_a_thread_works(supervise):
-    """It sees only that all tasks wait: left alone, it would jump to the deadline of whoever asked."""
-
-    @receives(Sleep, thread=True)
-    def on_sleep(doc, message):
-        time.sleep(0.05)
-        return "slept"
-
-    async with supervise(NamespaceHandler({"on_sleep": on_sleep}, where="app")) as app:
-        session = await app.new_session()
-        began = trio.current_time()
-        assert await session.context.ask(Sleep(), timeout=0.01) == "slept"
-        assert trio.current_time() == began
-        await trio.sleep(80_000)  # and afterwards it jumps as before
 
 
 @pytest.mark.virtual_time("a thread waits for 1000 s")
