@@ -3,6 +3,7 @@
 import functools
 import html
 import json
+import os
 import re
 import secrets
 import signal
@@ -17,12 +18,10 @@ import pytest
 import trio
 
 from supervisor.cli import options, serve
-from supervisor.client.address import page_address
-from supervisor.client.page import read_entry
-from supervisor.client.visit import Visit
+from supervisor.client import connect
 from supervisor.identity import KeyRing
 from supervisor.server_options import ServerOptions
-from supervisor.testing.client import Client
+from supervisor.testing import supervise_process
 
 COUNTER = """
     import attrs
@@ -323,25 +322,22 @@ def test_a_level_leaves_out_what_is_below_it(start, folder):
 # What is logged.
 
 
-async def test_logs_show_eight_characters_of_an_id_and_no_token_or_key(start, folder, fetch):
-    server = start("serve", "counter.py", "--port", 0, "--log-level", "debug", cwd=folder)
-    (url,) = await trio.to_thread.run_sync(server.until_served)
-    served = await trio.to_thread.run_sync(fetch, url)
-    page = read_page(served)
-    with trio.fail_after(60):
-        async with trio.open_nursery() as nursery:
-            client = await attach(url, served, nursery)
-            resume_key = client._record.protocol._key
-            assert await client.send("Add", number=2) == 2
-            nursery.cancel_scope.cancel()
-    await trio.to_thread.run_sync(server.until_logged, "connection detached")
-    assert await trio.to_thread.run_sync(server.stop) == 0
-    assert_structured(server.stderr)
-    log = server.stderr
+async def test_logs_show_eight_characters_of_an_id_and_no_token_or_key(folder):
+    async with supervise_process(folder / "counter.py", "--log-level", "debug") as server:
+        session = await server.new_session()
+        client = await session.connect()
+        resume_key = client._record.protocol._key
+        assert await client.send("Add", number=2) == 2
+        await client.close()
+        await server.until_logged("connection detached")
+    served, _, log = server.log.partition("\n")
+    assert "is served at" in served
+    assert_structured(log)
     for event in ("session created", "connection attached", "connection detached", "session destroyed"):
         (line,) = [line for line in log.splitlines() if f"] {event} " in line]
-        assert f"application=counter session={page['session'][:8]}" in line
-    for secret in (page["session"][:9], page["token"], resume_key, page["token"].rpartition(".")[2]):
+        assert f"application=counter session={session.id[:8]}" in line
+    token = read_page(session.page)["token"]
+    for secret in (session.id[:9], token, resume_key, token.rpartition(".")[2]):
         assert secret
         assert secret not in log
 
@@ -860,7 +856,7 @@ HELD = """
         ("shield", "shield", "task "),
     ],
 )
-async def test_what_holds_a_shutdown_up_is_named_and_the_process_ends(start, app, tmp_path, fetch, how, function, who):
+async def test_what_holds_a_shutdown_up_is_named_and_the_process_ends(start, app, tmp_path, how, function, who):
     app(HELD)
     server = start(
         *("serve", "app.py", "--port", 0, "--shutdown-timeout", 0.5, "--log-level", "error"),
@@ -868,9 +864,8 @@ async def test_what_holds_a_shutdown_up_is_named_and_the_process_ends(start, app
         command=(sys.executable, "-c", IMPATIENT),
     )
     (url,) = await trio.to_thread.run_sync(server.until_served)
-    async with trio.open_nursery() as nursery:
-        client = await attached(url, fetch, nursery)
-        nursery.start_soon(functools.partial(client.send, "Hold", how=how))
+    async with connect(url) as session, trio.open_nursery() as nursery:
+        nursery.start_soon(session.send, "Hold", {"how": how})
         await trio.to_thread.run_sync(server.until_printed, "held\n")
         began = trio.current_time()
         assert await trio.to_thread.run_sync(server.stop) == 1
@@ -983,23 +978,6 @@ def test_a_producer_that_is_left_behind_by_a_failed_application_does_not_make_it
     assert "producer left behind" in server.stderr
 
 
-async def attached(url, fetch, nursery):
-    """A client that is attached to a new session."""
-    return await attach(url, await trio.to_thread.run_sync(fetch, url), nursery)
-
-
-async def attach(url, page, nursery):
-    """A client that is attached to the session of this page."""
-    address = page_address(url)
-    entry = read_entry(page.text)
-    visit = Visit(entry=entry, websocket=address.websocket(entry.websocket), headers=())
-    client = Client(visit, functools.partial(trio.open_tcp_stream, address.host, address.port))
-    nursery.start_soon(client.run)
-    with trio.fail_after(60):
-        await client.until(lambda data: True)
-    return client
-
-
 # Draining, with clients.
 
 WORKING = """
@@ -1040,44 +1018,35 @@ def closings_of(client):
     return [event for event in client.received if type(event).__name__ == "Closing"]
 
 
-async def test_200_clients_are_answered_and_sent_away_each_with_a_delay_of_its_own(start, app, tmp_path, fetch):
-    app(WORKING)
-    server = start("serve", "app.py", "--port", 0, "--log-level", "error", cwd=tmp_path)
-    (url,) = await trio.to_thread.run_sync(server.until_served)
-    answers = []
-
-    async def work(client, count):
-        answers.extend([await client.send("Work", seconds=0.01) for _ in range(count)])
-
-    async with trio.open_nursery() as nursery:
-        clients = [await attached(url, fetch, nursery) for _ in range(200)]
+async def test_200_clients_are_answered_and_sent_away_each_with_a_delay_of_its_own(app):
+    async with supervise_process(app(WORKING), "--log-level", "error") as server, trio.open_nursery() as nursery:
+        clients = [await (await server.new_session()).connect() for _ in range(200)]
         for client in clients[:50]:  # what is under way when the signal comes
-            nursery.start_soon(work, client, 1)
+            nursery.start_soon(functools.partial(client.send, "Work", seconds=0.01))
         began = trio.current_time()
-        assert await trio.to_thread.run_sync(server.stop) == 0
-        took = trio.current_time() - began
+        server.terminate()
+        assert await server.wait_ended() == 0
+        assert trio.current_time() - began < 20
         for client in clients:
             await client.until(lambda data, client=client: closings_of(client))
         nursery.cancel_scope.cancel()
-    assert took < 20
     closings = [closings_of(client)[0] for client in clients]
     assert {closing.code for closing in closings} == {1012}
     delays = [closing.retry_after for closing in closings]
     assert all(0 <= delay <= 3 for delay in delays)
     for third in range(3):  # so they don't return all at once
         assert 20 < sum(third <= delay < third + 1 for delay in delays) < 120
-    assert server.stdout.count("destroyed hook") == 200
-    assert server.stdout.endswith("unload hook\n")
-    assert server.stderr == ""
+    served, *lines = server.log.splitlines()
+    assert "is served at" in served
+    assert lines.count("destroyed hook") == 200
+    assert lines[-1] == "unload hook"
+    assert set(lines) <= {"work begins", "destroyed hook", "unload hook"}
 
 
-async def test_what_was_in_the_mailbox_is_answered_before_1012_and_health_says_draining(start, app, tmp_path, fetch):
-    app(WORKING)
-    server = start("serve", "app.py", "--port", 0, "--log-level", "error", cwd=tmp_path)
-    (url,) = await trio.to_thread.run_sync(server.until_served)
+async def test_what_was_in_the_mailbox_is_answered_before_1012_and_health_says_draining(app):
     answers = []
-    async with trio.open_nursery() as nursery:
-        client = await attached(url, fetch, nursery)
+    async with supervise_process(app(WORKING), "--log-level", "error") as server, trio.open_nursery() as nursery:
+        client = await (await server.new_session()).connect()
 
         async def send():
             answers.append(await client.send("Work", seconds=0.5))
@@ -1085,16 +1054,14 @@ async def test_what_was_in_the_mailbox_is_answered_before_1012_and_health_says_d
         for _ in range(3):
             nursery.start_soon(send)
         await client.until(lambda data: data["done"] == 1)
-        server.send(signal.SIGTERM)
-        health = await trio.to_thread.run_sync(fetch, url.replace("/app", "/-/health"))
-        while health.text == "ok\n":
-            health = await trio.to_thread.run_sync(fetch, url.replace("/app", "/-/health"))
+        server.terminate()
+        while (health := await server.get("/-/health")).text == "ok\n":
+            pass
         assert health.text == "draining\n"
-        page = await trio.to_thread.run_sync(fetch, url)
+        page = await server.get("/app")
         assert (page.status, page.headers["retry-after"]) == (503, "5")
-        assert await trio.to_thread.run_sync(server.end) == 0
+        assert await server.wait_ended() == 0
         await client.until(lambda data: closings_of(client))
-        nursery.cancel_scope.cancel()
     assert answers == [1, 2, 3]
     kinds = [type(event).__name__ for event in client.received]
     assert kinds.count("Answered") == 3
@@ -1102,22 +1069,22 @@ async def test_what_was_in_the_mailbox_is_answered_before_1012_and_health_says_d
     assert [closing.code for closing in closings_of(client)] == [1012]
 
 
-async def test_a_second_signal_cuts_the_work_short_and_hooks_run(start, app, tmp_path, fetch):
-    app(WORKING)
-    server = start("serve", "app.py", "--port", 0, "--drain-timeout", 60, "--shutdown-timeout", 90, cwd=tmp_path)
-    (url,) = await trio.to_thread.run_sync(server.until_served)
-    async with trio.open_nursery() as nursery:
-        client = await attached(url, fetch, nursery)
+async def test_a_second_signal_cuts_the_work_short_and_hooks_run(app):
+    arguments = ("--drain-timeout", "60", "--shutdown-timeout", "90")
+    async with supervise_process(app(WORKING), *arguments) as server, trio.open_nursery() as nursery:
+        client = await (await server.new_session()).connect()
         nursery.start_soon(functools.partial(client.send, "Work", seconds=80.0))
-        await trio.to_thread.run_sync(server.until_printed, "work begins\n")
-        server.send(signal.SIGTERM)
-        await trio.to_thread.run_sync(server.until_logged, "timeout=90")
+        await server.until_logged("work begins")
+        server.terminate()
+        await server.until_logged("timeout=90")
         began = trio.current_time()
-        assert await trio.to_thread.run_sync(server.stop, signal.SIGINT) == 0
+        os.kill(server.pid, signal.SIGINT)
+        assert await server.wait_ended() == 0
         assert trio.current_time() - began < 20
         nursery.cancel_scope.cancel()
-    assert "timeout=6.0" in server.stderr
-    assert server.stdout.endswith("destroyed hook\nunload hook\n")
+    assert "timeout=6.0" in server.log
+    hooks = [line for line in server.log.splitlines() if line.endswith(" hook")]
+    assert hooks == ["destroyed hook", "unload hook"]
 
 
 def test_the_port_is_free_while_unload_hooks_run(start, app, tmp_path, fetch):
