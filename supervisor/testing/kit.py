@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import final
 
 import attrs
 
+from supervisor.application.source import is_own
 from supervisor.instruments import Incident
 from supervisor.testing.checks import Checks, Left
 from supervisor.testing.clock import Clock
@@ -48,7 +50,7 @@ class Kit:
     def _with_notes(self, failure: BaseException, left: Left | None) -> BaseException:
         incidents = self.seen.incidents
         for incident in incidents[:MAX_NOTES]:
-            failure.add_note(f"{_where(incident)} failed meanwhile: {incident.error!r}")
+            failure.add_note(f"{_where(incident)} failed meanwhile: {incident.error!r}{_line(incident.error)}")
         if len(incidents) > MAX_NOTES:
             failure.add_note(f"and {len(incidents) - MAX_NOTES} failures more: see app.incidents")
         if left is not None:
@@ -63,3 +65,13 @@ def _with_note(incident: Incident) -> BaseException:
 
 def _where(incident: Incident) -> str:
     return f"{incident.what}, session {incident.session}, incident {incident.id}"
+
+
+def _line(error: BaseException) -> str:
+    """Where the app's code raised it: ", in on_quote, line 12 of /srv/ticker/main.py"; nothing if it did not."""
+    lines = [
+        f", in {frame.f_code.co_qualname}, line {number} of {frame.f_code.co_filename}"
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if is_own(frame.f_code.co_filename)
+    ]
+    return lines[-1] if lines else ""

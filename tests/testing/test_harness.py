@@ -1,6 +1,7 @@
 """`supervise`: a whole server in a test, and what the test learns of failures."""
 
 import asyncio
+import re
 import traceback
 
 import attrs
@@ -96,7 +97,8 @@ async def test_the_tests_own_error_comes_out_as_it_is(autojump_clock):
     assert raised.value.__cause__ is cause
     [note] = [note for note in raised.value.__notes__ if not note.startswith("story of ")]
     assert note.startswith("message Fail, session ")
-    assert note.endswith("failed meanwhile: LookupError('no such feed')")
+    assert "failed meanwhile: LookupError('no such feed'), in " in note
+    assert re.search(rf", line \d+ of {re.escape(__file__)}$", note)
 
 
 async def test_hooks_run_when_the_test_fails(autojump_clock):

@@ -50,3 +50,15 @@ def test_what_nobody_heard_of_is_raised_together_with_what_is_left(kit):
 def test_what_is_left_alone_is_raised_as_it_is(kit):
     left = Left("a task is left")
     assert kit.verdict(None, left) is left
+
+
+def test_a_note_says_where_the_apps_code_failed(kit):
+    def fail():
+        raise LookupError("no feed")
+
+    with pytest.raises(LookupError) as raised:
+        fail()
+    kit.seen.failed(Incident(id="1", application="app", session="s1", what="message Fail", error=raised.value))
+    [note] = kit.verdict(AssertionError("mine"), None).__notes__
+    line = fail.__code__.co_firstlineno + 1
+    assert note.endswith(f"LookupError('no feed'), in {fail.__qualname__}, line {line} of {__file__}")

@@ -1,20 +1,30 @@
-"""A failed test of trio shows what it raised, with its lines, and not the group that pytest-trio's nursery made of it.
+"""A failed test shows its own lines and its app's: no group that pytest-trio made, and nothing of how the kit works.
 
-pytest shows a group as plain text: without the values that an `assert` compared, and with every frame that is meant to
-be hidden; `--pdb` would stop in trio.
+pytest shows a group as plain text, without the values that an `assert` compared; and of what the kit raises it would
+show the kit's source. `--full-trace` shows all frames.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 from collections.abc import Generator
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pytest
 
+import supervisor
+from supervisor.application.source import is_own
+
+_OURS = str(Path(supervisor.__file__).parent) + os.sep
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Raise the one exception in the group; a group that the test itself raised stays what it is."""
+    """Raise the one exception in pytest-trio's group; a group that the test itself raised stays what it is."""
     if item.get_closest_marker("trio") is None:
         return (yield)
     try:
@@ -26,3 +36,50 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
         for note in getattr(group, "__notes__", ()):  # as hypothesis adds them
             failure.add_note(note)
     raise failure  # out here, where its context stays its own
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Leave out frames of ours, but for those who work on this package."""
+    config = item.config
+    if call.excinfo is not None and not config.option.fulltrace and not _is_checkout(config.rootpath):
+        _leave_out(call.excinfo.value, set())
+    return (yield)
+
+
+def _is_checkout(root: Path) -> bool:
+    return root == Path(_OURS).parent
+
+
+def _leave_out(error: BaseException | None, seen: set[int]) -> None:
+    """Take our frames out of its traceback, and out of those of all that it comes from."""
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    error.__traceback__ = _without_ours(error.__traceback__)
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for each in (error.__cause__, error.__context__, *inner):
+        _leave_out(each, seen)
+
+
+def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
+    """The same one without frames of ours, and of libraries that these called."""
+    kept: list[TracebackType] = []
+    is_ours = False
+    part = traceback
+    while part is not None:
+        file, following = part.tb_frame.f_code.co_filename, part.tb_next
+        is_ours = _is_ours(part) or (is_ours and not is_own(file))
+        leads_to_ours = file == contextlib.__file__ and _is_ours(following)
+        if not (is_ours or leads_to_ours):
+            kept.append(part)
+        part = following
+    for part, following in itertools.zip_longest(kept, kept[1:]):
+        part.tb_next = following
+    return kept[0] if kept else None
+
+
+def _is_ours(part: TracebackType | None) -> bool:
+    return part is not None and part.tb_frame.f_code.co_filename.startswith(_OURS)

@@ -87,3 +87,55 @@ async def test_it(number):
     )
     assert "E       assert 10 < 10\nE       Failing test case" in text
     assert "number=10" in text
+
+
+def test_frames_of_ours_are_not_shown(report):
+    text = report(
+        """
+import attrs
+from supervisor import FunctionHandler, receives
+
+@attrs.frozen
+class Break:
+    pass
+
+@receives(Break, from_client=True)
+def on_break(doc, message):
+    raise LookupError("no feed")
+
+APP = FunctionHandler(lambda doc: None, receivers=[on_break])
+
+async def test_predicate(supervise):
+    async with supervise(APP) as app:
+        client = await (await app.new_session()).connect()
+        await client.until(lambda data: 1 / 0)
+
+async def test_never(supervise):
+    async with supervise(APP) as app:
+        client = await (await app.new_session()).connect()
+        await client.until(lambda data: False)
+
+async def test_send(supervise):
+    async with supervise(APP) as app:
+        client = await (await app.new_session()).connect()
+        await client.send("Break")
+
+async def test_edit(supervise):
+    async with supervise(APP) as app:
+        client = await (await app.new_session()).connect()
+        await client.edit("no/pointer", 1)
+
+async def test_id(supervise):
+    async with supervise(APP) as app:
+        await app.new_session(id="no id!")
+
+async def test_nobody_looked(supervise):
+    async with supervise(APP) as app:
+        client = await (await app.new_session()).connect()
+        with pytest.raises(Exception):
+            await client.send("Break")
+"""
+    )
+    assert "6 failed" in text
+    assert "supervisor/" not in text
+    assert "failed meanwhile: LookupError('no feed'), in on_break, line 13 of " in text
