@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+_EXAMPLE = '@pytest.mark.unchecked("sockets", reason="why")'
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known."""
@@ -21,11 +23,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     unchecked: dict[str, str] = {}
     for mark in item.iter_markers("unchecked"):
         if not mark.args or set(mark.kwargs) - {"reason"}:
-            raise pytest.UsageError('a mark names checks and a reason: @pytest.mark.unchecked("sockets", reason="why")')
+            pytest.fail(f"a mark names checks and a reason: {_EXAMPLE}", pytrace=False)
         unchecked |= dict.fromkeys(mark.args, mark.kwargs.get("reason", ""))
     if not unchecked:
         return (yield)
-    from supervisor.testing.checks import unchecked_in_test
+    from supervisor.testing.checks import check_unchecked, unchecked_in_test
 
+    try:
+        check_unchecked(unchecked)
+    except ValueError as error:
+        pytest.fail(f"{error}: {_EXAMPLE}", pytrace=False)
     with unchecked_in_test(unchecked):
         return (yield)
