@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, final
 
 import trio
@@ -15,12 +14,13 @@ from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.session.actor import SessionActor
 from supervisor.session.context import SessionContext
+from supervisor.testing.application import Messages, messages_of
 from supervisor.testing.client import Client
 from supervisor.testing.clock import Clock
 from supervisor.testing.faults import Faults
 from supervisor.testing.http import Answer, get, open_http
 from supervisor.testing.kit import Kit
-from supervisor.testing.servers import Servers
+from supervisor.testing.servers import Servers, raise_if_over
 from supervisor.testing.session import Access, TestSession, open_session
 from supervisor.testing.stories import id_of
 from supervisor.testing.transports import Transport
@@ -76,12 +76,12 @@ class RunningApp:
         return self.context.sessions
 
     @property
-    def messages(self) -> SimpleNamespace:
+    def messages(self) -> Messages:
         """The classes of messages that the app handles, by name: `app.messages.Quote("ACME", 12.5)`.
 
         An app's directory is loaded under a private name, so its classes can't be imported: these are the ones it uses.
         """
-        return SimpleNamespace(**{cls.__name__: cls for cls in self.actor.definition.receivers.by_type})
+        return messages_of(self.actor.definition)
 
     @property
     def incidents(self) -> list[Incident]:
@@ -138,7 +138,8 @@ class RunningApp:
         Raises:
             trio.BrokenResourceError: the server closed the connection without a whole answer.
         """
-        stream = await self.transport.connect()
+        raise_if_over(self._nursery)
+        stream = await self._connect()
         return await get(stream, target, headers=list((headers or {}).items()), method=method)
 
     def http(self, **options: Any) -> httpx.AsyncClient:
@@ -150,8 +151,7 @@ class RunningApp:
         Raises:
             RuntimeError: httpx isn't installed.
         """
-        transport = self.transport
-        return open_http(transport.authority, transport.connect, server=lambda: self.server, **options)
+        return open_http(self.transport.authority, self._connect, server=lambda: self.server, **options)
 
     async def restart(self) -> None:
         """End the server as SIGTERM does, and start another with the same options and keys, at the same address.
@@ -163,6 +163,7 @@ class RunningApp:
         Raises:
             ApplicationError: the app can't be loaded again.
         """
+        raise_if_over(self._nursery)
         await self._servers.restart()
 
     async def new_session(
@@ -183,6 +184,7 @@ class RunningApp:
             ConnectFailed: no server accepts connections now, or what was served is no page of a session.
             ValueError: a header can't be sent, or isn't the visitor's to give, such as Host.
         """
+        raise_if_over(self._nursery)
         return await open_session(
             f"{self.server.options.prefix}/{self.actor.application}",
             self._access,
@@ -199,6 +201,7 @@ class RunningApp:
         return self.actor.find(id)  # of the server that there is then
 
     def _begin(self, client: Client, session: str) -> None:
+        raise_if_over(self._nursery)
         self._kit.checks.clients.append(client)
         self._kit.stories.joins(client, session)
         self._nursery.start_soon(client.run, name=f"client of session {session}")

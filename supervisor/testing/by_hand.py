@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 from typing import Any, Literal, final
 
 import attrs
@@ -33,7 +33,7 @@ from supervisor.session.connection import ConnectionContext, Ending
 from supervisor.session.context import SessionContext
 from supervisor.session.opening import Opening
 from supervisor.session.request import Request
-from supervisor.testing.application import App, application_of
+from supervisor.testing.application import App, Messages, application_of, messages_of
 from supervisor.testing.driving import Driver, HandTime
 from supervisor.testing.faults import Faults
 from supervisor.testing.probe import Probe, Told
@@ -178,10 +178,9 @@ class HandDrivenSession:
         return self._actor.edit_rules.patterns
 
     @property
-    def messages(self) -> SimpleNamespace:
+    def messages(self) -> Messages:
         """The classes of messages that the app handles, by name: `session.messages.Quote("ACME", 12.5)`."""
-        types = self._surroundings.definition.receivers.by_type
-        return SimpleNamespace(**{cls.__name__: cls for cls in types})
+        return messages_of(self._surroundings.definition)
 
     @property
     def scheduled(self) -> list[Scheduled]:

@@ -79,3 +79,13 @@ class Servers:
         await self.server.wait_stopped()
         self.server = self._make()
         await self.start(self._nursery)
+
+
+def raise_if_over(clients: trio.Nursery) -> None:
+    """Refuse what needs a server when the block is over, in which clients lived here.
+
+    Raises:
+        RuntimeError: it is over.
+    """
+    if clients.cancel_scope.cancel_called:
+        raise RuntimeError("the block of supervise is over, and the app's server with it: do this inside of the block")

@@ -56,3 +56,11 @@ async def test_a_directory_apps_own_messages_can_be_sent_from_inside(supervise, 
         report = await app.broadcast(app.messages.Quote(symbol, -1.5))
         assert len(report.accepted) == 1
         await client.until(lambda data: data["watched"][symbol] == -1.5)
+
+
+async def test_after_the_block_there_is_no_server(supervise):
+    async with supervise(app_of()) as app:
+        session = await app.new_session()
+    for use in (app.new_session, app.restart, session.connect, lambda: app.get("/")):
+        with pytest.raises(RuntimeError, match="the block of supervise is over"):
+            await use()

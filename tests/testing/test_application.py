@@ -4,7 +4,8 @@ import pytest
 
 from supervisor.application.handlers import Application, FunctionHandler
 from supervisor.errors import ApplicationError
-from supervisor.testing.application import application_of
+from supervisor.session.receivers import receives
+from supervisor.testing.application import application_of, messages_of
 
 
 def modify_document(doc):
@@ -26,3 +27,22 @@ def test_a_path(tmp_path):
     assert application_of(str(file)).name == "clock"
     with pytest.raises(ApplicationError):
         application_of(tmp_path / "nothing")
+
+
+def test_what_names_no_app_is_refused():
+    with pytest.raises(TypeError, match=r"an app is a path, .* not 42"):
+        application_of(42)
+
+
+def test_a_message_that_the_app_does_not_handle_is_told_with_those_that_it_does():
+    class Quote:
+        pass
+
+    @receives(Quote)
+    def on_quote(doc, quote):
+        pass
+
+    messages = messages_of(application_of(FunctionHandler(modify_document, receivers=[on_quote])))
+    assert messages.Quote is Quote
+    with pytest.raises(AttributeError, match="the app handles no message 'Qoute'; it handles Quote"):
+        _ = messages.Qoute
