@@ -124,8 +124,8 @@ class _Shown:
 
 def _has_made_repr(cls: type) -> bool:
     """Whether no person wrote its `repr()`, but some tool that makes classes."""
-    func = inspect.unwrap(cls.__repr__)
-    code = getattr(func, "__code__", None)
-    if code is None:  # written in C: msgspec's, or that of every object
-        return cls.__repr__ is not object.__repr__
-    return code.co_filename.startswith("<") or func.__module__ == "collections"
+    written: Any = cls.__repr__
+    func = inspect.unwrap(written)
+    if not hasattr(func, "__code__"):  # written in C: msgspec's, or that of every object
+        return written is not object.__repr__
+    return func.__code__.co_filename.startswith("<") or bool(func.__module__ == "collections")

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 import traceback
 
 import attrs
@@ -131,7 +132,7 @@ async def test_leaving_the_block_shuts_down_in_order(autojump_clock):
         await (await app.new_session()).connect()
     assert hooks == ["on_application_load", "on_session_created", "on_session_destroyed", "on_application_unload"]
     with pytest.raises(trio.BrokenResourceError):
-        await app.get("/app")
+        await app.transport.connect()
 
 
 async def test_options_reach_the_server(autojump_clock):
