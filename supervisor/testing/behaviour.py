@@ -131,7 +131,6 @@ async def perform(app: RunningApp, behaviour: Sequence[Command], *, session: Tes
             await _do(command, clients, session, answers)
         for client in clients.values():
             if client.ended is None:
-                client.resume()
                 await client.reconnect()
     await app.settle()
     return list(clients.values())

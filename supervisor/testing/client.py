@@ -318,13 +318,16 @@ class Client:
 
     async def _open(self, host: str, port: int) -> trio.abc.Stream:
         """See `OpenStream`: there is one server only."""
-        if not self._is_online:
+        stream = await self._open_stream() if self._is_online else None
+        if stream is None or not self._is_online:  # it may have been dropped while it dialled
+            if stream is not None:
+                await trio.aclose_forcefully(stream)
             await trio.lowlevel.checkpoint()
             raise OSError("the test has dropped this client")
         assert self._nursery is not None
-        stream = self._stream = self.network.wrap(await self._open_stream())
-        self._nursery.start_soon(stream.run, name="network of a client")
-        return stream
+        carried = self._stream = self.network.wrap(stream)
+        self._nursery.start_soon(carried.run, name="network of a client")
+        return carried
 
     async def _cut(self) -> None:
         if self._stream is not None:

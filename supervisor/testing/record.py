@@ -143,9 +143,8 @@ class Record:
         self._notify()
 
     def settled(self, events: tuple[Arrived | Refused, ...]) -> None:
-        """See `Owner.settled`."""
+        """See `Owner.settled`; a status follows, and wakes those who wait."""
         self._session.settled(events)
-        self._notify()
 
     def status_changed(self, status: ClientStatus) -> None:
         """See `Owner.status_changed`."""

@@ -480,6 +480,48 @@ async def test_a_client_that_is_online_comes_back_by_a_fresh_connection_and_has_
     assert [event.resumed for event in client.received if isinstance(event, events.Attached)] == [False, *[True] * 3]
 
 
+@pytest.mark.parametrize("steps", range(0, 20, 2))
+async def test_a_client_that_is_dropped_while_it_connects_stays_offline(supervise, steps):
+    async with supervise(modify_document) as app:
+        session = await app.new_session()
+        client = session.client()
+        for _ in range(steps):
+            await trio.lowlevel.checkpoint()
+        await client.drop()
+        await trio.sleep(5)
+        assert client.status in ("connecting", "reconnecting")
+        assert session.context.connections == ()
+        await client.reconnect()
+        assert client.data == {"n": 0}
+
+
+async def test_a_client_that_is_dropped_while_it_dials_stays_offline(nursery, autojump_clock):
+    server = HandMade()
+
+    async def dial():
+        await trio.sleep(1)
+        return await server.connect()
+
+    client = Client(VISIT, dial)
+    nursery.start_soon(client.run)
+    await trio.testing.wait_all_tasks_blocked()
+    await client.drop()
+    await trio.sleep(5)
+    [stream] = server.streams
+    assert await stream.receive_some() == b""
+    assert client.status == "connecting"
+    nursery.cancel_scope.cancel()
+
+
+async def test_what_was_true_is_asked_about_no_more(session):
+    client = await session.connect()
+    asked = []
+    await client.until(lambda data: asked.append(data) is None)
+    await client.watch()
+    await client.send("Add")
+    assert asked == [{"n": 0}]
+
+
 async def test_a_client_whose_session_is_gone_loads_its_page_anew(supervise):
     async with supervise(modify_document) as app:
         session = await app.new_session()
