@@ -234,6 +234,14 @@ async def test_what_was_sent_before_closing_arrives_and_then_the_end(connect, au
     assert await server.receive_some() == b""
 
 
+async def test_an_end_without_data_takes_as_long_as_data_would(connect, autojump_clock):
+    client, server = await connect(Network(up=Conditions(delay=3.0)))
+    await trio.testing.wait_all_tasks_blocked()
+    await client.aclose()
+    assert await server.receive_some() == b""
+    assert trio.current_time() == 3.0
+
+
 async def test_the_servers_end_takes_as_long_as_its_data(connect, autojump_clock):
     network = Network(down=Conditions(delay=3.0))
     client, server = await connect(network)

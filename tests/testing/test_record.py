@@ -63,6 +63,11 @@ def test_all_that_is_kept_has_a_bound(record, monkeypatch):
     assert not record.has_patch()
 
 
+def test_a_client_that_is_away_has_not_all(record):
+    record.protocol.closed(1006, random=0.5)
+    assert not record.has_all
+
+
 def test_another_session_begins_anew(record):
     patch(record, {"op": "replace", "path": "/n", "value": 1})
     record.connected_by(ClientConnection(token="t"))
