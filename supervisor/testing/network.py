@@ -118,7 +118,6 @@ class NetworkStream(trio.abc.Stream):
                 nursery.start_soon(self._carry_down, name="network down")
                 await self._carry_up()
         except BaseException:
-            self._is_over = True
             await self.cut()
             raise
 

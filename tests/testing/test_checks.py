@@ -6,7 +6,7 @@ import socket
 import pytest
 import trio
 
-from supervisor.client.status import ClientStatus
+from supervisor.client import connect
 from supervisor.testing import Left
 from supervisor.testing.checks import CHECKS
 
@@ -119,17 +119,24 @@ async def test_a_producers_failure_that_the_apps_hook_heard_of_is_no_error(super
         assert len(app.incidents) == 1
 
 
-async def test_a_connection_whose_client_is_not_there_is_told(supervise):
+async def test_a_connection_that_no_client_of_the_test_has_is_told_while_it_is_there(supervise):
     async with supervise(make_app()) as app:
-        session = await app.new_session()
-        client = await session.connect()
+        own = connect("http://localhost/shop", open_stream=lambda host, port: app.transport.connect())
+        await (await app.new_session()).connect()
         await app.check("connections")
-        live, client._session._status = client._session._status, ClientStatus(state="reconnecting")
-        with pytest.raises(
-            Left, match=r"connections: application shop → session [\w-]+ → connection [\w-]{8}, which no"
-        ):
-            await app.check("connections")
-        client._session._status = live
+        async with own:
+            with pytest.raises(
+                Left, match=r"connections: application shop → session [\w-]+ → connection [\w-]{8}, which no client has"
+            ):
+                await app.check("connections")
+        await app.check("connections")
+
+
+async def test_a_connection_that_outlives_its_server_is_told(supervise):
+    """No app can make one, so the server's own count is made wrong by hand."""
+    with pytest.raises(Left, match="connections: the server has 1 that have not ended"):
+        async with supervise(make_app()) as app:
+            app.server.occupancy.enter()
 
 
 async def test_a_session_whose_end_hangs_is_told(supervise):
