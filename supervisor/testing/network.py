@@ -141,8 +141,11 @@ class NetworkStream(trio.abc.Stream):
         with self._sending:
             self._raise_if_closed()
             await trio.lowlevel.checkpoint()
-            await self._up.wait_room()
-            self._raise_if_closed()
+            try:
+                await self._up.wait_room()
+            except trio.BrokenResourceError:
+                self._raise_if_closed()
+                raise
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `trio.abc.ReceiveStream.receive_some`. Cancelled, it has taken nothing."""

@@ -42,6 +42,14 @@ async def test_with_good_conditions_it_is_a_stream_like_others(nursery):
         nursery.start_soon(wrapped.run)
         return (wrapped, server)[:: 1 if end == "client" else -1]
 
+    async def clogged():
+        wrapped, server = await make("client")
+        for _ in range(2):  # one lies in the line, and one waits to be taken by the server's end
+            await wrapped.send_all(bytes(WINDOW))
+            await trio.testing.wait_all_tasks_blocked()
+        return wrapped, server
+
+    await trio.testing.check_one_way_stream(lambda: make("client"), clogged)
     await trio.testing.check_two_way_stream(lambda: make("client"), None)
     await trio.testing.check_two_way_stream(lambda: make("server"), None)
     nursery.cancel_scope.cancel()
