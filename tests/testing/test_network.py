@@ -213,6 +213,14 @@ async def test_the_bytes_before_a_cut_are_counted_across_connections(connect):
     assert len(await client.receive_some()) == 1000
 
 
+async def test_the_server_learns_of_a_cut_as_soon_as_the_last_bytes_were_read(connect):
+    client, server = await connect(Network(down=Conditions(cut_after=4)))
+    await server.send_all(b"1234")
+    assert await client.receive_some() == b"1234"
+    with pytest.raises(trio.BrokenResourceError):
+        await server.receive_some()
+
+
 async def test_a_cut_loses_what_is_under_way(connect, autojump_clock):
     network = Network(up=Conditions(delay=1.0), down=Conditions(delay=1.0))
     client, server = await connect(network)
@@ -298,6 +306,30 @@ async def test_a_connection_that_never_was_run_can_be_closed():
     client, server = memory_stream_pair()
     await Network().wrap(client).aclose()
     assert await server.receive_some() == b""
+
+
+async def test_what_was_sent_and_closed_before_it_is_run_arrives():
+    client, server = memory_stream_pair()
+    wrapped = Network().wrap(client)
+    await wrapped.send_all(b"early")
+    await wrapped.aclose()
+    await wrapped.run()
+    assert await server.receive_some() == b"early"
+    assert await server.receive_some() == b""
+
+
+async def test_closing_wakes_who_reads_at_once_however_far_the_server_is(connect, nursery, autojump_clock):
+    client, _ = await connect(Network(up=Conditions(delay=3.0)))
+
+    async def read():
+        with pytest.raises(trio.ClosedResourceError):
+            await client.receive_some()
+        assert trio.current_time() == 0
+
+    async with trio.open_nursery() as inner:
+        inner.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        await client.aclose()
 
 
 @pytest.mark.parametrize(
