@@ -271,6 +271,7 @@ async def test_the_servers_end_takes_as_long_as_its_data(connect, autojump_clock
             await client.send_all(b"x")
             await trio.testing.wait_all_tasks_blocked()
     await client.aclose()
+    assert repr(client).endswith("over <MemoryStream closed>>")
 
 
 async def test_the_servers_reset_takes_as_long_as_its_data(connect, autojump_clock):
