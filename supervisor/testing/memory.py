@@ -56,7 +56,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         with self._sending:
             self._raise_if_unsendable()
             await trio.lowlevel.checkpoint()
-            while not self._sent.room and not self._sent.is_refused and not self._is_closed:
+            while not self._sent.room and not self._is_closed:
                 await self._sent.wait()
             self._raise_if_unsendable()
 
