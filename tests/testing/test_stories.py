@@ -136,10 +136,9 @@ async def test_the_story_of_a_session(supervise):
         await trio.sleep(1)
         assert [type(incident.error) for incident in app.incidents] == [ValueError]
         app.incidents.clear()
-        borrower = trio.lowlevel.current_task().name
         told = plain(app.story(session))
     assert told == plain(
-        f"""\
+        """\
 story of session S (id 'desk'):
    0.000 s  hook on_session_created
    0.000 s  hook modify_document  → revision 1: add /prices, add /watching
@@ -153,7 +152,7 @@ story of session S (id 'desk'):
   17.500 s  message Slow(seconds=5.0)  → revision 6: replace /slow
   19.500 s  message Quote(symbol='ACME', price=-1.0)  → rolled back  → ValueError: below zero (incident I, resumed)
   19.500 s  message Ask()  → answered 'an answer'
-  19.500 s  borrow by task {borrower}  → revision 7: add /x
+  19.500 s  borrow by task <test 'test_the_story_of_a_session…  → revision 7: add /x
   19.500 s  update update_sessions(tick)  → revision 8: add /ticks
   24.500 s  session ends, destroyed: closing time"""
     )
