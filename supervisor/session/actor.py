@@ -21,7 +21,6 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, final
 
 import trio
-from trio.lowlevel import current_task, in_trio_run
 
 from supervisor.actor.base import Actor, Runtime
 from supervisor.actor.callbacks import Callbacks
@@ -35,11 +34,12 @@ from supervisor.actor.stopping import Children, Stopping
 from supervisor.actor.timers import Alarm
 from supervisor.actor.workers import Workers
 from supervisor.document.json_document import JsonDocument, outline
-from supervisor.errors import DocumentNotHeld, SessionGone
+from supervisor.errors import SessionGone
 from supervisor.session.background import Background, Tasks
 from supervisor.session.changes import ChangeListeners
 from supervisor.session.connection import Audience, Connection, ConnectionContext, Ending, NoAudience, seen_by
 from supervisor.session.context import Document, SessionContext
+from supervisor.session.custody import Custody
 from supervisor.session.editing import EditRules
 from supervisor.session.expiry import Expiry
 from supervisor.session.household import Household
@@ -49,7 +49,6 @@ from supervisor.session.opening import Departure, let_in
 from supervisor.session.receivers import Receivers
 from supervisor.session.request import Request
 from supervisor.session.restarting import Recovery
-from supervisor.session.threads import ThreadLoans
 
 GRACE = 5.0
 """Seconds, from when the end has begun, in which borrows get their turn and connections close politely, before they are
@@ -87,7 +86,8 @@ class SessionActor(Actor):
         """Tells this life of the document from every other; another one after a restart."""
         self.request = request
         self.lifecycle = Lifecycle()
-        self.stored = JsonDocument(guard=self.check_held, max_size=max_document_size)
+        self.custody = Custody(self, workers or Workers())
+        self.stored = JsonDocument(guard=self.custody.check, max_size=max_document_size)
         """The document, as it is shown."""
         # What the session's code works on: that one, but while a restart builds the one that takes its place.
         self.working = self.stored
@@ -103,8 +103,6 @@ class SessionActor(Actor):
         self.document = Document(self)
         self.audience: Audience = NoAudience()
         self.connections: Children[Connection] = Children()
-        # See `lending.Lender`.
-        self.holder: Hold | None = None
         self.stopping = Stopping(household.stopping, reserve=household.hooks_reserve)
         # When the connections must have closed: set as the end begins.
         self._closes_by = math.inf
@@ -116,8 +114,6 @@ class SessionActor(Actor):
         # Why, if nobody has ended it: what is above it ends.
         self.ending_from_above = RESTARTING
         self._household = household
-        # Lends the document to functions that run in threads.
-        self._threads = ThreadLoans(self, workers or Workers())
         self._receivers = receivers.by_type
         self.policies = receivers.policies
         self._linger = linger
@@ -171,12 +167,12 @@ class SessionActor(Actor):
         `nursery` was opened by that task around this: the end of the session cancels what goes on in it.
         """
         self._nursery = nursery or self._nursery
-        self._main_hold = self.holder = self.holds.take(self)
+        self._main_hold = self.custody.holder = self.holds.take(self)
         try:
             yield
         finally:
             self.holds.release(self._main_hold)
-            self._main_hold = self.holder = None
+            self._main_hold = self.custody.holder = None
 
     async def be_made(self) -> None:
         """Be created by the application; afterwards there is an ending if it is not to be. At work."""
@@ -319,25 +315,6 @@ class SessionActor(Actor):
 
     # Its document.
 
-    def check_held(self) -> None:
-        """Raise `DocumentNotHeld` unless the current task holds the document."""
-        holder = self.holder
-        try:
-            task = current_task()
-        except RuntimeError:  # not trio's thread
-            self._threads.check()
-            return
-        if holder is not None and (task is holder.task or holder.covers(task)):
-            return
-        raise DocumentNotHeld(
-            f"this task doesn't hold the document of {self}: "
-            + (
-                "the session has ended"
-                if self.has_ended
-                else "use `async with session_context.locked_document() as doc`, or send the session a message"
-            )
-        )
-
     def keep(self) -> None:
         """See `Actor.keep`: commit, and show it to the audience; once the end has begun it goes to nobody."""
         patch = self.working.commit()
@@ -354,17 +331,9 @@ class SessionActor(Actor):
             self.story.then("rolled back")
         self.working.roll_back()
 
-    def commit(self) -> None:
-        """See `Document.commit`."""
-        if in_trio_run():
-            self.check_held()
-            self.keep()
-        else:
-            self._threads.commit()
-
     async def run_in_thread(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-        """Call a function in a worker thread, which is lent the document; see `Workers.run`."""
-        return await self._threads.run(func, args)
+        """See `Custody.run_in_thread`."""
+        return await self.custody.run_in_thread(func, args)
 
     def _tell_editable(self) -> None:
         if not self.is_silent:

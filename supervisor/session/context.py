@@ -19,6 +19,7 @@ from supervisor.document.json_document import JsonDocument
 from supervisor.instruments import Incident
 from supervisor.session.changes import Change, ChangeListeners
 from supervisor.session.connection import ConnectionContext, Ending
+from supervisor.session.custody import Custody
 from supervisor.session.editing import EditRules, Judge
 from supervisor.session.request import Request
 from supervisor.session.restarting import Recovery
@@ -33,6 +34,7 @@ class Host(Protocol):
     request: Request
     context: SessionContext
     document: Document
+    custody: Custody
     stored: JsonDocument
     working: JsonDocument
     callbacks: Callbacks
@@ -54,12 +56,6 @@ class Host(Protocol):
     @property
     def connection_contexts(self) -> tuple[ConnectionContext, ...]:
         """Who is attached now."""
-
-    def check_held(self) -> None:
-        """Raise `DocumentNotHeld` unless the current task holds the document."""
-
-    def commit(self) -> None:
-        """See `Document.commit`."""
 
     async def run_in_thread(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Call a function in a worker thread, which is lent the document."""
@@ -287,12 +283,12 @@ class Document:
             DocumentNotHeld: the current task doesn't hold the document.
             InvalidValue: (at a change) JSON can't carry the value; nothing has changed.
         """
-        self._host.check_held()
+        self._host.custody.check()
         return self._host.working.root
 
     @data.setter
     def data(self, value: dict[str, Any]) -> None:
-        self._host.check_held()
+        self._host.custody.check()
         self._host.working.replace(value)
 
     @property
@@ -323,7 +319,7 @@ class Document:
             DocumentNotHeld: the current task doesn't hold the document.
             InvalidValue: the document would be larger than it may be; nothing was kept yet.
         """
-        self._host.commit()
+        self._host.custody.commit()
 
     def add_next_tick_callback(self, func: Callable[..., Any], *args: Any, thread: bool = False) -> CallbackHandle:
         """Call `func(*args)` once, after what is queued at the session now; any task may call this.

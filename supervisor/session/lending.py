@@ -19,11 +19,11 @@ import outcome
 import trio
 
 from supervisor.actor.brief import TEXT, clip
-from supervisor.actor.holding import Hold
 from supervisor.actor.ref import Answered, Parked, Recipient, post
 from supervisor.actor.stopping import Stopping
 from supervisor.errors import ActorGone, DeadlockError
 from supervisor.session.context import Document
+from supervisor.session.custody import Custody
 
 HOLDING = 30.0
 """Seconds that a document may be held: as long as others wait for it by default."""
@@ -33,8 +33,7 @@ class Lender(Recipient, Protocol):
     """What a borrower needs of the session's actor."""
 
     document: Document
-    # Who holds the document: the session's own task, or a borrower; None before and after its life.
-    holder: Hold | None
+    custody: Custody
     # What bounds borrows, nearer once the end has begun.
     stopping: Stopping
 
@@ -92,7 +91,7 @@ async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document
     borrow = Borrow(session.gone, borrower)
     await post(session, borrow, timeout=timeout, doing=f"locked_document() of {session}")
     hold = session.holds.take(session)
-    own, session.holder = session.holder, hold
+    own, session.custody.holder = session.custody.holder, hold
     kept = False
     try:
         lent = session.holds.shown(session, borrower, "the return of its document")
@@ -100,7 +99,7 @@ async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document
             yield session.document
             kept = True
     finally:
-        session.holder = own
+        session.custody.holder = own
         session.holds.release(hold)
         try:
             if kept:
@@ -126,5 +125,6 @@ def _is_held_here(session: Lender) -> bool:
     A session that ends waits for its background tasks too, which have no document.
     """
     if session.mailbox.is_closed:
-        return session.holder is not None and session.holder.covers(trio.lowlevel.current_task())
+        holder = session.custody.holder
+        return holder is not None and holder.covers(trio.lowlevel.current_task())
     return session in session.holds.held_up()

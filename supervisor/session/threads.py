@@ -23,8 +23,6 @@ class Lender(Protocol):
     """What the loans need of the session's actor."""
 
     working: JsonDocument
-    # Who holds the document in the loop; nobody while it is lent to a thread.
-    holder: Hold | None
     # How it ends, and by when.
     stopping: Stopping
 
@@ -41,12 +39,19 @@ class Lender(Protocol):
         """Hand a failure to the instruments."""
 
 
+class Held(Protocol):
+    """Who holds the document in the loop; nobody while it is lent to a thread."""
+
+    holder: Hold | None
+
+
 @final
 class ThreadLoans:
     """Lends one session's document to worker threads, one at a time."""
 
-    def __init__(self, session: Lender, workers: Workers) -> None:
+    def __init__(self, session: Lender, custody: Held, workers: Workers) -> None:
         self._session = session
+        self._custody = custody
         self._workers = workers
         # As workers know the session: made for the first loan, since most sessions have none.
         self._owner: WorkOwner | None = None
@@ -67,15 +72,14 @@ class ThreadLoans:
 
     @contextlib.contextmanager
     def _lend(self, work: Work) -> Iterator[None]:
-        session = self._session
-        own, session.holder = session.holder, None
-        document = session.working
+        custody, document = self._custody, self._session.working
+        own, custody.holder = custody.holder, None
         document.freeze()
         try:
             yield
         finally:
             document.thaw()
-            session.holder = own
+            custody.holder = own
 
     def check(self) -> None:
         """Raise unless this thread, which is not the loop's, was lent the document and may still touch it.

@@ -25,7 +25,6 @@ TESTED_ELSEWHERE = {
     "transport/site.py": ("transport/test_web.py", "what all addresses share"),
     "transport/live_page.py": ("transport/test_web.py", "pages are asked for by their addresses"),
     "transport/events.py": ("transport/test_development.py", "a stream of what is told there"),
-    "failure_log.py": ("test_server.py", "told by a server that was given no instruments"),
     "transport/reports.py": ("test_server.py", "what instruments are told is looked at there"),
     "transport/credentials.py": ("test_server.py", "a whole server lets in, or refuses"),
     "transport/websocket_options.py": ("test_limits.py", "all options are refused alike"),
