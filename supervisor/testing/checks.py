@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import final
@@ -21,7 +21,6 @@ from supervisor.testing.agreement import Agreement
 from supervisor.testing.client import Client
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.origins import ARROW, Origins
-from supervisor.testing.servers import Servers
 from supervisor.testing.sockets import addresses_of, open_sockets
 
 CHECKS: Mapping[str, str] = MappingProxyType({
@@ -156,22 +155,12 @@ class Checks:
         if self.is_on("documents") and any(client.is_following for client in self.clients):
             self._found += await self._agree(server)
 
-    @asynccontextmanager
-    async def freeing(self, servers: Servers) -> AsyncIterator[Callable[[], None]]:
-        """Around the life of servers: gives what stops them, and frees what then hangs.
+    async def watch_end(self, server: Server) -> None:
+        """Wait until a server that was stopped is over, and free what hangs; not to be cancelled.
 
-        When an end is long overdue, the shields are lifted that an app's code waits behind. Else a test would never
+        When its end is long overdue, the shields are lifted that an app's code waits behind. Else a test would never
         end, and nobody would be told why.
         """
-        async with trio.open_nursery() as ending:
-
-            def stop() -> None:
-                servers.stop()
-                ending.start_soon(self._free_what_hangs, servers.server)
-
-            yield stop
-
-    async def _free_what_hangs(self, server: Server) -> None:
         with trio.CancelScope(shield=True):
             with trio.move_on_at(server.ends_at + OVERDUE):
                 await server.wait_stopped()

@@ -85,15 +85,11 @@ async def supervise(
     raised: BaseException | None = None
     failure: BaseException | None = None
     with kit.faults.in_use():
-        servers = Servers(make, way, begin=kit.checks.begin, expects=kit.faults.caused)
+        servers = Servers(make, way, begin=kit.checks.begin, watch_end=kit.checks.watch_end, expects=kit.faults.caused)
         with kit.checks.watching():
             try:
                 with waiting_for_threads(lambda: servers.actor.workers.awaited):
-                    async with (
-                        kit.checks.freeing(servers) as stop,
-                        serving(servers.start, stop),
-                        trio.open_nursery() as clients,
-                    ):
+                    async with serving(servers.start, servers.stop), trio.open_nursery() as clients:
                         try:
                             yield RunningApp(servers, clients, kit)
                             await kit.checks.before_end(servers.server)

@@ -114,7 +114,11 @@ class Origins(trio.abc.Instrument):
         return f"{escape.path}{ARROW}task {_short(task.name)}{at}{started}"
 
     def unshield(self) -> list[str]:
-        """Lift the shields of the app's own code that waits behind one, so that cancellations reach it; who it was."""
+        """Lift the shields of the app's own code that waits behind one, so that cancellations reach it; who it was.
+
+        What is found stands in the frames of the app's coroutines. Left are the shields of other libraries, and those
+        inside of a context manager that the app wrote as a generator.
+        """
         freed = []
         for task in list(self._tasks):
             coroutine: Any = task.coro

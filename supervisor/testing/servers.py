@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, final
 
 import trio
@@ -22,6 +22,7 @@ class Servers:
         make: makes a server of one application, each time another one.
         transport: what clients reach them by.
         begin: called in the task of each server, before it serves.
+        watch_end: runs from when a server was stopped until it is over.
         expects: whether the test wanted this failure: an app that has ended by it doesn't end the test.
     """
 
@@ -31,12 +32,14 @@ class Servers:
         transport: Transport,
         *,
         begin: Callable[[], None],
+        watch_end: Callable[[Server], Awaitable[None]],
         expects: Callable[[Incident], bool],
     ) -> None:
         __tracebackhide__ = True
         self.transport = transport
         self._make = make
         self._begin = begin
+        self._watch_end = watch_end
         self._expects = expects
         self.server = make()
         """The one that serves now, or did so last."""
@@ -70,13 +73,15 @@ class Servers:
 
     def stop(self) -> None:
         """Begin a graceful shutdown, as SIGTERM does."""
+        assert self._nursery is not None, "it was not started"
         self.server.stop()
+        self._nursery.start_soon(self._watch_end, self.server)
 
     async def restart(self) -> None:
         """See `RunningApp.restart`."""
-        assert self._nursery is not None, "it was not started"
         self.stop()
         await self.server.wait_stopped()
+        assert self._nursery is not None
         self.server = self._make()
         await self.start(self._nursery)
 

@@ -222,11 +222,12 @@ async def test_an_unknown_check_cannot_be_asked_for(supervise):
             await app.check("task")
 
 
-async def test_what_shields_itself_from_the_end_is_told_and_the_test_ends(supervise):
-    async def shield(doc):
-        with trio.CancelScope(shield=True):
-            await trio.sleep_forever()
+async def shield(doc):
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
 
+
+async def test_what_shields_itself_from_the_end_is_told_and_the_test_ends(supervise):
     with pytest.raises(Left) as raised:
         async with supervise(make_app()) as app:
             session = await app.new_session()
@@ -237,3 +238,13 @@ async def test_what_shields_itself_from_the_end_is_told_and_the_test_ends(superv
     assert f"actors: application shop → session {shown} has not ended 60 s after the server's time was over" in actors
     assert f"tasks: application shop → session {shown} → handler shield, at line {line_of(shield) + 1} of " in tasks
     assert tasks.endswith("shields itself from the end of its server")
+
+
+async def test_what_shields_itself_from_a_restart_is_told_and_the_restart_comes(supervise):
+    with pytest.raises(Left, match=r"tasks: .* → handler shield, at line \d+ of .*, shields itself from the end"):
+        async with supervise(make_app()) as app:
+            session = await app.new_session()
+            session.context.tell_nowait(Do(shield))
+            await trio.testing.wait_all_tasks_blocked()
+            await app.restart()
+            assert (await app.get("/shop")).status == 200
