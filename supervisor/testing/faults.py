@@ -255,21 +255,21 @@ class Faults:
         if inspect.iscoroutinefunction(func):
 
             @functools.wraps(func)
-            async def wrapper(*args: Any, **kwargs: Any) -> Any:
+            async def wrapper(*args: Any) -> Any:
                 struck = self._struck(names)
                 if struck:
-                    return await self._call_struck(names, struck, func, args, kwargs)
-                return await func(*args, **kwargs)
+                    return await self._call_struck(names, struck, func, args)
+                return await func(*args)
 
         else:
 
             @functools.wraps(func)
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
+            def wrapper(*args: Any) -> Any:
                 struck = self._struck(names)
                 if any(fault.kind != "fail" for fault in struck):
-                    return self._call_struck(names, struck, func, args, kwargs)
+                    return self._call_struck(names, struck, func, args)
                 _raise_early(struck)
-                result = func(*args, **kwargs)
+                result = func(*args)
                 if struck and hasattr(result, "__await__"):
                     return _finish_struck(struck, result)
                 _raise_late(struck)
@@ -284,7 +284,7 @@ class Faults:
         return [fault for name in names for fault in self._by_name.get(name, ()) if fault.strikes()]
 
     async def _call_struck(
-        self, names: frozenset[str], struck: list[_Fault], func: Callable[..., Any], args: Any, kwargs: Any
+        self, names: frozenset[str], struck: list[_Fault], func: Callable[..., Any], args: Any
     ) -> Any:
         for fault in struck:
             if fault.kind != "fail":
@@ -294,7 +294,7 @@ class Faults:
                     self._held_up |= names
                     raise
         _raise_early(struck)
-        return await _finish_struck(struck, func(*args, **kwargs))
+        return await _finish_struck(struck, func(*args))
 
     def __repr__(self) -> str:
         set_ = ", ".join(f"{fault.kind} {name}" for name, faults in self._by_name.items() for fault in faults)

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import threading
 
 import attrs
 import pytest
@@ -80,6 +81,27 @@ async def test_a_handler_fails_at_its_nth_call_and_no_other(autojump_clock, mess
         assert (incident.what, incident.decision) == (f"message {message.__name__}", "resumed")
 
 
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_fails_late_has_been_called(autojump_clock, late):
+    calls = []
+
+    @receives(Add)
+    def on_add(doc, message):
+        calls.append("plain")
+
+    @receives(AddSlowly)
+    async def on_add_slowly(doc, message):
+        calls.append("async")
+
+    async with supervise(app_of(on_add=on_add, on_add_slowly=on_add_slowly)) as app:
+        session = (await app.new_session()).context
+        app.faults.fail("on_add", late=late).fail("on_add_slowly", late=late)
+        for message in (Add(1), AddSlowly(1)):
+            with pytest.raises(InjectedFault):
+                await session.ask(message)
+        assert calls == (["plain", "async"] if late else [])
+
+
 async def test_what_it_fails_with_unless_told_otherwise_says_which_call_it_was(autojump_clock):
     async with supervise(app_of()) as app:
         session = (await app.new_session()).context
@@ -155,6 +177,18 @@ async def test_a_hook_that_hangs_is_cancelled_at_its_deadline_and_that_is_expect
         [incident] = app.incidents
         assert isinstance(incident.error, trio.TooSlowError)
         assert "on_session_destroyed took longer than 5 s" in str(incident.error)
+
+
+async def test_a_hook_that_was_held_up_once_and_then_fails_by_itself_is_not_expected(autojump_clock):
+    async def on_session_destroyed(session_context):
+        raise ValueError("broken")
+
+    with pytest.raises(BaseExceptionGroup, match="the app failed") as raised:
+        async with supervise(app_of(on_session_destroyed=on_session_destroyed)) as app:
+            app.faults.hang("on_session_destroyed", at=1)
+            for _ in range(2):
+                await app.new_session()
+    assert [type(error) for error in raised.value.exceptions] == [ValueError]
 
 
 async def test_a_function_has_the_faults_of_all_its_names(autojump_clock):
@@ -288,6 +322,22 @@ async def test_every_kind_of_function_that_is_handed_over_has_its_name(autojump_
             await client.edit("/n", 2)
 
 
+async def test_a_callback_that_was_added_for_a_thread_runs_in_one(autojump_clock):
+    threads = []
+
+    def tick():
+        threads.append(threading.current_thread())
+
+    def modify_document(doc):
+        doc.add_periodic_callback(tick, seconds=1, thread=True)
+
+    async with supervise(app_of(modify_document=modify_document), faults=Faults().delay("tick", seconds=0.5)) as app:
+        await app.new_session()
+        await trio.sleep(2)
+        assert len(threads) == 1
+        assert threads[0] is not threading.current_thread()
+
+
 async def test_a_function_that_is_added_later_can_be_named_before(autojump_clock):
     def modify_document(doc):
         doc.add_callback(later)
@@ -352,8 +402,9 @@ def test_bad_arguments_are_refused_at_the_door():
     for wrong in (0, -1, 1.5):
         with pytest.raises(ValueError, match="at is the number of a call"):
             faults.fail("on_add", at=wrong)
-    with pytest.raises(TypeError, match="error is an exception"):
-        faults.fail("on_add", error="no feed")
+    for wrong in ("no feed", int):
+        with pytest.raises(TypeError, match="error is an exception"):
+            faults.fail("on_add", error=wrong)
     for wrong in (-1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="finite number"):
             faults.delay("on_add", seconds=wrong)
