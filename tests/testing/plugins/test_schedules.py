@@ -1,9 +1,11 @@
 """The marker `schedules`, and its options."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+from pytest_trio.plugin import TrioFixture
 from trio._core import _run
 
 pytest_plugins = ["pytester"]
@@ -201,6 +203,26 @@ def test_async_fixtures_take_the_same_steps_in_every_run(run):
         assert result.parseoutcomes() == {"passed": 21}
         digests |= set(re.findall(r"digest \w+", result.stdout.str()))
     assert len(digests) == 1
+
+
+def test_pytest_trios_private_method_is_what_it_was():
+    """The plugin does the same by dicts; there is no public way to order async fixtures."""
+    source = inspect.getsource(TrioFixture.register_and_collect_dependencies)
+    lines = [line.strip() for line in source.splitlines() if not line.strip().startswith("#")]
+    assert lines == [
+        "def register_and_collect_dependencies(self):",
+        "deps = set()",
+        "deps.add(self)",
+        "for value in self._pytest_kwargs.values():",
+        "if isinstance(value, TrioFixture):",
+        "value.user_done_events.add(self._teardown_done)",
+        "deps.update(value.register_and_collect_dependencies())",
+        "return deps",
+    ], (
+        "supervisor/testing/plugins/schedules.py has its own version of this method of pytest-trio, in which async "
+        "fixtures are in order, and pytest-trio has changed it. If there are no sets in it any more, take "
+        "_fixtures_in_order() out of the plugin; else bring its version up to this one"
+    )
 
 
 def test_a_marker_that_makes_no_sense_is_refused(run, pytester):
