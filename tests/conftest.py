@@ -36,6 +36,15 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_modifyitems(config, items):
+    """Over sockets only those tests run that use `supervise`: to all others the option means nothing."""
+    if config.getoption("--supervisor-transport") == "memory":
+        return
+    others = [item for item in items if "supervise" not in getattr(item, "fixturenames", ())]
+    items[:] = [item for item in items if item not in others]
+    config.hook.pytest_deselected(items=others)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Turn skips into failures under --require-programs: CI must not pass for want of what it tests with."""

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 FEED = Path(__file__).parent / "feed"
 
 
+@pytest.mark.virtual_time("how many prices there are in half a second")
 async def test_while_a_report_is_made_prices_wait_as_one_per_symbol(supervise):
     async with supervise(FEED) as app:
         client = await (await app.new_session()).connect()

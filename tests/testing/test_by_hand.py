@@ -1187,6 +1187,7 @@ async def test_both_keep_order(either):
         assert session.data["log"] == ["begun", 0, 1, 2, "tick", "changed"]
 
 
+@pytest.mark.virtual_time("times are compared")
 async def test_both_ring_periodic_callbacks_at_the_same_times(either):
     def begin(doc):
         doc.data["times"] = []

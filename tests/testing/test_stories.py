@@ -111,6 +111,7 @@ def plain(text):
     return re.sub(r"(connection |; to )([\w-]{8})(?=[ \n]|$)", name, text, flags=re.MULTILINE)
 
 
+@pytest.mark.virtual_time("the times of its story are compared")
 async def test_the_story_of_a_session(supervise):
     """As a person reads it: one line for each thing, in order, with what came of it."""
     async with supervise(ticker(), options=ANY_ID) as app:
@@ -158,6 +159,7 @@ story of session S (id 'desk'):
     )
 
 
+@pytest.mark.virtual_time("the times of its story are compared")
 async def test_the_story_of_an_application(supervise):
     async with supervise(ticker(on_application_load=on_application_load)) as app:
         await app.new_session()
@@ -218,6 +220,7 @@ async def test_a_field_that_its_class_keeps_out_of_its_repr_is_not_told(supervis
         assert "secret" not in app.story(session)
 
 
+@pytest.mark.virtual_time("the times of its story are compared")
 async def test_authors_read_entries_as_values(supervise):
     async with supervise(ticker(), options=ServerOptions(story_length=2)) as app:
         session = await app.new_session()
@@ -236,6 +239,7 @@ async def test_authors_read_entries_as_values(supervise):
         assert context.story
 
 
+@pytest.mark.virtual_time("the times of its story are compared")
 async def test_an_incident_has_what_happened_before(supervise):
     async with supervise(ticker()) as app:
         session = await app.new_session()
@@ -248,6 +252,7 @@ async def test_an_incident_has_what_happened_before(supervise):
     assert incident.story[-1] == "0.000 s  message Quote(symbol='ACME', price=-1.0)  → rolled back"
 
 
+@pytest.mark.virtual_time("a minute passes")
 async def test_until_that_times_out_shows_the_last_data_and_the_story(supervise):
     with pytest.raises(AssertionError) as raised:
         async with supervise(ticker()) as app:
@@ -261,6 +266,7 @@ async def test_until_that_times_out_shows_the_last_data_and_the_story(supervise)
     assert story.splitlines()[-1] == "  60.000 s  callback tick (periodic)  → revision 4: replace /ticks; to c1"
 
 
+@pytest.mark.virtual_time("a minute passes")
 async def test_the_client_that_waited_in_vain_comes_first(supervise):
     with pytest.raises(AssertionError) as raised:
         async with supervise(ticker(), options=ANY_ID) as app:

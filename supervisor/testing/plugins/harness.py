@@ -60,8 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Iterable[pytest.
         if _is_virtual(config):
             _give_virtual_time(item)
         else:
-            _skip_if_it_needs_virtual_time(item)
-            item.add_marker(pytest.mark.trio)
+            _give_real_time(item)
 
 
 def _is_virtual(config: pytest.Config) -> bool:
@@ -70,13 +69,17 @@ def _is_virtual(config: pytest.Config) -> bool:
 
 def _give_virtual_time(item: Any) -> None:
     function = getattr(item, "obj", None)
-    examples = getattr(function, "hypothesis", None)
     if inspect.iscoroutinefunction(function):
         item.add_marker(pytest.mark.trio(run=_run))
-    elif examples is not None and inspect.iscoroutinefunction(examples.inner_test):
+    elif _has_async_examples(function):
         # pytest-trio would run each example with trio.run, whatever the marker says; what has this attribute it
         # takes for wrapped.
-        examples.inner_test = _one_example(examples.inner_test)
+        function.hypothesis.inner_test = _one_example(function.hypothesis.inner_test)
+
+
+def _has_async_examples(function: Any) -> bool:
+    examples = getattr(function, "hypothesis", None)
+    return examples is not None and inspect.iscoroutinefunction(examples.inner_test)
 
 
 def _one_example(test: Callable[..., Awaitable[Any]]) -> Callable[..., None]:
@@ -92,7 +95,11 @@ def _one_example(test: Callable[..., Awaitable[Any]]) -> Callable[..., None]:
     return run
 
 
-def _skip_if_it_needs_virtual_time(item: pytest.Item) -> None:
+def _give_real_time(item: Any) -> None:
+    """And skip it, if it needs the other."""
+    function = getattr(item, "obj", None)
+    if inspect.iscoroutinefunction(function) or _has_async_examples(function):
+        item.add_marker(pytest.mark.trio)
     marker = item.get_closest_marker("virtual_time")
     clocks = _CLOCKS.intersection(getattr(item, "fixturenames", ()))
     if marker is not None:
