@@ -95,6 +95,29 @@ async def test_after_a_kill_nobody_answers_until_a_restart(app):
         await (await running.new_session()).connect()
 
 
+@pytest.mark.parametrize("how", ["terminate", "kill"])
+async def test_clients_come_back_when_the_process_does(app, how):
+    """Who follows loads the page again and has a new session; for who doesn't that is the end."""
+    app.write_text(app.read_text().replace("choose_session_id", "unused"))
+    async with supervise_process(app) as running:
+        session = await running.new_session()
+        clients = [await session.connect(follow_reload=follows) for follows in (True, False)]
+        await clients[0].send("Add", number=2)
+        for client in clients:
+            await client.until(lambda data: data == {"sum": 2})
+        getattr(running, how)()
+        await running.wait_ended()
+        await running.restart()
+        for client, follows in zip(clients, (True, False), strict=True):
+            if follows:
+                await client.until(lambda data: data == {"sum": 0})
+                await client.send("Add", number=3)
+                assert client.data == {"sum": 3}
+            else:
+                ended = await client.until_ended()
+                assert ended.code == 4404
+
+
 async def test_what_a_test_has_ended_is_no_failure(app):
     async with supervise_process(app) as running:
         running.terminate()

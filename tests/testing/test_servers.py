@@ -62,6 +62,39 @@ async def test_an_app_that_does_not_load_again_is_told(supervise, script):
             await app.restart()
 
 
+@pytest.mark.parametrize("follows", [True, False])
+async def test_clients_come_back_after_a_restart(supervise, script, follows):
+    """Their session is gone: who follows loads the page again and has a new one; for who doesn't that is the end."""
+    async with supervise(script) as app:
+        session = await app.new_session()
+        client = await session.connect(follow_reload=follows)
+        other = await session.connect(follow_reload=follows)
+        script.write_text(script.read_text().replace("len(opened)", "-1"))
+        await app.restart()
+        for each in (client, other):
+            if follows:
+                await each.until(lambda data: data == {"n": -1})
+                assert each.ended is None
+            else:
+                assert (await each.until_ended()).code == 4404
+        assert len(app.sessions) == 2 * follows
+        assert all(len(each.connections) == 1 for each in app.sessions)
+
+
+async def test_clients_come_back_to_a_session_of_their_id_where_they_may_choose_it(supervise, script):
+    async with supervise(script, options=ServerOptions(session_ids="any")) as app:
+        session = await app.new_session(id="room")
+        clients = [await session.connect(), await session.connect()]
+        (before,) = app.sessions
+        for n in (-1, -2):
+            script.write_text(f"def modify_document(doc):\n    doc.data['n'] = {n}\n")
+            await app.restart()
+            for client in clients:
+                await client.until(lambda data, n=n: data == {"n": n})
+        (now,) = app.sessions
+        assert (before.destroyed, now.id, len(now.connections)) == (True, "room", 2)
+
+
 async def test_between_two_servers_connections_are_refused(supervise, script):
     async with supervise(script) as app:
         app.server.stop()
