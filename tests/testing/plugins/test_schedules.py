@@ -34,7 +34,6 @@ def fails_of(result):
 
 ORDERS = """
     import pytest, trio
-    from hypothesis import given, settings, strategies as st
 
     async def order(tasks):
         seen = []
@@ -99,6 +98,8 @@ def test_it_goes_with_parameters_with_async_fixtures_with_classes_and_with_hypot
     result = run(
         ORDERS
         + """
+    from hypothesis import given, settings, strategies as st
+
     ORDERS = {}
 
     @pytest.fixture

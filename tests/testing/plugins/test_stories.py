@@ -21,14 +21,12 @@ def tick(doc):
 
 @pytest.fixture
 def report(pytester):
-    """Run a test file in a process of its own; returns its report."""
+    """Run a test file; returns its report."""
 
     def run(tests):
         pytester.makeini("[pytest]\ntrio_mode = true\n")
-        pytester.makeconftest('pytest_plugins = ["supervisor.testing.plugin"]')
         pytester.makepyfile(APP + tests)
-        arguments = ("-p", "no:cacheprovider", "-p", "no:supervisor_testing")
-        return pytester.runpytest_subprocess(*arguments).stdout.str()
+        return pytester.runpytest_inprocess("-p", "no:cacheprovider").stdout.str()
 
     return run
 
