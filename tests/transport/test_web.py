@@ -18,7 +18,6 @@ from supervisor.server import Server
 from supervisor.server_options import ServerOptions
 from supervisor.testing import PageRefused
 from supervisor.testing.http import get
-from supervisor.testing.incidents import Incidents
 from supervisor.testing.memory import MemoryListener
 from supervisor.transport.web import _BROWSER_CLIENT
 from supervisor.transport.websocket_options import WebSocketOptions
@@ -336,99 +335,80 @@ async def test_retry_after_is_never_zero(supervise):
         assert (await app.get("/app")).headers["retry-after"] == "1"
 
 
-class Refusals(Incidents):
-    """Keeps who was not let in."""
+def note_refusals(app):
+    """Who is not let in from now on, as (application, reason, incident)."""
+    refused = []
 
-    def __init__(self):
-        super().__init__()
-        self.refused = []
+    def note(*, application, reason, incident, session=None):
+        refused.append((application, reason, incident))
 
-    def session_refused(self, *, application, session, reason, incident):
-        self.refused.append((application, reason, incident))
-
-    def session_had_no_room(self, *, application, reason, incident):
-        self.refused.append((application, reason, incident))
-
-    def page_refused(self, *, application, reason, incident):
-        self.refused.append((application, reason, incident))
+    instruments = app.server.runtime.instruments
+    instruments.session_refused = instruments.session_had_no_room = instruments.page_refused = note
+    return refused
 
 
-async def ask_of(nursery, application, *targets, **options):
-    """The answers of a server, and its refusals."""
-    seen, listener = Refusals(), MemoryListener()
-    server = Server([application], options=ServerOptions(**options), instruments=seen)
-    await nursery.start(server.serve, [listener])
-    answers = [await get(await listener.connect(), target) for target in targets]
-    server.stop()
-    return answers, seen
-
-
-async def test_a_refused_visitor_is_told_an_incident_that_is_logged(nursery, autojump_clock):
+async def test_a_refused_visitor_is_told_an_incident_that_is_logged(supervise):
     def on_session_created(session_context):
         raise SessionRefused("members only")
 
-    [answer], seen = await ask_of(nursery, app_of(on_session_created=on_session_created), "/app?a=%22b")
-    [(application, reason, incident)] = seen.refused
+    async with supervise(app_of(on_session_created=on_session_created)) as app:
+        refused = note_refusals(app)
+        answer = await app.get("/app?a=%22b")
+    [(application, reason, incident)] = refused
     assert (application, reason) == ("app", "members only")
     assert re.fullmatch("[0-9a-f]{8}", incident)
     assert f"<code>{incident}</code>" in answer.text
     assert 'href="/app?a=%22b">Try again' in answer.text
 
 
-async def test_who_comes_without_a_signed_link_is_told_an_incident_that_is_logged(nursery, autojump_clock):
-    options = {"session_ids": "external-signed", "keys": KeyRing((b"k" * 32,))}
-    answers, seen = await ask_of(nursery, app_of(), "/app", "/app?session=forged", **options)
+async def test_who_comes_without_a_signed_link_is_told_an_incident_that_is_logged(supervise):
+    options = ServerOptions(session_ids="external-signed", keys=KeyRing((b"k" * 32,)))
+    async with supervise(app_of(), options=options) as app:
+        refused = note_refusals(app)
+        answers = [await app.get(target) for target in ("/app", "/app?session=forged")]
     assert [answer.status for answer in answers] == [403, 403]
-    for answer, (_, _, incident) in zip(answers, seen.refused, strict=True):
+    for answer, (_, _, incident) in zip(answers, refused, strict=True):
         assert f"<code>{incident}</code>" in answer.text
 
 
-async def test_who_finds_no_room_is_told_an_incident_that_is_logged(nursery, autojump_clock):
+async def test_who_finds_no_room_is_told_an_incident_that_is_logged(supervise, nursery):
     async def modify_document(doc):
         await trio.sleep(1)
 
-    async def ask():
-        await get(await listener.connect(), "/app")
-
-    seen, listener = Refusals(), MemoryListener()
     options = ServerOptions(application=ApplicationOptions(max_sessions=1, max_creating=1, creating_timeout=0.1))
-    server = Server([app_of(modify_document=modify_document)], options=options, instruments=seen)
-    await nursery.start(server.serve, [listener])
-    for _ in range(2):
-        nursery.start_soon(ask)
-    await trio.sleep(0.5)
-    server.stop()
-    await server.wait_stopped()
-    assert [(application, len(incident)) for application, _, incident in seen.refused] == [("app", 8)] * 2
-    assert seen.refused[0][1].startswith("live sessions: ")
+    async with supervise(app_of(modify_document=modify_document), options=options) as app:
+        refused = note_refusals(app)
+        for _ in range(2):
+            nursery.start_soon(app.get, "/app")
+        await trio.sleep(0.5)
+    assert [(application, len(incident)) for application, _, incident in refused] == [("app", 8)] * 2
+    assert refused[0][1].startswith("live sessions: ")
 
 
-async def test_who_finds_nothing_is_told_an_incident_that_is_logged(nursery, autojump_clock):
+async def test_who_finds_nothing_is_told_an_incident_that_is_logged(supervise):
     """The log has the address, for who is asked about it, but neither all of a long one nor its query."""
-    targets = ["/app?session=gone", "/nothing?token=secret", "/" + "x" * 1000]
-    answers, seen = await ask_of(nursery, app_of(), *targets)
-    assert [(application, reason) for application, reason, _ in seen.refused] == [
+    async with supervise(app_of()) as app:
+        refused = note_refusals(app)
+        answers = [await app.get(target) for target in ("/app?session=gone", "/nothing?token=secret", "/" + "x" * 1000)]
+    assert [(application, reason) for application, reason, _ in refused] == [
         ("app", "404 This session is over: /app"),
         ("-", "404 Nothing is here: /nothing"),
         ("-", "404 Nothing is here: /" + "x" * 199),
     ]
-    for answer, (_, _, incident) in zip(answers, seen.refused, strict=True):
+    for answer, (_, _, incident) in zip(answers, refused, strict=True):
         assert answer.status == 404
         assert f"<code>{incident}</code>" in answer.text
 
 
-async def test_who_comes_while_the_server_goes_down_is_told_an_incident_that_is_logged(nursery, autojump_clock):
-    app = app_of()
-    seen, listener = Refusals(), MemoryListener()
-    server = Server([app], instruments=seen)
-    await nursery.start(server.serve, [listener])
-    stream = await listener.connect()
-    server.applications["app"].stop(deadline=trio.current_time() + 10)
-    answer = await get(stream, "/app")
-    [(application, reason, incident)] = seen.refused
+async def test_who_comes_while_the_server_goes_down_is_told_an_incident_that_is_logged(supervise):
+    async with supervise(app_of()) as app:
+        refused = note_refusals(app)
+        stream = await app.transport.connect()
+        app.actor.stop(deadline=trio.current_time() + 10)
+        answer = await get(stream, "/app")
+    [(application, reason, incident)] = refused
     assert (answer.status, application, reason) == (503, "app", "503 Restarting: /app")
     assert f"<code>{incident}</code>" in answer.text
-    server.stop()
 
 
 async def test_a_page_that_we_fail_to_make_is_an_incident_too(supervise, monkeypatch):
