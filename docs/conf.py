@@ -47,9 +47,13 @@ toc_object_entries_show_parents = "hide"
 linkcheck_ignore = [r"http://(localhost|127\.0\.0\.1)\b.*"]
 
 nitpick_ignore = [("py:exc", "TooSlowError"), ("py:exc", "PatchError")]  # trio's, and one of our inside
+nitpick_ignore += [("py:class", "SearchStrategy")]  # hypothesis's
 # Types of others and of our inside lead nowhere: a build asks no network, and the inside is no reference.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(?:trio|attrs?|collections|contextlib|enum|os|pathlib|ssl|types|typing|supervisor\.\w+)\..*"),
+    (
+        r"py:.*",
+        r"(?:trio|attrs?|collections|contextlib|enum|httpx|hypothesis|os|pathlib|re|ssl|types|typing|supervisor\.\w+)\..*",
+    ),
 ]
 
 _ROOT = Path(__file__).parents[1]
@@ -57,7 +61,7 @@ _PUBLIC = {name: f"{module.__name__}.{name}" for module in (supervisor.testing, 
 _MADE_BY_AUTHORS = {"Application", "FunctionHandler", "KeyRing", "Server"}
 _SPAN = re.compile(r"(?<![`:\w])`([^`\n]+)`(?!`)")
 _RELATIVE_LINK = re.compile(r"\[((?:[^][]|\[[^]]*\])*)\]\((?![a-z]+:|#)([^)]+)\)")
-_SECTION = re.compile(r"(Args|Raises):")
+_SECTION = re.compile(r"(Args|Raises|Returns):")
 _ITEM = re.compile(r" {4}([\w.]+): (.*)")
 
 
@@ -66,12 +70,15 @@ def _read_docstring(app, what, name, obj, options, lines):
 
     Sphinx's napoleon does the same, but takes the first words of a property's sentence for a type if a colon follows.
     """
-    read, field, is_code = [], "", False
+    read, field, is_first, is_code = [], "", False, False
     for line in lines:
         is_code = is_code and (not line or line.startswith("    "))
         if section := _SECTION.fullmatch(line):
-            field, line = {"Args": "param", "Raises": "raises"}[section[1]], ""
-        elif field and (item := _ITEM.fullmatch(line)):
+            field, line = {"Args": "param", "Raises": "raises", "Returns": "returns"}[section[1]], ""
+            is_first = True
+        elif field == "returns" and line and is_first:
+            line, is_first = f":returns: {_mark_code(line.strip())}", False
+        elif field and field != "returns" and (item := _ITEM.fullmatch(line)):
             line = f":{field} {item[1]}: {_mark_code(item[2])}"
         elif field and line and not line.startswith(" "):
             raise ValueError(f"{name}: text after the section of {field}: {line}")

@@ -23,6 +23,8 @@ from supervisor.server_options import ServerOptions
 from supervisor.session.background import GRACE
 from supervisor.session.lifecycle import _TABLE, State
 from supervisor.session.restarting import MAX_UNTOLD
+from supervisor.testing import behaviour, plugin, schedules, strategies
+from supervisor.testing.checks import CHECKS
 from supervisor.transport.head import HttpLimits
 from supervisor.transport.pages import Pages
 from supervisor.transport.websocket_options import WebSocketOptions
@@ -348,6 +350,48 @@ def test_hooks_are_those_of_the_code():
     listed = {re.match(r"\w+", code(hook)[0])[0] for hook, *_ in rows}
     handler = {name for name in vars(supervisor.Handler) if name.startswith(("on_", "modify_", "name_", "choose_"))}
     assert listed == handler
+
+
+def test_the_checks_of_the_kit_are_those_of_the_code():
+    for page in ("reference/testing.md", "how-to/test-what-goes-wrong.md"):
+        rows = table(page, "check", "what is asserted")
+        assert {code(name)[0]: asserted for name, asserted in rows} == CHECKS
+
+
+def test_fixtures_marks_and_options_of_the_plugin_are_those_of_the_code():
+    sources = "".join(inspect.getsource(importlib.import_module(name)) for name in plugin.pytest_plugins)
+    told = {
+        ("fixture", "what it is"): re.findall(r"@pytest\.fixture.*\n(?:async )?def (\w+)", sources),
+        ("mark", "what it says"): re.findall(r"""\baddinivalue_line\(\s*"markers",\s+f?["'](.+?): """, sources),
+        ("option", "what it does"): re.findall(r'"(--[\w-]+)"', sources),
+    }
+    for header, names in told.items():
+        assert names
+        rows = table("reference/testing.md", *header)
+        assert sorted(code(name)[0] for name, _ in rows) == sorted(set(names))
+
+
+KIT = [supervisor.testing, behaviour, schedules, strategies]
+
+
+@pytest.mark.parametrize("module", KIT, ids=lambda each: each.__name__)
+def test_the_reference_of_the_kit_is_complete(module):
+    """Of the package all that it names; of a module in it, the functions and classes that are defined there."""
+    is_package = module is supervisor.testing
+    public = {
+        name
+        for name, value in vars(module).items()
+        if not (name.startswith("_") or inspect.ismodule(value))
+        and (is_package or getattr(value, "__module__", None) == module.__name__)
+    }
+    page = (DOCS / "reference" / "testing.md").read_text()
+    entries = re.findall(r"^\.\. (?:autofunction|autoclass|autoexception|py:exception):: (\S+)$", page, re.MULTILINE)
+    listed = {name.removeprefix("supervisor.testing.") for name in entries}
+    if is_package:
+        assert {name for name in listed if "." not in name} == public
+    else:
+        short = module.__name__.removeprefix("supervisor.testing.")
+        assert {name.partition(".")[2] for name in listed if name.startswith(f"{short}.")} == public
 
 
 def test_words_of_the_glossary_are_in_use_and_in_order():

@@ -5,11 +5,12 @@ from pathlib import Path
 TICKER = Path(__file__).parents[1] / "ticker"
 
 
-async def test_open_pages_learn_of_a_restart(supervise):
+async def test_open_pages_come_back_after_a_restart(supervise):
     async with supervise(TICKER) as app:
         session = await app.new_session()
         client = await session.connect()
+        await client.send("Watch", symbol="ACME")
         await app.restart()
         await client.reconnect()  # now, and not after its delay; it comes by itself as well
-        assert client.session != session.id  # sessions were in memory: its page was loaded anew, and has another one
-        assert client.data["watched"] == {}
+        assert client.data["watched"] == {}  # sessions live in memory
+        assert client.session != session.id  # so its page was loaded anew, as a browser does it
