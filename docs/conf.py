@@ -57,7 +57,7 @@ nitpick_ignore_regex = [
 ]
 
 _ROOT = Path(__file__).parents[1]
-_PUBLIC = {name: f"{module.__name__}.{name}" for module in (supervisor.testing, supervisor) for name in vars(module)}
+_PUBLIC = {name: f"{module.__name__}.{name}" for module in (supervisor.testing, supervisor) for name in dir(module)}
 _MADE_BY_AUTHORS = {"Application", "FunctionHandler", "KeyRing", "Server"}
 _SPAN = re.compile(r"(?<![`:\w])`([^`\n]+)`(?!`)")
 _RELATIVE_LINK = re.compile(r"\[((?:[^][]|\[[^]]*\])*)\]\((?![a-z]+:|#)([^)]+)\)")

@@ -36,9 +36,9 @@ def test_every_public_name_has_an_entry_in_the_reference(built):
 
 
 _NAMES = """
-import inspect, supervisor, supervisor.client, supervisor.testing
+import supervisor, supervisor.client, supervisor.testing
 for module in (supervisor, supervisor.client, supervisor.testing):
-    for name, value in vars(module).items():
-        if not name.startswith("_") and not inspect.ismodule(value):
+    for name in getattr(module, "__all__", vars(module)):
+        if not name.startswith("_") and callable(getattr(module, name)):
             print(f"{module.__name__}.{name}")
 """

@@ -78,6 +78,12 @@ def code(cell):
     return re.findall(r"`([^`]*)`", cell)
 
 
+def public_names(module):
+    """What a package says that it has; of another module, its functions and classes."""
+    named = getattr(module, "__all__", None) or [name for name, value in vars(module).items() if callable(value)]
+    return [name for name in named if not name.startswith("_")]
+
+
 # The pages
 
 
@@ -134,8 +140,8 @@ def test_every_public_name_is_documented():
     missing = [
         name
         for module in (supervisor, supervisor.client, supervisor.testing)
-        for name, value in vars(module).items()
-        if not name.startswith("_") and not inspect.ismodule(value) and name not in words
+        for name in public_names(module)
+        if name not in words
     ]
     assert missing == []
 
@@ -378,12 +384,8 @@ KIT = [supervisor.testing, behaviour, schedules, strategies]
 def test_the_reference_of_the_kit_is_complete(module):
     """Of the package all that it names; of a module in it, the functions and classes that are defined there."""
     is_package = module is supervisor.testing
-    public = {
-        name
-        for name, value in vars(module).items()
-        if not (name.startswith("_") or inspect.ismodule(value))
-        and (is_package or getattr(value, "__module__", None) == module.__name__)
-    }
+    names = public_names(module)
+    public = {name for name in names if is_package or getattr(module, name).__module__ == module.__name__}
     page = (DOCS / "reference" / "testing.md").read_text()
     entries = re.findall(r"^\.\. (?:autofunction|autoclass|autoexception|py:exception):: (\S+)$", page, re.MULTILINE)
     listed = {name.removeprefix("supervisor.testing.") for name in entries}
