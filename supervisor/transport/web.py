@@ -6,6 +6,7 @@ import errno
 from pathlib import Path
 from typing import Any, final
 
+import anyio._backends._trio  # noqa: F401  # else the first static file would load it, and hold the loop meanwhile
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as WebRequest
