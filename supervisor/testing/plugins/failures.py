@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 
-import supervisor
 from supervisor.application.source import is_own
 
-_OURS = str(Path(supervisor.__file__).parent) + os.sep
+_OURS = str(Path(__file__).parents[2]) + os.sep
 
 
 @pytest.hookimpl(wrapper=True)
