@@ -68,7 +68,7 @@ def _is_virtual(config: pytest.Config) -> bool:
 
 
 def _give_virtual_time(item: Any) -> None:
-    function = getattr(item, "obj", None)
+    function: Any = getattr(item, "obj", None)
     if inspect.iscoroutinefunction(function):
         item.add_marker(pytest.mark.trio(run=_run))
     elif _has_async_examples(function):
@@ -97,7 +97,7 @@ def _one_example(test: Callable[..., Awaitable[Any]]) -> Callable[..., None]:
 
 def _give_real_time(item: Any) -> None:
     """And skip it, if it needs the other."""
-    function = getattr(item, "obj", None)
+    function: Any = getattr(item, "obj", None)
     if inspect.iscoroutinefunction(function) or _has_async_examples(function):
         item.add_marker(pytest.mark.trio)
     marker = item.get_closest_marker("virtual_time")
