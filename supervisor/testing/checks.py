@@ -236,10 +236,6 @@ class Checks:
             for actor in server.applications.values()
             for session in actor.unended()
             if session.has_ended or actor.has_unloaded
-        ] + [
-            f"actors: application {actor.application} has not ended"
-            for actor in server.applications.values()
-            if self._is_over and actor.was_run and not actor.has_unloaded
         ]
 
     def _connections(self, server: Server) -> list[str]:
