@@ -129,6 +129,21 @@ async def test_a_thread_that_the_app_started_by_itself_is_left_and_one_that_ends
     release.set()
 
 
+async def test_a_task_that_a_thread_of_the_app_started_is_left(supervise):
+    """No task of the server's starts it: the thread's context tells whose it is."""
+    token = trio.lowlevel.current_trio_token()
+
+    async with trio.open_nursery() as outside:
+
+        def in_thread():
+            trio.from_thread.run_sync(outside.start_soon, sleep_long, trio_token=token)
+
+        with pytest.raises(Left, match=r"tasks: .*task sleep_long, at line"):
+            async with supervise(make_app()) as app:
+                await do(app, lambda doc: trio.to_thread.run_sync(in_thread))
+        outside.cancel_scope.cancel()
+
+
 async def test_two_blocks_at_once_tell_each_of_its_own(supervise):
     async with supervise(make_app()) as one:
         with pytest.raises(Left, match="task sleep_long"):
