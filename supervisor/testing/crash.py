@@ -82,12 +82,9 @@ async def crash(session: SessionActor, error: BaseException | None = None) -> In
     await _wait(session, entry, "come to the crash")
     if entry.incident is None:
         raise session.gone()
+    await _wait(session, _Afterwards(), "do what follows the crash")
     if session.mailbox.is_closed:
         await session.wait_ended()
-    else:
-        await _wait(session, _Afterwards(), "do what follows the crash")
-        if session.has_ended:
-            await session.wait_ended()
     return entry.incident
 
 

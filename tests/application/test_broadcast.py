@@ -141,6 +141,7 @@ async def test_room_that_comes_in_time_is_used(run_app, autojump_clock):
             assert await notes_of(session) == ["filler", "in time"]
 
 
+@pytest.mark.schedules(20)
 async def test_sessions_that_end_meanwhile_are_gone(run_app, autojump_clock):
     async with run_app(APP, mailbox_capacity=1) as app:
         waiting, idle = await app.open(), await app.open()
@@ -171,6 +172,7 @@ async def test_sessions_that_end_between_snapshot_and_sending_are_gone(run_app, 
 
 
 @pytest.mark.parametrize("how", ["broadcast", "update_sessions"])
+@pytest.mark.schedules(20)
 async def test_cancelled_it_withdraws_what_waits(run_app, autojump_clock, how):
     async with run_app(APP, mailbox_capacity=1) as app:
         session = await app.open()
@@ -205,6 +207,7 @@ async def test_a_broadcast_from_a_handler_reports_a_full_mailbox_in_the_circle_a
         assert trio.current_time() == 0
 
 
+@pytest.mark.schedules(20)
 async def test_a_newcomer_misses_nothing(run_app, autojump_clock):
     """Sent while its document is built: it waits until that is done.
 
@@ -336,6 +339,7 @@ async def test_a_part_that_goes_on_though_it_was_cancelled_counts_once_as_lagged
         assert list(map(repr, app.recorder.errors)) == ["ValueError('late')"]
 
 
+@pytest.mark.schedules(20)
 async def test_sessions_that_end_before_their_part_is_done_are_gone(run_app, autojump_clock):
     async def destroy(doc):
         if doc.session_context.id == "s1":

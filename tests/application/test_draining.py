@@ -103,6 +103,7 @@ async def test_a_producer_that_looks_and_stays_is_cancelled_after_two_seconds(ru
 # Mailboxes.
 
 
+@pytest.mark.schedules(20)
 async def test_what_waits_is_finished_before_hooks_run(run_app, autojump_clock):
     namespace = App()
     async with run_app(namespace) as app:
@@ -268,6 +269,7 @@ async def test_cancelled_at_any_time_it_ends_hard_and_hooks_run(run_app, autojum
 # Batches.
 
 
+@pytest.mark.schedules(20)
 async def test_clients_are_sent_away_in_batches(run_app, connect, autojump_clock):
     namespace = App()
     async with run_app(namespace, drain_batch=2, drain_interval=0.5) as app:

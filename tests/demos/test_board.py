@@ -71,6 +71,7 @@ async def test_the_server_completes_a_note(app):
     assert ada.data["notes"] == [{**note("a", "milk"), "by": "Ada"}]
 
 
+@pytest.mark.schedules(10)
 async def test_two_people_who_edit_at_once_each_do_what_they_saw(app):
     ada, bob = await visit(app), await visit(app)
     for id in "abc":
@@ -84,6 +85,7 @@ async def test_two_people_who_edit_at_once_each_do_what_they_saw(app):
     assert texts(ada) == ["b", "sugar"]
 
 
+@pytest.mark.schedules(10)
 async def test_what_is_written_while_offline_is_there_after_the_return(app):
     ada, bob = await visit(app), await visit(app)
     await ada.insert("/notes/-", note("a"))
@@ -151,6 +153,7 @@ async def test_a_board_is_bounded(board):
         await board.edit_async("insert", "/notes/-", note("one more"))
 
 
+@pytest.mark.schedules(10)
 async def test_votes_at_once_all_count(app):
     people = [await visit(app) for _ in range(5)]
     await people[0].insert("/notes/-", note("a"))
@@ -240,6 +243,7 @@ async def test_boards_are_bounded(app):
     await visit(app, board="board-7")
 
 
+@pytest.mark.schedules(10)
 async def test_visitors_see_who_else_is_here_and_what_they_write(app):
     ada, bob = await visit(app, user="Ada"), await visit(app)
     await ada.watch()

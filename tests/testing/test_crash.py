@@ -56,7 +56,12 @@ async def test_a_crashed_session_that_restarts_has_its_new_document_then(autojum
 
 async def test_a_crashed_session_that_is_stopped_has_ended_then(autojump_clock):
     destroyed = []
-    async with supervise(app_of("stop", on_session_destroyed=destroyed.append)) as app:
+
+    async def on_session_destroyed(session_context):
+        await trio.sleep(1)
+        destroyed.append(session_context)
+
+    async with supervise(app_of("stop", on_session_destroyed=on_session_destroyed)) as app:
         session, other = await app.new_session(), await app.new_session()
         client = await session.connect()
         context = session.context

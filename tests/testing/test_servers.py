@@ -14,6 +14,7 @@ def script(tmp_path):
     return file
 
 
+@pytest.mark.schedules(10)
 async def test_a_restart_ends_sessions_and_hooks_and_begins_anew(supervise, tmp_path):
     log = tmp_path / "log"
     file = tmp_path / "shop.py"
