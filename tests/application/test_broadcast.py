@@ -4,6 +4,7 @@ import attrs
 import pytest
 import trio
 
+from supervisor.application.handlers import NamespaceHandler
 from supervisor.errors import DeadlockError, Rejected
 from supervisor.session.receivers import receives
 
@@ -487,3 +488,78 @@ async def test_a_key_function_that_raises_sends_nothing(run_app, autojump_clock)
             await app.context.broadcast(Quote("A", 1))
         assert await notes_of(session) == []
         assert app.recorder.incidents == []
+
+
+# In a whole server.
+
+
+@pytest.mark.schedules(10)
+@pytest.mark.virtual_time("what meets is due at the same times")
+async def test_broadcasts_amid_all_that_can_happen_lose_double_and_reorder_nothing(supervise):
+    """Three producers, while a session is destroyed, one crashes, one comes, a client goes and returns, others edit.
+
+    Each session has all that was broadcast while it lived, of each producer in order, and its clients see it.
+    """
+    created, destroyed = [], []
+
+    def modify_document(doc):
+        doc.data |= {"notes": [], "edited": ""}
+        doc.allow_edits("/edited")
+
+    async def on_session_destroyed(session_context):
+        await trio.lowlevel.checkpoint()
+        destroyed.append(session_context.id)
+
+    hooks = {
+        "on_session_created": lambda session_context: created.append(session_context.id),
+        "on_session_destroyed": on_session_destroyed,
+    }
+    handler = NamespaceHandler(APP | {"modify_document": modify_document} | hooks, where="app")
+    async with supervise(handler) as app:
+        ending, crashing, lasting = [await app.new_session() for _ in range(3)]
+        clients = [await session.connect() for session in (ending, crashing, lasting, lasting)]
+        ended = ending.context
+
+        async def produce(name):
+            for number in range(8):
+                report = await app.broadcast(Note([name, number]))
+                assert not report.lagged
+                assert len({*report.accepted, *report.gone}) == len(report.accepted) + len(report.gone)
+                await trio.sleep(1)
+
+        async def destroy():
+            await trio.sleep(4)
+            ended.destroy()
+            await ended.wait_destroyed()
+
+        async def crash():
+            await trio.sleep(4)
+            await crashing.crash()
+
+        async def come():
+            await trio.sleep(4)
+            clients.append(await (await app.new_session()).connect())
+
+        async def go_and_return():
+            await trio.sleep(4)
+            await clients[2].drop()
+            await clients[2].reconnect()
+
+        async def edit():
+            for number in range(8):
+                await clients[3].edit("/edited", str(number))
+                await trio.sleep(1)
+
+        async with trio.open_nursery() as nursery:
+            for name in "abc":
+                nursery.start_soon(produce, name)
+            for func in (destroy, crash, come, go_and_return, edit):
+                nursery.start_soon(func)
+        await app.settle()
+        for client, first in zip(clients[1:], (0, 0, 0, 4), strict=True):
+            for name in "abc":
+                numbers = [number for each, number in client.data["notes"] if each == name]
+                assert numbers in (list(range(first, 8)), list(range(first + 1, 8)))
+                assert first or numbers[0] == 0
+        assert clients[2].data["edited"] == "7"
+    assert sorted(destroyed) == sorted(created)
