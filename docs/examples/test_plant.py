@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import trio
 
 PLANT = Path(__file__).parent / "plant.py"
 
 
+@pytest.mark.virtual_time("a minute passes")
 async def test_a_machine_that_is_gone_is_missing_until_it_is_back(supervise):
     async with supervise(PLANT) as app:
         client = await (await app.new_session()).connect()

@@ -74,6 +74,7 @@ async def test_a_command_for_nobody_is_an_error(supervise):
             await perform(app, [Stall(client=3)])
 
 
+@pytest.mark.virtual_time("each of its examples takes seconds")
 @settings(max_examples=30)
 @given(
     behaviours(
@@ -92,6 +93,7 @@ NOTE = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.virtual_time("each of its orders takes seconds")
 @pytest.mark.schedules(3)
 @settings(max_examples=15)
 @given(
@@ -108,6 +110,7 @@ async def test_so_do_those_of_the_board_under_several_orders(supervise, behaviou
             assert client.data["boards"][0]["people"] == len(clients)
 
 
+@pytest.mark.virtual_time("each of its orders takes seconds")
 @pytest.mark.schedules(3)
 @settings(max_examples=15)
 @given(behaviours(sends={"Watch": {"symbol": st.sampled_from(["ACME", "GLOBEX", "NONE"])}}))

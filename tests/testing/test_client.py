@@ -238,6 +238,7 @@ async def test_a_send_that_was_under_way_at_the_end_is_unknown(session):
         await client.send("Add")
 
 
+@pytest.mark.virtual_time("ten minutes pass")
 async def test_a_send_that_is_never_answered_fails_the_test(session):
     client = await session.connect()
     await client.drop()
@@ -460,7 +461,7 @@ async def test_a_drop_is_seen_by_the_server_with_the_code_that_was_given_and_the
             assert client.status == "reconnecting"
             began = trio.current_time()
             await client.reconnect()
-            assert trio.current_time() == began
+            assert trio.current_time() < began + 1
         assert codes == [1006, 1000, 1001, 4999]
 
 
@@ -600,6 +601,7 @@ def codes(app):
     return codes
 
 
+@pytest.mark.virtual_time("minutes pass")
 async def test_a_client_that_stays_stalled_is_closed_with_1013_never_hears_it_and_comes_back(session, codes):
     """What waits for it in its connection is in the way of the close frame, and then the connection is gone."""
     client, neighbour = await session.connect(), await session.connect()
