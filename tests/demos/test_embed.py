@@ -47,6 +47,7 @@ async def test_counts_come_from_the_server_only(app):
     assert refused.value.kind == "invalid"
 
 
+@pytest.mark.virtual_time("all votes are given within one interval")
 async def test_many_votes_at_once_are_few_changes(app):
     watcher = await visit(app)
     voters = [await visit(app) for _ in range(30)]

@@ -15,6 +15,8 @@ async def test_connections_are_made_to_one_server_after_the_other(name):
     for _ in range(2):
         (listener,) = await transport.listen()
         authorities.add(transport.authority)
+        port = f":{listener.socket.getsockname()[1]}" if name == "tcp" else ""
+        assert transport.authority == f"localhost{port}"
         async with await transport.connect() as client, await listener.accept() as server:
             await client.send_all(b"hello")
             assert await server.receive_some() == b"hello"
@@ -23,8 +25,7 @@ async def test_connections_are_made_to_one_server_after_the_other(name):
         await listener.aclose()
         with pytest.raises(REFUSED):
             await transport.connect()
-    (authority,) = authorities
-    assert authority.startswith("localhost")
+    assert len(authorities) == 1
 
 
 async def test_bad_use_is_told(mock_clock):
