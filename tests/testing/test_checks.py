@@ -227,6 +227,7 @@ async def shield(doc):
         await trio.sleep_forever()
 
 
+@pytest.mark.virtual_time("a minute passes after the server's last deadline")
 async def test_what_shields_itself_from_the_end_is_told_and_the_test_ends(supervise):
     with pytest.raises(Left) as raised:
         async with supervise(make_app()) as app:
@@ -240,6 +241,7 @@ async def test_what_shields_itself_from_the_end_is_told_and_the_test_ends(superv
     assert tasks.endswith("shields itself from the end of its server")
 
 
+@pytest.mark.virtual_time("a minute passes after the server's last deadline")
 async def test_what_shields_itself_from_a_restart_is_told_and_the_restart_comes(supervise):
     with pytest.raises(Left, match=r"tasks: .* → handler shield, at line \d+ of .*, shields itself from the end"):
         async with supervise(make_app()) as app:

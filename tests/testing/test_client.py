@@ -542,6 +542,7 @@ async def test_a_client_whose_session_is_gone_loads_its_page_anew(supervise):
             await other.reconnect()
 
 
+@pytest.mark.virtual_time("minutes pass")
 async def test_a_page_whose_document_takes_long_is_waited_for_and_no_other_session_is_made(supervise):
     async def modify_document(doc):
         doc.data["n"] = 0
