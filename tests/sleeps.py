@@ -1,15 +1,14 @@
 """Who may wait for real time in our tests, and what notices everybody else who does.
 
 `time.sleep` is found in the sources by tests/codebase/test_sleeps.py. What waits by trio can't be seen there, since it
-depends on the clock that runs; nor a timeout that runs out. So both are noticed while the tests run, and fail the test
-that did it.
+depends on the clock that runs; nor whether a process ended in time. So both are noticed while the tests run, and fail
+the test that did it.
 """
 
 import contextlib
 import functools
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import trio
@@ -27,8 +26,13 @@ ALLOWED = {
 """Where, as file and function, and why virtual time or an event would not do."""
 
 
+def _relative():
+    """From when the time is counted that a function takes: from now on."""
+    return 0.0
+
+
 class Noticed:
-    """What a test has waited for in real time, by trio or by a timeout of Python's own that ran out."""
+    """What a test has waited for in real time, by trio or for a process."""
 
     def __init__(self):
         self._waited = []
@@ -37,12 +41,11 @@ class Noticed:
     def watch(self):
         """Notice from now on: for the whole run."""
         trio.sleep = self._noticing_sleep(trio.sleep)
-        trio.sleep_until = self._noticing_sleep(trio.sleep_until, now=trio.current_time)
+        trio.sleep_until = self._noticing_sleep(trio.sleep_until, trio.current_time)
         trio.move_on_after = self._noticing_scope(trio.move_on_after)
-        trio.move_on_at = self._noticing_scope(trio.move_on_at)
+        trio.move_on_at = self._noticing_scope(trio.move_on_at, trio.current_time)
         trio.fail_after = self._noticing_failure(trio.fail_after)
-        trio.fail_at = self._noticing_failure(trio.fail_at)
-        threading.Event.wait = self._noticing_event(threading.Event.wait)
+        trio.fail_at = self._noticing_failure(trio.fail_at, trio.current_time)
         subprocess.Popen.wait = self._noticing_process(subprocess.Popen.wait)
 
     def take(self):
@@ -51,7 +54,7 @@ class Noticed:
         self._waited, self._scopes = [], []
         return sorted(set(waited) - ALLOWED.keys())
 
-    def _noticing_sleep(self, sleep, now=lambda: 0.0):
+    def _noticing_sleep(self, sleep, now=_relative):
         @functools.wraps(sleep)
         async def noticing(time):
             if time > now() and (place := _on_real_clock(sys._getframe(1))):
@@ -60,39 +63,27 @@ class Noticed:
 
         return noticing
 
-    def _noticing_scope(self, make):
+    def _noticing_scope(self, make, now=_relative):
         @functools.wraps(make)
-        def noticing(*args, **options):
-            scope = make(*args, **options)
-            self._note(_on_real_clock(sys._getframe(1)), scope)
+        def noticing(time, **options):
+            scope = make(time, **options)
+            if time > now() and (place := _on_real_clock(sys._getframe(1))):
+                self._scopes.append((place, scope))
             return scope
 
         return noticing
 
-    def _noticing_failure(self, make):
+    def _noticing_failure(self, make, now=_relative):
         @functools.wraps(make)
-        def noticing(*args, **options):
-            return failing(_on_real_clock(sys._getframe(1)), *args, **options)
+        def noticing(time, **options):
+            return failing(time > now() and _on_real_clock(sys._getframe(1)), time, **options)
 
         @contextlib.contextmanager
-        def failing(place, *args, **options):
-            with make(*args, **options) as scope:
-                self._note(place, scope)
+        def failing(place, time, **options):
+            with make(time, **options) as scope:
+                if place:
+                    self._scopes.append((place, scope))
                 yield scope
-
-        return noticing
-
-    def _note(self, place, scope):
-        if place is not None:
-            self._scopes.append((place, scope))
-
-    def _noticing_event(self, wait):
-        @functools.wraps(wait)
-        def noticing(event, timeout=None):
-            is_set = wait(event, timeout)
-            if timeout and not is_set and (place := _place(sys._getframe(1))):
-                self._waited.append(place)
-            return is_set
 
         return noticing
 

@@ -7,7 +7,6 @@ another task does, and a `threading.Event` for what a thread does. Tests in a br
 
 import ast
 import subprocess
-import threading
 
 import pytest
 import trio
@@ -29,6 +28,10 @@ def sleeps_of(place, text):
             function = node.name
         if isinstance(node, ast.Attribute) and ast.unparse(node) in SLEEPS:
             yield f"{place}{function}"
+        # `event.wait(0.2)`: a short time is meant to pass, a long one is a test's deadline.
+        given = node.args if isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "wait" else ()
+        if any(isinstance(each, ast.Constant) and isinstance(each.value, float) and each.value < 1 for each in given):
+            yield f"{place}{function}"
         # Such a name would not be seen: neither here, nor by `Noticed`, which replaces attributes of modules.
         imported = node.names if isinstance(node, ast.ImportFrom) and node.module in ("time", "asyncio", "trio") else ()
         if any(alias.name.startswith(("sleep", "move_on", "fail_a")) for alias in imported):
@@ -45,6 +48,8 @@ def sleeps_of(place, text):
         ("import time\ntime.sleep(1)", {"<module>"}),
         ("def f():\n    run(time.sleep, 1)", {"f"}),
         ("async def f():\n    await asyncio.sleep(1)", {"f"}),
+        ("def f():\n    event.wait(0.2)", {"f"}),
+        ("event.wait(60)\nevent.wait()\nevent.wait(None)\nwait(0.5)", set()),
         ("from time import sleep", {"<module>"}),
         ("from trio import fail_after as soon", {"<module>"}),
         ("from trio import Event\nPROGRAM = 'time.sleep(1)'", set()),
@@ -69,7 +74,6 @@ def test_every_reason_is_of_a_function_that_is_there():
 
 REPLACED = [
     (trio, ("sleep", "sleep_until", "move_on_after", "move_on_at", "fail_after", "fail_at")),
-    (threading.Event, ("wait",)),
     (subprocess.Popen, ("wait",)),
 ]
 HERE = "codebase/test_sleeps.py::"
@@ -111,10 +115,6 @@ async def failed_at():
         await trio.sleep_forever()
 
 
-async def event_that_did_not_come():
-    threading.Event().wait(SOON)
-
-
 async def process_that_goes_on():
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:  # noqa: ASYNC220 (it returns at once)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -125,12 +125,13 @@ async def what_came_in_time():
     with trio.move_on_after(1), trio.fail_after(1):
         await trio.lowlevel.checkpoint()
         await trio.sleep_until(trio.current_time() - 1)
-    event = threading.Event()
-    event.set()
-    event.wait(1)
+    with trio.move_on_after(0), trio.move_on_at(trio.current_time()):
+        await trio.sleep_forever()
+    with pytest.raises(trio.TooSlowError), trio.fail_after(0):
+        await trio.sleep_forever()
 
 
-WAITS = [slept, slept_until, moved_on, failed_after, failed_at, event_that_did_not_come, process_that_goes_on]
+WAITS = [slept, slept_until, moved_on, failed_after, failed_at, process_that_goes_on]
 
 
 @pytest.mark.parametrize("func", WAITS)
