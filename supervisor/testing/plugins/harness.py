@@ -63,6 +63,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Iterable[pytest.
             _give_real_time(item)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse an async test that pytest-trio doesn't run."""
+    if "supervise" not in getattr(item, "fixturenames", ()) or not _is_async(item):
+        return
+    if item.get_closest_marker("asyncio") is not None:
+        pytest.fail(
+            "this test uses supervise, which needs trio, but has the mark asyncio: take it away, or set "
+            "asyncio_mode = strict if that gave it to all async tests",
+            pytrace=False,
+        )
+    if not item.config.pluginmanager.hasplugin("trio"):
+        pytest.fail("supervise needs pytest-trio: pip install 'session-supervisor[testing]'", pytrace=False)
+
+
+def _is_async(item: Any) -> bool:
+    return inspect.iscoroutinefunction(getattr(item, "obj", None))
+
+
 def _is_virtual(config: pytest.Config) -> bool:
     return bool(config.getoption(_OPTION) == "memory")
 

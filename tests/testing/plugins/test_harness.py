@@ -119,3 +119,18 @@ def test_over_sockets_those_that_need_virtual_time_are_skipped_with_the_reason(t
     assert "SocketStream" in done.stdout
     assert "needs virtual time: an hour passes" in done.stdout
     assert "needs virtual time: it has the fixture autojump_clock" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("mark", "option", "told"),
+    [
+        ("@pytest.mark.asyncio", "-q", "has the mark asyncio: take it away"),
+        ("", "-p no:trio", "supervise needs pytest-trio: pip install"),
+    ],
+)
+def test_a_test_that_trio_does_not_run_is_told_why(tmp_path, mark, option, told):
+    (tmp_path / "test_loop.py").write_text(f"import pytest\n\n{mark}\nasync def test_it(supervise):\n    pass\n")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *option.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert told in done.stdout, done.stdout
+    assert "1 error" in done.stdout
