@@ -20,6 +20,8 @@ ALLOWED = {
     "actor/test_watchdog.py::test_a_process_that_was_suspended_accuses_nobody": "a real process "
     "stands still for longer than its limit, which it measures by its own clock",
     "cli/program.py::end_under": "signals come until a real process is over, and some in its last moments",
+    "cli/test_watch.py::test_ctrl_c_ends_it_though_nobody_reads": "a real program that would end by itself, and not by "
+    "the signal, is told by a second in which it doesn't",
     "docs/proxies.py::wait_until": "nginx and HAProxy tell nobody of their state: they are asked for it",
     "hostile/test_smuggling.py::ask": "a proxy that waits for the rest of an attack says nothing",
 }
