@@ -114,7 +114,8 @@ async def test_a_client_that_stalls_while_it_is_waited_for_is_waited_for_no_long
             nursery.start_soon(app.settle)
             await trio.sleep(1)
             client.stall()
-        assert client.data["n"] == 0
+            before = trio.current_time()
+        assert (client.data["n"], trio.current_time()) == (0, before)
         client.resume()
         await app.settle()
         assert client.data["n"] == 1
