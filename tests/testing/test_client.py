@@ -447,6 +447,7 @@ async def test_what_a_predicate_raises_is_raised_where_it_is_waited_for(session)
             await client.until(lambda data: client.presence["session"] and 1 / 0)
 
 
+@pytest.mark.virtual_time("nothing comes for five seconds, after each of four codes")
 async def test_a_drop_is_seen_by_the_server_with_the_code_that_was_given_and_the_client_stays_offline(supervise):
     async with supervise(modify_document) as app:
         codes = []
@@ -485,6 +486,7 @@ async def test_a_client_that_is_online_comes_back_by_a_fresh_connection_and_has_
     assert [event.resumed for event in client.received if isinstance(event, events.Attached)] == [False, *[True] * 3]
 
 
+@pytest.mark.virtual_time("nothing comes for five seconds, at each of many moments")
 @pytest.mark.parametrize("steps", range(0, 20, 2))
 async def test_a_client_that_is_dropped_while_it_connects_stays_offline(supervise, steps):
     async with supervise(modify_document) as app:
@@ -620,6 +622,7 @@ async def test_a_client_that_stays_stalled_is_closed_with_1013_never_hears_it_an
     assert [event.resumed for event in client.received if isinstance(event, events.Attached)] == [False, True]
 
 
+@pytest.mark.virtual_time("half a minute passes, and buffers have one size in memory alone")
 async def test_a_stalled_client_that_reads_on_while_it_is_closed_hears_the_1013_and_comes_back(session, codes):
     client = await session.connect()
     client.stall()
@@ -635,6 +638,7 @@ async def test_a_stalled_client_that_reads_on_while_it_is_closed_hears_the_1013_
     assert [event.resumed for event in client.received if isinstance(event, events.Attached)] == [False, True]
 
 
+@pytest.mark.virtual_time("half a minute passes")
 async def test_a_stalled_client_does_not_answer_pings(session):
     client = await session.connect()
     client.stall()

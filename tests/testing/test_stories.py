@@ -201,6 +201,7 @@ async def test_a_refused_session_has_a_story_too(supervise):
         assert "session refused: not you" in app.story("unwanted")
 
 
+@pytest.mark.virtual_time("what takes no time is one line of the story")
 async def test_a_restart_is_told(supervise):
     async with supervise(ticker(failure_policy=FailurePolicy(directive="restart"))) as app:
         session = await app.new_session()
