@@ -86,9 +86,11 @@ class Driven(Entry):
         result = self._entry.start(actor)
         if self._may_wait or not hasattr(result, "__await__"):
             return result
-        close = getattr(result, "close", None)
-        if close is not None:
-            close()
+        if hasattr(result, "close"):
+            result.close()
+        # What it would have awaited goes with it, and counts as this call's. From Python 3.12 on, closing what has not
+        # begun frees nothing, and the traceback of what is raised would keep it for a later call to be blamed.
+        del result
         raise Waits(
             f"{self.describe()} is asynchronous, so nothing of it was kept; write `await session.{self._call}_async(…)`"
         )
