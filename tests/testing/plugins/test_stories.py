@@ -21,12 +21,12 @@ def tick(doc):
 
 @pytest.fixture
 def report(pytester):
-    """Run a test file; returns its report."""
+    """Run a test file; returns its report, without the summary: it repeats whole failures where CI is set."""
 
     def run(tests):
         pytester.makeini("[pytest]\ntrio_mode = true\n")
         pytester.makepyfile(APP + tests)
-        return pytester.runpytest_inprocess("-p", "no:cacheprovider").stdout.str()
+        return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-rN").stdout.str()
 
     return run
 
