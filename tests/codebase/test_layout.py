@@ -12,8 +12,9 @@ TESTS = ROOT / "tests"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 500
 
-# Tests mirror modules: supervisor/room/noun.py is tested by tests/room/test_noun.py. Where that would be worse, the
-# module is named here with the file that tests it, and the reason.
+# Tests mirror modules: supervisor/room/noun.py is tested by tests/room/test_noun.py or, where that would be too long, by
+# the files of the directory tests/room/noun/, one for each noun of its behaviour. Where both would be worse, the module
+# is named here with what tests it, and the reason.
 TESTED_ELSEWHERE = {
     "application/starting.py": ("test_server.py", "a server starts its applications"),
     "application/statistics.py": ("application/test_actor.py", "numbers that others fill in"),
@@ -59,6 +60,11 @@ def dotted(file):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def holds_tests(path):
+    """Whether it is a test file, or a directory of test files."""
+    return path.is_file() or any(path.glob("test_*.py"))
+
+
 @pytest.mark.parametrize("file", MODULES, ids=name_of)
 def test_a_module_opens_with_a_sentence(file):
     first = docstring_of(file).partition("\n\n")[0]
@@ -79,11 +85,13 @@ def test_a_module_holds_one_noun(file):
 @pytest.mark.parametrize("file", [file for file in MODULES if file.name not in WITHOUT_TESTS], ids=name_of)
 def test_a_module_has_its_tests(file):
     name = name_of(file)
-    own = TESTS / Path(name).parent / f"test_{file.name}"
+    room = TESTS / Path(name).parent
+    own = [path for path in (room / f"test_{file.name}", room / file.stem) if holds_tests(path)]
     if name in TESTED_ELSEWHERE:
-        assert not own.exists(), "it has a test file of its own: take it out of TESTED_ELSEWHERE"
-        own = TESTS / TESTED_ELSEWHERE[name][0]
-    assert own.is_file(), f"{own.relative_to(ROOT)} is missing"
+        assert own == [], "it has tests of its own: take it out of TESTED_ELSEWHERE"
+        assert holds_tests(TESTS / TESTED_ELSEWHERE[name][0])
+    else:
+        assert len(own) == 1, f"{name} has no tests, or both a file and a directory of them"
 
 
 def test_the_tables_name_modules_that_exist():
