@@ -1,4 +1,4 @@
-"""Connections' hooks and presence, through a whole server, by the kit's clients; the rest is in `test_websocket.py`."""
+"""Connections' hooks and presence, through a whole server, by the kit's clients; the rest is in `websocket/`."""
 
 import attrs
 import pytest
