@@ -16,7 +16,7 @@ MAX_LINES = 500
 # the files of the directory tests/room/noun/, one for each noun of its behaviour. Where both would be worse, the module
 # is named here with what tests it, and the reason.
 TESTED_ELSEWHERE = {
-    "application/starting.py": ("test_server.py", "a server starts its applications"),
+    "application/starting.py": ("server/test_failed_applications.py", "a server starts its applications"),
     "application/statistics.py": ("application/test_actor.py", "numbers that others fill in"),
     "application/background.py": (
         "application/test_actor.py",
@@ -26,10 +26,10 @@ TESTED_ELSEWHERE = {
     "transport/site.py": ("transport/test_web.py", "what all addresses share"),
     "transport/live_page.py": ("transport/test_web.py", "pages are asked for by their addresses"),
     "transport/events.py": ("transport/test_development.py", "a stream of what is told there"),
-    "transport/reports.py": ("test_server.py", "what instruments are told is looked at there"),
-    "transport/credentials.py": ("test_server.py", "a whole server lets in, or refuses"),
+    "transport/reports.py": ("server", "what instruments are told is looked at there"),
+    "transport/credentials.py": ("server/test_construction.py", "a whole server lets in, or refuses"),
     "transport/websocket_options.py": ("test_limits.py", "all options are refused alike"),
-    "transport/reception.py": ("test_server.py", "streams are handed to a whole server"),
+    "transport/reception.py": ("server", "streams are handed to a whole server"),
     "session/household.py": ("application/test_registry.py", "an interface that the registry fulfils"),
     "testing/incidents.py": ("testing/test_harness.py", "what failed is raised at the end of a block"),
     "testing/driving.py": ("testing/test_by_hand.py", "a session does the work that it is driven to"),
