@@ -1,4 +1,4 @@
-"""The exit watchdog in this process; that it ends a real one is in test_serve.py."""
+"""The exit watchdog in this process; that it ends a real one is in serve/."""
 
 import contextlib
 import math
