@@ -12,9 +12,9 @@ TESTS = ROOT / "tests"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 500
 
-# Tests mirror modules: supervisor/room/noun.py is tested by tests/room/test_noun.py or, where that would be too long, by
-# the files of the directory tests/room/noun/, one for each noun of its behaviour. Where both would be worse, the module
-# is named here with what tests it, and the reason.
+# Tests mirror modules: supervisor/room/noun.py is tested by tests/room/test_noun.py or, where that would be too long,
+# by the files of the directory tests/room/noun/, one for each noun of its behaviour. Where both would be worse, the
+# module is named here with what tests it, and the reason.
 TESTED_ELSEWHERE = {
     "application/starting.py": ("server/test_failed_applications.py", "a server starts its applications"),
     "application/statistics.py": ("application/test_actor.py", "numbers that others fill in"),
