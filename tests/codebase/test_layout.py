@@ -10,7 +10,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "supervisor"
 TESTS = ROOT / "tests"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+TEST_FILES = sorted(TESTS.rglob("*.py"))
 MAX_LINES = 500
+MAX_TEST_LINES = 800
+"""More than a module's: many small stories about one noun stand side by side. Past it, the file becomes a directory."""
 
 # Tests mirror modules: supervisor/room/noun.py is tested by tests/room/test_noun.py or, where that would be too long,
 # by the files of the directory tests/room/noun/, one for each noun of its behaviour. Where both would be worse, the
@@ -80,6 +83,11 @@ def test_a_module_holds_one_noun(file):
         assert lines > MAX_LINES, "it is short again: take it out of LONG"
     else:
         assert lines <= MAX_LINES
+
+
+@pytest.mark.parametrize("file", TEST_FILES, ids=lambda file: file.relative_to(TESTS).as_posix())
+def test_a_test_file_is_about_one_noun(file):
+    assert len(file.read_text().splitlines()) <= MAX_TEST_LINES
 
 
 @pytest.mark.parametrize("file", [file for file in MODULES if file.name not in WITHOUT_TESTS], ids=name_of)

@@ -3,6 +3,7 @@
 from functools import partial
 
 import trio
+import trio.testing
 
 settle = trio.testing.wait_all_tasks_blocked
 
