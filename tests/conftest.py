@@ -169,7 +169,7 @@ class Running:
             actor._registry._accepted,
             actor._registry.porter._let_in,
             actor._registry.stopping._bounded,
-            actor.background._failure_hooks._stopping._bounded,
+            actor.background._callback_failed_hooks._stopping._bounded,
         ):
             assert not left
         assert len(actor.background.producers._live) == 0

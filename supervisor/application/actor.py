@@ -41,7 +41,7 @@ from supervisor.application.broadcast import (
 from supervisor.application.context import ApplicationContext
 from supervisor.application.creation import Failed, Outcome, Refused
 from supervisor.application.deadline import CLOSING, UNLOAD_RESERVE, call_last_hook
-from supervisor.application.failing import because_escalated, because_not_loaded, ending_of_failed
+from supervisor.application.failed_application import because_escalated, because_not_loaded, ending_of_failed
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author
 from supervisor.application.loading import own_part_of

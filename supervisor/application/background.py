@@ -19,8 +19,8 @@ from supervisor.actor.ref import ActorStatistics
 from supervisor.actor.stopping import Stopping
 from supervisor.actor.story import Story
 from supervisor.application.callback_actor import CallbackActor
+from supervisor.application.callback_failed_hooks import CallbackFailedHooks
 from supervisor.application.deadline import HOOKS_ONLY, UNLOAD_RESERVE
-from supervisor.application.failure_hooks import FailureHooks
 from supervisor.application.handlers import Application
 from supervisor.application.options import ApplicationOptions
 from supervisor.application.producer_life import ProducerLife
@@ -73,7 +73,7 @@ class Background:
         def report_id(what: str, error: BaseException) -> str:
             return report(what, error, "").id
 
-        self._failure_hooks = FailureHooks(
+        self._callback_failed_hooks = CallbackFailedHooks(
             definition,
             context=context,
             timeout=options.hook_timeout,
@@ -82,7 +82,7 @@ class Background:
             instruments=runtime.instruments,
             story=story,
         )
-        self._actor = CallbackActor(definition.name, runtime, report_id, self._failure_hooks.call, story=story)
+        self._actor = CallbackActor(definition.name, runtime, report_id, self._callback_failed_hooks.call, story=story)
         self.callbacks = Callbacks(self._actor, runtime.timers)
         """The application's own: periodic, timeout and next tick."""
         self.callbacks.hold()
@@ -135,7 +135,7 @@ class Background:
         """Cancel producers and callbacks, and wait for them, but not too long; called again, no longer than that."""
         if not self._callback_scope.cancel_called:
             self._unwound_by = trio.current_time() + PRODUCER_GRACE
-            self._failure_hooks.end_by(self._unwound_by)
+            self._callback_failed_hooks.end_by(self._unwound_by)
         self._callback_scope.cancel()
         self._actor.mailbox.close()
         self.callbacks.clear()
@@ -146,7 +146,7 @@ class Background:
 
     def leave(self) -> None:
         """The application is over: no failure is told to a hook any more."""
-        self._failure_hooks.leave()
+        self._callback_failed_hooks.leave()
 
     # Its producers.
 
@@ -162,7 +162,7 @@ class Background:
             report=self._report,
             story=self._story,
             name=name,
-            tell=self._failure_hooks.call,
+            tell=self._callback_failed_hooks.call,
             on_failed=self._escalate if escalates else lambda incident: None,
             on_over=self._producers.over,
         )

@@ -25,11 +25,11 @@ from supervisor.application.batches import in_batches, pause_between
 from supervisor.application.creation import Busy, Created, Creation, Failed, Outcome, Refused, TooMany
 from supervisor.application.crowd import Crowd
 from supervisor.application.deadline import HOOKS_ONLY, UNLOAD_RESERVE, call_last_hook
-from supervisor.application.failed_hooks import FailedHooks
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import call_author, refusal_in
 from supervisor.application.options import ApplicationOptions
 from supervisor.application.porter import Porter
+from supervisor.application.session_failed_hooks import SessionFailedHooks
 from supervisor.application.statistics import RegistryStatistics
 from supervisor.instruments import Incident
 from supervisor.session.actor import RESTARTING, SessionActor
@@ -67,8 +67,8 @@ class SessionRegistry:
         """See `Household.porter`."""
         self.failure_policy = definition.failure_policy
         """See `Household.failure_policy`."""
-        self._failed_hooks = FailedHooks(definition, options=options, stopping=self.stopping)
-        self.has_failed_hooks = self._failed_hooks.any
+        self._session_failed_hooks = SessionFailedHooks(definition, options=options, stopping=self.stopping)
+        self.has_failed_hooks = self._session_failed_hooks.any
         """See `Household.has_failed_hooks`."""
         self.hooks_reserve = HOOKS_ONLY - UNLOAD_RESERVE
         """See `Household.hooks_reserve`."""
@@ -318,7 +318,7 @@ class SessionRegistry:
 
     async def tell_failures(self, session: SessionActor) -> None:
         """See `Household.tell_failures`. Only those hear of it whose created hooks accepted the session."""
-        await self._failed_hooks.tell(session, self._hooked[session])
+        await self._session_failed_hooks.tell(session, self._hooked[session])
 
     def escalate(self, session: SessionActor, incident: Incident) -> None:
         """See `Household.escalate`."""

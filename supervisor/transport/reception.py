@@ -7,7 +7,7 @@ from typing import Any, final
 
 import trio
 
-from supervisor.application.failing import ending_of_failed
+from supervisor.application.failed_application import ending_of_failed
 from supervisor.transport.admission import Admission
 from supervisor.transport.bridge import Upgrade, serve_http
 from supervisor.transport.conversation import Door

@@ -21,8 +21,8 @@ from supervisor.instruments import Instruments
 
 
 @final
-class FailureHooks:
-    """Those of one application."""
+class CallbackFailedHooks:
+    """The `on_callback_failed` hooks of one application."""
 
     def __init__(
         self,
@@ -78,4 +78,4 @@ class FailureHooks:
                 self._instruments.failure_told(application=self._application, session="-", error=error)
 
     def __repr__(self) -> str:
-        return f"<FailureHooks of {len(self._handlers)} handlers>"
+        return f"<CallbackFailedHooks of {len(self._handlers)} handlers>"

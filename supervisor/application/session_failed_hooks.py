@@ -1,4 +1,4 @@
-"""An application's failed hooks: told of each failure of a session's code, each in a transaction of its own."""
+"""Calling `on_session_failed`: once for each failure of a session's code, in a transaction of its own."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ NAME = "on_session_failed"
 
 
 @final
-class FailedHooks:
-    """Those of one application."""
+class SessionFailedHooks:
+    """The `on_session_failed` hooks of one application."""
 
     def __init__(self, definition: Application, *, options: ApplicationOptions, stopping: Stopping) -> None:
         self.any = any(handler.has_hook(NAME) for handler in definition.handlers)
-        """Whether there is any."""
+        """Whether a handler has one."""
         self._application = definition.name
         self._options = options
         self._stopping = stopping
 
     async def tell(self, session: SessionActor, handlers: Iterable[Handler]) -> None:
-        """Run the hooks of these handlers for each failure that is untold. What a hook raises is reported, no more.
+        """Run the hooks of these handlers for each untold failure. What a hook raises is only reported.
 
         Cancelled, it leaves the hook in hand; that failure counts as told.
         """
@@ -59,6 +59,6 @@ class FailedHooks:
         try:
             if succeeded:
                 session.keep()
-        except InvalidValue as error:  # the document would be too large
-            session.report(NAME, error)
+        except InvalidValue as refusal:  # the document would be too large
+            session.report(NAME, refusal)
         session.undo()

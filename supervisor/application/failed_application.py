@@ -1,4 +1,4 @@
-"""What is said of an application that has failed: to operators, and to the clients of its sessions."""
+"""A failed application: what operators and the clients of its sessions are told."""
 
 from __future__ import annotations
 

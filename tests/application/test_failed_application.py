@@ -1,4 +1,4 @@
-from supervisor.application.failing import because_escalated, because_not_loaded, ending_of_failed
+from supervisor.application.failed_application import because_escalated, because_not_loaded, ending_of_failed
 from supervisor.instruments import Incident
 
 

@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from supervisor.actor.stopping import Stopping
-from supervisor.application.failure_hooks import FailureHooks
+from supervisor.application.callback_failed_hooks import CallbackFailedHooks
 from supervisor.application.handlers import Application, Handler
 from supervisor.instruments import Instruments
 
@@ -32,7 +32,7 @@ def make_hooks(*handlers, told=None):
     told = told or Heard()
     reported = []
     application = Application([*handlers, Handler()], name="app")
-    hooks = FailureHooks(
+    hooks = CallbackFailedHooks(
         application,
         context="context",
         timeout=3.0,
@@ -50,7 +50,7 @@ async def test_each_handlers_hook_is_called_in_order_though_one_fails_and_one_ha
         raise LookupError
 
     hooks, reported = make_hooks(Step(log, "1", fail), Step(log, "2", trio.sleep_forever), Step(log, "3"))
-    assert repr(hooks) == "<FailureHooks of 3 handlers>"  # those that have one
+    assert repr(hooks) == "<CallbackFailedHooks of 3 handlers>"  # those that have one
     await hooks.call("callback", ValueError("mine"))
     assert log == [(name, "context", "callback", "mine") for name in "123"]
     assert reported == [("on_callback_failed", LookupError), ("on_callback_failed", trio.TooSlowError)]
