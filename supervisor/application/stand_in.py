@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import final
@@ -40,12 +40,14 @@ def load_all(apps: Iterable[Loadable], check: Callable[[Application], object]) -
     applications = [_load(app, check) for app in apps]
     errors = [each.load_error for each in applications if each.load_error is not None]
     if errors and len(errors) == len(applications):
-        raise errors[0] if len(errors) == 1 else none_left(errors)
+        raise one_of(errors)
     return applications
 
 
-def none_left(errors: Iterable[ApplicationError]) -> ApplicationError:
-    """One error in place of several: no application can be served."""
+def one_of(errors: Sequence[ApplicationError]) -> ApplicationError:
+    """The error itself where there is only one; else one that tells them all: no application can be served."""
+    if len(errors) == 1:
+        return errors[0]
     return ApplicationError(f"no application can be served: {'; '.join(str(error) for error in errors)}")
 
 

@@ -8,7 +8,7 @@ import trio
 
 from supervisor.actor.stopping import Stopping
 from supervisor.application.actor import ApplicationActor
-from supervisor.application.stand_in import none_left
+from supervisor.application.stand_in import one_of
 from supervisor.errors import ApplicationError
 
 
@@ -27,4 +27,4 @@ async def start_all(applications: Iterable[ApplicationActor], nursery: trio.Nurs
             except ApplicationError as error:
                 errors.append(error)
     if errors and not loaded:
-        raise errors[0] if len(errors) == 1 else none_left(errors)
+        raise one_of(errors)
