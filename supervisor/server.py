@@ -157,14 +157,8 @@ class Server:
         )
         told = instruments or LoggedFailures()
         self._development: Development | None = None
-        self._reloader: Reloader | None = None
         if self.options.dev:
-            check_watchfiles()
-            if not self._address.is_local or self.options.trusted_proxies:
-                raise ValueError(
-                    "with dev=True a server is for its own machine: host 127.0.0.1, and no trusted_proxies"
-                )
-            self._development = Development(boot=self._credentials.new_id())
+            self._development = self._begin_development()
             told = RememberingInstruments(told, self._development)
         stories = Stories(self.options.story_length, now=trio.current_time)
         self.runtime = Runtime(instruments=told, clock=clock, random=chance, stories=stories, prepare=prepare)
@@ -180,13 +174,7 @@ class Server:
         self.applications: dict[str, ApplicationActor] = {}
         """The applications by their names, in the order in which they were given."""
         self._doors: dict[bytes, Door] = {}
-        names = (*self.options.allow_origins, *self._address.allowed_names)
-        admission = Admission(
-            Origins(names, machine=socket.gethostname()),
-            websockets=self._doors,
-            local_only=self.options.dev,
-            tell=self._reports.refused,
-        )
+        admission = self._make_admission()  # a wrong origin is refused before any app's code runs
         if isinstance(applications, (Application, str, PathLike)):
             applications = [applications]
         for application in load_all(applications, self._check):
@@ -195,20 +183,56 @@ class Server:
             self._install(application)
         if not self.applications:
             raise ValueError("a server needs at least one application")
-        if self._development is not None:
-            for name, actor in self.applications.items():
-                source = actor.definition.source
-                self._development.add(name, root=Path() if source is None else source.root)
-            self._reloader = self._make_reloader(self._development, watch)
-        embedders = [frame_source(origin) for origin in self.options.allow_embedding]
-        site = Site(
-            applications=self.applications,
-            pages=Pages(
-                prefix=self.options.prefix,
-                new_nonce=self._credentials.new_id,
-                names=list(self.applications),
-                embedders=embedders,
+        self._reloader = None if self._development is None else self._make_reloader(self._development, watch)
+        self.occupancy = Occupancy(
+            max_connections=connections_allowed(self.options.max_connections),
+            max_newcomers=self.options.max_newcomers,
+            on_full=lambda: self._reports.places_taken(
+                self.occupancy.max_connections, wanted=self.options.max_connections
             ),
+        )
+        """How many connections there are."""
+        self._reception = self._make_reception(admission)
+
+    def _begin_development(self) -> Development:
+        check_watchfiles()
+        if not self._address.is_local or self.options.trusted_proxies:
+            raise ValueError("with dev=True a server is for its own machine: host 127.0.0.1, and no trusted_proxies")
+        return Development(boot=self._credentials.new_id())
+
+    def _make_admission(self) -> Admission:
+        names = (*self.options.allow_origins, *self._address.allowed_names)
+        return Admission(
+            Origins(names, machine=socket.gethostname()),
+            websockets=self._doors,
+            local_only=self.options.dev,
+            tell=self._reports.refused,
+        )
+
+    def _make_reception(self, admission: Admission) -> Reception:
+        return Reception(
+            make_web_app(self._make_site()),
+            doors=self._doors,
+            admission=admission,
+            proxies=TrustedProxies(self.options.trusted_proxies),
+            draining=self._draining,
+            http=self.options.http,
+            websocket=self.options.websocket,
+            occupancy=self.occupancy,
+            on_proxy=(lambda address: None) if self.options.dev else self._reports.proxy_met,  # dev lets none be named
+            on_error=self._reports.connection_failed,
+        )
+
+    def _make_site(self) -> Site:
+        pages = Pages(
+            prefix=self.options.prefix,
+            new_nonce=self._credentials.new_id,
+            names=list(self.applications),
+            embedders=[frame_source(origin) for origin in self.options.allow_embedding],
+        )
+        return Site(
+            applications=self.applications,
+            pages=pages,
             prefix=self.options.prefix,
             session_ids=self.options.session_ids,
             max_message_size=self.options.websocket.max_message_size,
@@ -219,26 +243,6 @@ class Server:
             report=self._reports.failed,
             instruments=self.runtime.instruments,
             development=self._development,
-        )
-        self.occupancy = Occupancy(
-            max_connections=connections_allowed(self.options.max_connections),
-            max_newcomers=self.options.max_newcomers,
-            on_full=lambda: self._reports.places_taken(
-                self.occupancy.max_connections, wanted=self.options.max_connections
-            ),
-        )
-        """How many connections there are."""
-        self._reception = Reception(
-            make_web_app(site),
-            doors=self._doors,
-            admission=admission,
-            proxies=TrustedProxies(self.options.trusted_proxies),
-            draining=self._draining,
-            http=self.options.http,
-            websocket=self.options.websocket,
-            occupancy=self.occupancy,
-            on_proxy=(lambda address: None) if self.options.dev else self._reports.proxy_met,  # dev lets none be named
-            on_error=self._reports.connection_failed,
         )
 
     @staticmethod
@@ -272,6 +276,9 @@ class Server:
         return actor
 
     def _make_reloader(self, development: Development, watch: Watch) -> Reloader:
+        for name, actor in self.applications.items():
+            source = actor.definition.source
+            development.add(name, root=Path() if source is None else source.root)
         return Reloader(
             Places(applications=self.applications, check=self._check, install=self._install),
             development,
