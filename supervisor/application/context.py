@@ -210,7 +210,7 @@ class ApplicationContext:
         """
         check_thread()
         life = ProducerLife(restart=restart, max_restarts=max_restarts, within=within, backoff=backoff)
-        func = self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread)
+        func = self._prepared(func, thread)
         return self._host.add_producer(func, args, life=life, name=name, escalates=escalate)
 
     def add_periodic_callback(
@@ -226,9 +226,7 @@ class ApplicationContext:
             ValueError: `seconds` isn't a finite number above 0.
         """
         check_thread()
-        return self._host.callbacks.add_periodic(
-            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args, seconds
-        )
+        return self._host.callbacks.add_periodic(self._prepared(func, thread), args, seconds)
 
     def add_timeout_callback(
         self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
@@ -239,9 +237,7 @@ class ApplicationContext:
             ValueError: `seconds` isn't a finite number from 0 on.
         """
         check_thread()
-        return self._host.callbacks.add_timeout(
-            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args, seconds
-        )
+        return self._host.callbacks.add_timeout(self._prepared(func, thread), args, seconds)
 
     def add_next_tick_callback(self, func: Callable[..., Any], *args: Any, thread: bool = False) -> CallbackHandle:
         """Call `func(*args)` once, soon, after those that wait already. See `add_periodic_callback()`.
@@ -250,9 +246,7 @@ class ApplicationContext:
             MailboxFull: 1,000 next ticks wait already; it was not added.
         """
         check_thread()
-        return self._host.callbacks.add_next_tick(
-            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args
-        )
+        return self._host.callbacks.add_next_tick(self._prepared(func, thread), args)
 
     def remove_callback(self, handle: CallbackHandle | Producer) -> None:
         """Remove what an adder returned: it never fires again. A producer is cancelled; one that failed is forgotten.
@@ -328,6 +322,10 @@ class ApplicationContext:
     def statistics(self) -> ApplicationStatistics:
         """The state of the application now: its status, sessions, dead letters, producers and callbacks."""
         return self._host.statistics()
+
+    def _prepared(self, func: Callable[..., Any], thread: bool) -> Callable[..., Any]:
+        """What an adder hands on in place of `func`."""
+        return self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread)
 
     def __repr__(self) -> str:
         return f"<ApplicationContext {self.name} sessions={len(self.sessions)}>"

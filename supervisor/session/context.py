@@ -332,9 +332,7 @@ class Document:
             MailboxFull: 1,000 next ticks wait already; it was not added.
         """
         check_thread()
-        return self._host.callbacks.add_next_tick(
-            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args
-        )
+        return self._host.callbacks.add_next_tick(self._prepared(func, thread), args)
 
     add_callback = add_next_tick_callback
 
@@ -350,9 +348,7 @@ class Document:
             ValueError: `seconds` isn't a finite number above 0.
         """
         check_thread()
-        return self._host.callbacks.add_periodic(
-            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args, seconds
-        )
+        return self._host.callbacks.add_periodic(self._prepared(func, thread), args, seconds)
 
     def add_timeout_callback(
         self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
@@ -363,9 +359,7 @@ class Document:
             ValueError: `seconds` isn't a finite number from 0 on.
         """
         check_thread()
-        return self._host.callbacks.add_timeout(
-            self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), args, seconds
-        )
+        return self._host.callbacks.add_timeout(self._prepared(func, thread), args, seconds)
 
     def on_change(self, path: str, func: Callable[[Document, Change], Any], *, thread: bool = False) -> CallbackHandle:
         """Call `func(doc, change)` after each kept transaction that changed the place, something in it, or above it.
@@ -380,9 +374,7 @@ class Document:
             ValueError: the path is no JSON Pointer.
         """
         check_thread()
-        return self._host.change_listeners.add(
-            path, self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread), self
-        )
+        return self._host.change_listeners.add(path, self._prepared(func, thread), self)
 
     def allow_edits(self, pattern: str, func: Judge | None = None, *, thread: bool = False) -> None:
         """Let clients edit what `pattern` names, from now on; everything else stays read-only to them.
@@ -402,7 +394,7 @@ class Document:
             ValueError: the pattern is no JSON Pointer.
         """
         check_thread()
-        judge = None if func is None else self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread)
+        judge = None if func is None else self._prepared(func, thread)
         self._host.edit_rules.allow(pattern, judge)
 
     def forbid_edits(self, pattern: str) -> None:
@@ -422,6 +414,10 @@ class Document:
         """
         check_thread()
         self._host.callbacks.remove(handle)
+
+    def _prepared(self, func: Callable[..., Any], thread: bool) -> Callable[..., Any]:
+        """What an adder hands on in place of `func`."""
+        return self._host.runtime.prepare(func, self._host.run_in_thread, thread=thread)
 
     def __repr__(self) -> str:
         return f"<Document of {self._host.name} at revision {self._host.stored.revision}>"
