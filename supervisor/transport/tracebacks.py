@@ -121,6 +121,6 @@ def _frame(summary: traceback.FrameSummary, *, with_code: bool) -> Frame:
 def _shown(file: str) -> str:
     try:
         relative = os.path.relpath(file)
-    except ValueError:  # on another drive
+    except ValueError:  # on another drive, or without a name
         return file
     return file if relative.startswith("..") else relative

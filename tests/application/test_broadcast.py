@@ -481,6 +481,18 @@ async def test_with_a_policy_a_session_that_ends_is_gone_as_ever(run_app, autoju
             full.destroy()
 
 
+async def test_a_session_that_the_key_function_destroys_is_gone(run_app, autojump_clock):
+    def key(quote):
+        sessions.pop().destroy()
+        return quote.symbol
+
+    async with run_app(app_with(conflate=key)) as app:
+        one, other = await app.open(), await app.open()
+        sessions = [other]
+        report = await app.context.broadcast(Quote("A", 1))
+        assert (report.accepted, report.lagged, report.gone) == ((one,), (), (other,))
+
+
 async def test_a_key_function_that_raises_sends_nothing(run_app, autojump_clock):
     async with run_app(app_with(conflate=lambda quote: 1 / 0)) as app:
         session = await app.open()

@@ -219,6 +219,25 @@ async def test_an_application_has_the_hooks_of_connections_too():
     assert await Application([Door("1")], name="a").choose_session_id(None) is None
 
 
+async def test_an_application_has_the_hooks_of_failures_too():
+    log = []
+
+    class Told(Handler):
+        def __init__(self, name):
+            self.name = name
+
+        async def on_session_failed(self, session_context, error):
+            log.append(f"session {self.name} {session_context} {error}")
+
+        def on_callback_failed(self, app_context, callback, error):
+            log.append(f"callback {self.name} {app_context} {callback} {error}")
+
+    application = Application([Told("1"), Told("2")], name="a")
+    await application.on_session_failed("s", "e")
+    await application.on_callback_failed("a", "c", "e")
+    assert log == ["session 1 s e", "session 2 s e", "callback 1 a c e", "callback 2 a c e"]
+
+
 def test_a_handler_knows_which_hooks_it_has():
     class Own(Handler):
         def on_connection_opened(self, session_context, connection): ...

@@ -61,6 +61,7 @@ def test_what_is_not_there_is_named_as_it_would_be(tmp_path, monkeypatch):
         ("no_such_module_of_ours", "no_such_module_of_ours"),
         ("a.b:serve_me", "serve_me"),
         ("x.py", "x"),
+        (":app", "app"),
     ]:
         assert load_beside_a_good_one(app).name == name
 

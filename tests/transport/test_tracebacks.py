@@ -123,9 +123,13 @@ def test_an_exception_whose_text_cannot_be_had():
     assert "Broken" in part.text
 
 
-def test_code_that_has_no_file():
-    [part] = explain(caught(lambda: exec(compile("1 // 0", "<made up>", "exec"))))
-    assert "<made up>" in [frame.file.rpartition("/")[2] for frame in part.others]
+@pytest.mark.parametrize("name", ["<made up>", ""])
+def test_code_that_has_no_file(name):
+    [part] = explain(caught(lambda: exec(compile("1 // 0", name, "exec"))))
+    assert name in [frame.file.rpartition("/")[2] for frame in part.others]
+
+
+def test_an_exception_that_was_not_raised_has_no_frames():
     assert explain(asyncio.CancelledError())[0].own == ()
 
 
