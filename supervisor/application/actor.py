@@ -154,14 +154,7 @@ class ApplicationActor:
         Raises:
             ApplicationError: see `run`. The nursery and the others in it go on.
         """
-        try:
-            await nursery.start(self.run)
-        except BaseExceptionGroup as group:
-            failure, rest = split_failure(group)
-            if rest is not None:
-                pass_on(group, rest)
-            assert failure is not None
-            raise failure from failure.__cause__
+        await nursery.start(self.run)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Load, serve until `stop()` or `escalate()`, end all sessions, unload. Started when it has loaded.
