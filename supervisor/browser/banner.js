@@ -6,7 +6,7 @@
  */
 
 /** How long each state stays unsaid: most interruptions are over before anybody noticed. Seconds. */
-const UNSAID = { connecting: 2, reconnecting: 0.4, ended: 0.4 }
+const UNSAID = { connecting: 2, restarting: 0.4, reconnecting: 0.4, ended: 0.4 }
 /** A wait that is longer than this gets a button that ends it. Seconds. */
 const LONG_WAIT = 3
 
@@ -111,11 +111,13 @@ function render({ box, text, button }, status, { now }) {
   const isEnded = status.state === "ended"
   box.className = isEnded ? "box ended" : "box waiting"
   button.textContent = isEnded ? "Load again" : "Try now"
-  button.hidden = !isEnded && !(status.retryAt !== null && status.retryAt - now() > LONG_WAIT * 1000)
+  // A restart is the server's: nobody here can make it come sooner.
+  const isLong = status.state !== "restarting" && status.retryAt !== null && status.retryAt - now() > LONG_WAIT * 1000
+  button.hidden = !isEnded && !isLong
 }
 
 function wording({ state, reason }) {
-  if (state === "ended") return reason
+  if (state === "ended" || state === "restarting") return reason
   if (state === "connecting") return "Connecting…"
   return `${reason} Connecting again…`
 }

@@ -16,8 +16,10 @@ import { afterClose } from "./reconnect.js"
 import { Sends } from "./sends.js"
 import { frozen, shared } from "./tree.js"
 
+const CONNECTED = ["live", "restarting"]  // and with a mirror that has all that there is
+
 export class ClientConnection {
-  /** @type {"connecting" | "live" | "reconnecting" | "ended"} */
+  /** @type {"connecting" | "live" | "restarting" | "reconnecting" | "ended"} */
   status = "connecting"
   /** What others call this client; null before the first `attached`. */
   peer = null
@@ -60,22 +62,14 @@ export class ClientConnection {
   get revision() { return this.#mirror.revision }
 
   /** Has the server announced that it closes the present websocket? */
-  get isClosing() {
-    return this.#closing !== null
-  }
+  get isClosing() { return this.#closing !== null }
 
   /** The first frame for a websocket that has opened. */
   opened() {
     if (this.#key === null) return JSON.stringify({ type: "attach", token: this.#token })
-    return JSON.stringify({
-      type: "resume",
-      session: this.session,
-      key: this.#key,
-      client: this.#client,
-      epoch: this.epoch,
-      revision: this.revision,
-      confirmed: this.#sends.confirmed,
-    })
+    const { session, epoch, revision } = this
+    const confirmed = this.#sends.confirmed
+    return JSON.stringify({ type: "resume", session, key: this.#key, client: this.#client, epoch, revision, confirmed })
   }
 
   /**
@@ -83,14 +77,15 @@ export class ClientConnection {
    * is not looked at, and the mirror counts as unusable, so that the next connection begins with a snapshot.
    *
    * @param {unknown} frame
-   * @returns {Array<{type: "live", resumed: boolean} | {type: "changed"} | {type: "restarted"} | {type: "editable"}
-   *   | {type: "presence", scope: string} | {type: "answered", ticket: number, value: unknown}
-   *   | {type: "arrived", ticket: number} | {type: "refused", ticket: number, error: SendError}>}
+   * @returns {Array<{type: "live", resumed: boolean} | {type: "changed"} | {type: "restarting", after: number}
+   *   | {type: "restarted"} | {type: "editable"} | {type: "presence", scope: string} | {type: "arrived", ticket: number}
+   *   | {type: "answered", ticket: number, value: unknown} | {type: "refused", ticket: number, error: SendError}>}
    */
   receive(frame) {
     if (this.#fault) return []
     try {
       const message = decode(frame)
+      if (message === null) return []
       if (!this.#attached && message.type !== "attached" && message.type !== "closing") {
         throw new ProtocolError(`${message.type} before attached`)
       }
@@ -147,7 +142,7 @@ export class ClientConnection {
   closed(code, reason, { random, before = null }) {
     // Our own 4400 says nothing about us: as if the line had broken.
     const end = this.#closing ?? { code: this.#fault ? 1006 : code, reason, retry_after: null }
-    if (this.status === "live" && !this.#fault) this.#attempt = 0
+    if (CONNECTED.includes(this.status) && !this.#fault) this.#attempt = 0
     const circumstances = { attempt: this.#attempt++, random, retryAfter: end.retry_after, before }
     let decision = afterClose(end.code, end.reason, circumstances)
     if (decision.type === "reload" && this.#wasReload && !this.#everLive) decision = { ...decision, type: "ended" }
@@ -186,6 +181,10 @@ export class ClientConnection {
         return this.#allowed(message.patterns)
       case "presence":
         return this.presence.told(message) ? [{ type: "presence", scope: message.scope }] : []
+      case "restarting":
+        if (!CONNECTED.includes(this.status)) throw new ProtocolError("restarting, before there is a mirror")
+        this.status = "restarting"
+        return [message]
       default:
         this.#closing = message
         return []
@@ -221,9 +220,11 @@ export class ClientConnection {
     const events = message.epoch === this.epoch ? [] : this.#replacedDocument(this.#mirror.restart(message))
     events.push(...this.#mirror.replace(message).map(arrived))
     events.push(...this.#dropped(({ hasIndex }) => hasIndex, "conflict", GONE))
+    // While restarting, a snapshot of the old document is one for a client that reads slowly.
+    const live = this.#isOfBefore || this.status !== "restarting" ? this.#live(false) : []
     if (this.#isOfBefore) events.unshift({ type: "restarted" })
     this.#isOfBefore = false
-    return [...this.#show(), ...this.#live(false), ...events]
+    return [...this.#show(), ...live, ...events]
   }
 
   /** The document is another one; `done`: those edits of the old one that it had. */

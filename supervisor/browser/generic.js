@@ -7,7 +7,13 @@ import { SessionEnded, connect } from "./supervisor.js"
 import { TreeEditing } from "./tree_editing.js"
 import { TreeView } from "./tree_view.js"
 
-const STATES = { connecting: "Connecting", live: "Live", reconnecting: "Connecting again", ended: "Ended" }
+const STATES = {
+  connecting: "Connecting",
+  live: "Live",
+  restarting: "Restarting",
+  reconnecting: "Connecting again",
+  ended: "Ended",
+}
 /** The search waits for the next letter this long. Milliseconds. */
 const TYPING = 120
 /** How long it can be undone that something was removed. Milliseconds. */

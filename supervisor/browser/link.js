@@ -103,7 +103,11 @@ export class Link {
       return
     }
     if (this.#connection.isClosing) this.#giveUpAfter(LAST_WORDS)
-    if (this.#connection.status === "live" && this.status.state !== "live") {
+    const restarting = events.find(({ type }) => type === "restarting")
+    if (restarting !== undefined) {
+      const retryAt = this.#environment.now() + restarting.after * 1000
+      this.#tell({ state: "restarting", reason: "The session has failed and is restarting.", code: null, retryAt })
+    } else if (this.#connection.status === "live" && this.status.state !== "live") {
       this.#tell({ state: "live", reason: "", code: null, retryAt: null })
     }
     this.#owner.onEvents(events)

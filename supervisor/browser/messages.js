@@ -13,6 +13,7 @@
  *     {"type":"editable","patterns":["/notes"]}
  *     {"type":"presence","scope":"session"|"application","complete":false,"present":[{"id":"…","name":"Ada"|null,
  *      "metadata":{}}],"left":["…"]}
+ *     {"type":"restarting","after":1.7}
  *     {"type":"closing","code":1012,"reason":"restarting","retry_after":1.7}
  */
 
@@ -24,6 +25,7 @@ export class ProtocolError extends Error {
 
 const text = (value) => typeof value === "string"
 const count = (value) => Number.isSafeInteger(value) && value >= 0
+const seconds = (value) => typeof value === "number" && value >= 0
 const anything = () => true
 const truth = (value) => typeof value === "boolean"
 const listOf = (fits) => (value) => Array.isArray(value) && value.every(fits)
@@ -58,16 +60,17 @@ const FIELDS = {
     present: listOf(isPeer),
     left: listOf(text),
   },
+  restarting: { after: seconds },
   closing: {
     code: count,
     reason: text,
-    retry_after: (value) => value === null || (typeof value === "number" && value >= 0),
+    retry_after: (value) => value === null || seconds(value),
   },
 }
 
 /**
- * The message that a frame carries. ProtocolError if it carries none: binary, no JSON, an unknown type, a field that is
- * missing, unknown or of the wrong type.
+ * The message that a frame carries; null if it is of a type that a later version has, and to be ignored. ProtocolError
+ * if it carries none: binary, no JSON, no type, a field that is missing, unknown or of the wrong type.
  *
  * @param {unknown} frame what the websocket gave; a string if it was a text frame
  */
@@ -81,7 +84,8 @@ export function decode(frame) {
   }
   if (!isObject(message)) throw new ProtocolError("a frame that is no object")
   const { type } = message
-  if (!text(type) || !Object.hasOwn(FIELDS, type)) throw new ProtocolError("a message of unknown type")
+  if (!text(type)) throw new ProtocolError("a message without a type")
+  if (!Object.hasOwn(FIELDS, type)) return null
   const fields = FIELDS[type]
   for (const name of Object.keys(message)) {
     if (name !== "type" && !Object.hasOwn(fields, name)) throw new ProtocolError(`${type} has an unknown field: ${name}`)

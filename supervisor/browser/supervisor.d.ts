@@ -14,10 +14,12 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 /**
  * - `connecting`: it was not live yet.
  * - `live`: the mirror follows the document.
+ * - `restarting`: the session has failed, and is to have a new document; what is sent waits for it, and the mirror shows
+ *   what was true before.
  * - `reconnecting`: it was live, and comes back by itself; the mirror shows what was true before.
  * - `ended`: it stays as it is. Only loading the page again helps, and sometimes not even that.
  */
-export type State = "connecting" | "live" | "reconnecting" | "ended"
+export type State = "connecting" | "live" | "restarting" | "reconnecting" | "ended"
 
 export interface Status {
   readonly state: State
@@ -25,7 +27,8 @@ export interface Status {
   readonly reason: string
   /** The websocket close code that led here. Null if nothing was closed, and after `session.close()`. */
   readonly code: number | null
-  /** When the next attempt is due, in milliseconds as of `Date.now()`; null if none is waiting for its time. */
+  /** When the next attempt to connect, or to build the document, is due, in milliseconds as of `Date.now()`; null if none
+   * is waiting for its time. */
   readonly retryAt: number | null
 }
 

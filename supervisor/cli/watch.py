@@ -193,10 +193,14 @@ async def _tell_of_connection(session: ClientSession) -> None:
     told, sessions = session.status, session.status.sessions
     async for status in session.statuses():
         if status.state == "live":
-            if told.state != "live":
+            if told.state == "restarting":
+                click.echo("The session was restarted.", err=True)
+            elif told.state != "live":
                 again = "Connected again." if status.sessions == sessions else "Connected to a new session."
                 click.echo(again, err=True)
             sessions = status.sessions
+        elif status.state == "restarting" and told.state != "restarting":
+            click.echo(status.reason, err=True)
         elif status.state == "reconnecting" and status.reason != told.reason:
             click.echo(f"{_printable(status.reason)} Waiting for the server.", err=True)
         told = status

@@ -12,13 +12,13 @@ import attrs
 import trio
 
 from supervisor.client.dialing import Dialer
-from supervisor.client.status import ClientStatus, State, sentence
+from supervisor.client.status import SESSION_RESTARTS, ClientStatus, State, sentence
 from supervisor.client.visit import Visit
 from supervisor.client.websocket import Closed, Websocket
 from supervisor.errors import ConnectFailed, PageRefused
 from supervisor.protocol.client import FIRST_DELAY, MAX_DELAY, ClientConnection
 from supervisor.protocol.codes import HAVE_A_DELAY, CloseCode
-from supervisor.protocol.events import Arrived, Event, Reconnect, Refused, Reload, Status
+from supervisor.protocol.events import Arrived, Event, Reconnect, Refused, Reload, Restarting, Status
 
 PAGE = 120.0
 """Seconds for the page when it is loaded again: an app may take 60 s for a document, after 10 s for each hook. Who
@@ -158,6 +158,10 @@ class Link:
             self._websocket = None
 
     def _happened(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Restarting):
+                at, sessions = trio.current_time() + event.after, self.status.sessions
+                self._tell(ClientStatus(state="restarting", reason=SESSION_RESTARTS, retry_at=at, sessions=sessions))
         if self._protocol.status is Status.LIVE and self.status.state != "live":
             self._tell(ClientStatus(state="live", sessions=self.status.sessions))
         self._owner.happened(events)

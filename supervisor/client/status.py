@@ -8,9 +8,12 @@ import attrs
 
 from supervisor.protocol.codes import CloseCode
 
-State = Literal["connecting", "live", "reconnecting", "ended"]
-"""`connecting`: it was not live yet. `live`: the data follow the document. `reconnecting`: it was live, and comes back
-by itself; the data are what was true before. `ended`: it stays as it is."""
+State = Literal["connecting", "live", "restarting", "reconnecting", "ended"]
+"""`connecting`: it was not live yet. `live`: the data follow the document. `restarting`: the session has failed, and is
+to have a new document; what is sent waits for it. `reconnecting`: it was live, and comes back by itself; the data are
+what was true before. `ended`: it stays as it is."""
+SESSION_RESTARTS = "The session has failed and is restarting."
+"""The reason while it is `restarting`; the browser's client says the same."""
 
 
 @final
@@ -24,7 +27,7 @@ class ClientStatus:
     code: int | None = None
     """The close code that led here; None if nothing was closed, and after `ClientSession.aclose()`."""
     retry_at: float | None = None
-    """When the next attempt is due, by trio's clock; None if none is waiting for its time."""
+    """When the next attempt to connect, or to build the document, is due, by trio's clock; None if none waits."""
     sessions: int = 1
     """How many sessions this client has had: it rises when the page was loaded anew, which gave another one."""
 

@@ -58,6 +58,7 @@ _EXPECTED: dict[_Link, tuple[type[messages.ServerMessage], ...]] = {
         messages.Edited,
         messages.Editable,
         messages.Presence,
+        messages.Restarting,
         messages.Closing,
     ),
     _Link.BROKEN: (),
@@ -200,6 +201,8 @@ class ClientConnection:
         """
         try:
             message = messages.decode_server_message(frame)
+            if message is None:
+                return []
             if not isinstance(message, _EXPECTED[self._link]):
                 kind = type(message).__name__.lower()
                 raise ProtocolError(f"a message {kind!r} can't come here: {self._link.value}")
@@ -290,7 +293,7 @@ class ClientConnection:
         if closing is not None:
             # The close frame may have been lost, or the code replaced by 1006 on the way.
             code, reason = closing.code, closing.reason
-        was_ever_live = self._status in (Status.LIVE, Status.RECONNECTING)
+        was_ever_live = self._status.is_connected or self._status is Status.RECONNECTING
         # A close that we made because the server was wrong says nothing about the session: come back and see.
         reaction = Reaction.COME_BACK if broken and closing is None else reaction_to(code)
         if reaction is Reaction.COME_BACK:
@@ -319,6 +322,8 @@ class ClientConnection:
             return self._take_attached(message)
         if isinstance(message, messages.Presence):
             return [events.PresenceChanged(scope=message.scope)] if self._peers.take(message) else []
+        if isinstance(message, messages.Restarting):
+            return self._take_restarting(message)
         if isinstance(message, messages.Closing):
             self._closing = message
             return [events.Closing(code=message.code, reason=message.reason, retry_after=message.retry_after)]
@@ -394,11 +399,18 @@ class ClientConnection:
         if message.revision < self._revision:
             raise ProtocolError(f"a snapshot of revision {message.revision} after {self._revision}")
         self._data, self._revision = message.data, message.revision
-        self._go_live()
         restarted, self._is_of_before = self._is_of_before, False
+        if restarted or self._status is not Status.RESTARTING:  # else one of before, since this client reads slowly
+            self._go_live()
         done = self._pending.done_at(message.revision)
         lost = self._pending.snapshotted(message.revision)
         return [events.Snapshotted(restarted=restarted), *forgotten, *map(_arrived, done), *self._give_up(lost)]
+
+    def _take_restarting(self, message: messages.Restarting) -> list[Event]:
+        if not self._status.is_connected:
+            raise ProtocolError("restarting, before there is a mirror")
+        self._status = Status.RESTARTING
+        return [events.Restarting(after=message.after)]
 
     def _begin_epoch(self, message: messages.Snapshot) -> list[Event]:
         """The session was restarted. What was written is answered still; edits of the old document are shown no more.

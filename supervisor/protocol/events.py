@@ -23,10 +23,17 @@ class Status(Enum):
     """It was never live."""
     LIVE = "live"
     """The mirror follows the document."""
+    RESTARTING = "restarting"
+    """It is connected as before, but its session has failed, and the mirror stands still until a new document comes."""
     RECONNECTING = "reconnecting"
     """It was live; the mirror stands still."""
     ENDED = "ended"
     """It stays away, or the page is to be loaded anew."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server has taken the client in, and the mirror has all that there is."""
+        return self in (Status.LIVE, Status.RESTARTING)
 
 
 @final
@@ -125,6 +132,15 @@ class PresenceChanged:
 
 @final
 @attrs.frozen(kw_only=True)
+class Restarting:
+    """The session has failed, and is to have a new document: `Snapshotted` tells that it has."""
+
+    after: float
+    """Seconds until it is built."""
+
+
+@final
+@attrs.frozen(kw_only=True)
 class Closing:
     """The server closes the connection next."""
 
@@ -144,6 +160,7 @@ Event = (
     | Arrived
     | Refused
     | PresenceChanged
+    | Restarting
     | Closing
 )
 

@@ -1,13 +1,13 @@
 """Every message of the wire as a struct; decoded strictly, encoded fast. Pure.
 
-All messages are JSON objects in websocket text frames; `"type"` names the kind. Unknown types and unknown
-fields are errors on both sides. What each message means, and when it is sent, is told in
-`docs/reference/wire.md`.
+All messages are JSON objects in websocket text frames; `"type"` names the kind. Unknown fields are errors on both
+sides; an unknown type is one on the server's, and ignored by clients, so that a server can say more. What each message
+means, and when it is sent, is told in `docs/reference/wire.md`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, final
+from typing import Annotated, Any, Literal, final, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct
@@ -271,6 +271,17 @@ class Presence(Message, frozen=True, tag="presence"):
 
 
 @final
+class Restarting(Message, frozen=True, tag="restarting"):
+    """The session has failed, and builds a new document: `{"type":"restarting","after":1.7}`.
+
+    A `Snapshot` in another epoch follows, or the end.
+    """
+
+    after: Annotated[float, Meta(ge=0)]
+    """Seconds until it begins to."""
+
+
+@final
 class Closing(Message, frozen=True, tag="closing"):
     """The server closes next: `{"type":"closing","code":1012,"reason":"…","retry_after":1.7}`."""
 
@@ -296,11 +307,21 @@ class Places(Struct, frozen=True, rename={"revision": "to"}):
     operations: list[Place]
 
 
-ServerMessage = Attached | Snapshot | Patch | Answer | Error | Edited | Editable | Presence | Closing
+ServerMessage = Attached | Snapshot | Patch | Answer | Error | Edited | Editable | Presence | Restarting | Closing
+
+
+class _Tagged(Struct):
+    """Whatever has a type."""
+
+    type: str
+
+
+_TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(ServerMessage))
 
 _encoder = msgspec.json.Encoder()
 _client_message_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _server_message_decoder: msgspec.json.Decoder[ServerMessage] = msgspec.json.Decoder(ServerMessage)
+_tagged_decoder = msgspec.json.Decoder(_Tagged)
 
 
 def encode(message: Message) -> bytes:
@@ -329,6 +350,11 @@ def encode_edited(number: int, revision: int) -> bytes:
     return b'{"type":"edited","number":%d,"revision":%d}' % (number, revision)
 
 
+def encode_restarting(after: float) -> bytes:
+    """The JSON of a `Restarting`."""
+    return _encoder.encode(Restarting(after=round(after, 3)))
+
+
 def encode_closing(code: int, reason: str, retry_after: float | None = None) -> bytes:
     """The JSON of a `Closing`."""
     return _encoder.encode(Closing(code=int(code), reason=reason, retry_after=retry_after))
@@ -355,17 +381,29 @@ def decode_client_message(frame: str | bytes) -> ClientMessage:
     return message
 
 
-def decode_server_message(frame: str | bytes) -> ServerMessage:
-    """Decode what a server sent.
+def decode_server_message(frame: str | bytes) -> ServerMessage | None:
+    """Decode what a server sent. None: it is of a type that a later version has, and to be ignored.
 
     Raises:
         ProtocolError: it is binary, no JSON, or no message of the wire
 
     """
-    message: ServerMessage = _decode(_server_message_decoder, frame)
+    try:
+        message: ServerMessage = _decode(_server_message_decoder, frame)
+    except ProtocolError:
+        if _is_of_unknown_type(frame):
+            return None
+        raise
     if isinstance(message, Patch) and message.revision <= message.base:
         raise ProtocolError(f"not a message of this wire: a patch from {message.base} to {message.revision}")
     return message
+
+
+def _is_of_unknown_type(frame: str | bytes) -> bool:
+    try:
+        return _decode(_tagged_decoder, frame).type not in _TYPES
+    except ProtocolError:
+        return False
 
 
 def _decode(decoder: msgspec.json.Decoder[Any], frame: str | bytes) -> Any:

@@ -84,6 +84,9 @@ class Audience(Protocol):
     def editable(self, patterns: tuple[str, ...]) -> None:
         """Clients may edit something else from now on."""
 
+    def restarting(self, pause: float) -> None:
+        """The session has failed, and begins to restart, after so many seconds: `renewed` follows, or its end."""
+
     def renewed(self, patterns: tuple[str, ...]) -> None:
         """The session was restarted: its `stored` document and its `epoch` are others, and clients may edit this."""
 
@@ -96,6 +99,9 @@ class NoAudience:
 
     def editable(self, patterns: tuple[str, ...]) -> None:
         """See `Audience.editable`."""
+
+    def restarting(self, pause: float) -> None:
+        """See `Audience.restarting`."""
 
     def renewed(self, patterns: tuple[str, ...]) -> None:
         """See `Audience.renewed`."""

@@ -7,9 +7,9 @@ Essay: what a restart is. The document begins anew, and nothing else that others
    deadlines. Until the restart is done nothing is handled, and the mailbox's bounds and policies apply.
 3. What came after the created hooks ends first, as an actor's children and timers do in Pekko: callbacks, change
    listeners and background tasks. What the created hooks began goes on.
-4. After a pause, which grows, `modify_document` builds a document of its own out of what the created hooks had left.
-   Nobody sees that one before it is complete. If `modify_document` fails, that is one more failure: the old document
-   is shown still, and the next restart is decided.
+4. After a pause, which grows, and of which clients are told, `modify_document` builds a document of its own out of
+   what the created hooks had left. Nobody sees that one before it is complete. If `modify_document` fails, that is one
+   more failure: the old document is shown still, and the next restart is decided.
 5. In one step, the new document takes the place of the old one, edit rules too, in a new epoch. Connections stay, and
    get one snapshot. The revision goes on rising, so that what was meant for the old document can be told by its base:
    such edits are in conflict. Listeners of the created hooks are told that all has changed.
@@ -242,6 +242,7 @@ class Recovery:
     async def _restart(self, decision: Decision, incident: Incident) -> None:
         session, beginnings = self._session, self._beginnings
         assert beginnings is not None
+        session.audience.restarting(decision.pause)
         session.callbacks.clear(but=beginnings.callbacks)
         for late in await session.background.end(but=beginnings.tasks):
             self.report("restart", trio.TooSlowError(f"{late} has not ended after its cancellation, and goes on"))

@@ -240,7 +240,7 @@ class Checks:
 
     def _connections(self, server: Server) -> list[str]:
         """Connections that no client has."""
-        peers = {client.peer for client in self.clients if client.status == "live"}
+        peers = {client.peer for client in self.clients if client.status in ("live", "restarting")}
         attached = [
             f"connections: {_in_words(actor, session)}{ARROW}connection {each.id[:8]}, which no client has"
             for actor in server.applications.values()

@@ -31,6 +31,7 @@ LAST_BYTES = 10.0
 """Seconds for what a client has sent before it left: a bad network has it under way still."""
 
 _NEVER_SENT = (1004, 1005, 1006, 1015)
+_CONNECTED = ("live", "restarting")
 """Close codes that no frame may carry (RFC 6455, 7.4.1)."""
 
 
@@ -94,7 +95,7 @@ class Client:
     @property
     def is_following(self) -> bool:
         """Whether it is live, or comes back by itself: not one that was dropped or stalled, or has ended."""
-        return self._is_online and not self._is_stalled and self.status in ("live", "reconnecting")
+        return self._is_online and not self._is_stalled and self.status in (*_CONNECTED, "reconnecting")
 
     @property
     def editable(self) -> tuple[str, ...]:
@@ -108,7 +109,7 @@ class Client:
 
     @property
     def status(self) -> str:
-        """`connecting`, `live`, `reconnecting` or `ended`."""
+        """`connecting`, `live`, `restarting`, `reconnecting` or `ended`."""
         return self._session.status.state
 
     @property
@@ -267,8 +268,8 @@ class Client:
         else:
             await self._cut()
             self.resume()  # else it would not learn of it
-        if self.status == "live":
-            await self._wait(lambda: self.status != "live", "the connection was closed", UNTIL)
+        if self.status in _CONNECTED:
+            await self._wait(lambda: self.status not in _CONNECTED, "the connection was closed", UNTIL)
         self.resume()
 
     async def reconnect(self, *, timeout: float = UNTIL) -> None:

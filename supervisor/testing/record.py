@@ -12,7 +12,7 @@ import trio
 from supervisor.client.session import ClientSession
 from supervisor.client.status import ClientStatus
 from supervisor.protocol.client import ClientConnection
-from supervisor.protocol.events import Arrived, Attached, Event, Patched, Refused, Snapshotted, Status
+from supervisor.protocol.events import Arrived, Attached, Event, Patched, Refused, Snapshotted
 from supervisor.protocol.messages import Add, Remove, Replace
 
 MAX_EVENTS = 10_000
@@ -76,7 +76,7 @@ class Record:
     @property
     def has_all(self) -> bool:
         """Whether what the client missed before it was taken in has come."""
-        return self.protocol.status is Status.LIVE and self.protocol.revision >= self._expected
+        return self.protocol.status.is_connected and self.protocol.revision >= self._expected
 
     def has_patch(self) -> bool:
         """Whether there is one that the test hasn't seen."""

@@ -45,6 +45,10 @@ class Onlooker:
         """See `Audience.editable`."""
         self._wire.editable(patterns)
 
+    def restarting(self, pause: float) -> None:
+        """See `Audience.restarting`."""
+        self._wire.restarting(pause)
+
     def renewed(self, patterns: tuple[str, ...]) -> None:
         """See `Audience.renewed`."""
         self._wire.renewed(patterns)

@@ -11,7 +11,7 @@ import trio
 from supervisor.actor.timers import TimerQueue
 from supervisor.document.base import Patch
 from supervisor.protocol.feed import MAX_DETACHED, Attachment, Feed
-from supervisor.protocol.messages import Resume, encode_edited
+from supervisor.protocol.messages import Resume, encode_edited, encode_restarting
 from supervisor.session.actor import SessionActor
 from supervisor.transport.frames import text_frame
 from supervisor.transport.presence import PresenceRoom
@@ -46,6 +46,7 @@ class SessionWire:
     __slots__ = (
         "_by_client",
         "_expected",
+        "_restarts_at",
         "_snapshot",
         "_viewers",
         "before_patch",
@@ -80,6 +81,8 @@ class SessionWire:
         self.before_patch: Callable[[Patch], None] | None = None
         # What said last that clients may edit something else; None if nobody had to be told.
         self.editable_frame: bytes | None = None
+        # When the new document is to be built; None: no restart is under way.
+        self._restarts_at: float | None = None
         self.was_full = False
         """Whether a connection was refused since the last one left."""
         # In order of attaching; a dict, because leaving must not search.
@@ -108,8 +111,17 @@ class SessionWire:
             for viewer in self._viewers:
                 viewer.show(self.editable_frame)
 
+    def restarting(self, pause: float) -> None:
+        """See `Audience.restarting`."""
+        self._restarts_at = trio.current_time() + pause
+        if self._viewers:
+            frame = text_frame(encode_restarting(pause))
+            for viewer in self._viewers:
+                viewer.announce(frame)
+
     def renewed(self, patterns: tuple[str, ...]) -> None:
         """See `Audience.renewed`: those who see the session get one snapshot, in a new epoch."""
+        self._restarts_at = None
         self.feed.renewed(epoch=self.session.epoch, revision=self.session.stored.revision)
         if patterns != self.feed.patterns:
             self.editable(patterns)
@@ -169,6 +181,8 @@ class SessionWire:
         else:
             yield from map(text_frame, attachment.missed)
         yield from map(text_frame, attachment.after)
+        if self._restarts_at is not None:
+            yield text_frame(encode_restarting(max(0.0, self._restarts_at - trio.current_time())))
 
     def is_there(self, client: str) -> bool:
         """Whether a connection of this client is attached."""

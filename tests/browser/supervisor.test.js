@@ -93,6 +93,20 @@ test("a restart is told after the data and its subscribers, once, also if it was
   assert.deepEqual(seen, [1, 2, ["restart", 2, 5], 3, 4, ["restart", 4, 0], 5])
 })
 
+test("while the session restarts the status says so, sends wait, and the new document is live again", async () => {
+  const { browser, session, statuses } = await live({ n: 1 })
+  browser.socket.receive({ type: "restarting", after: 1.5 })
+  const { state, reason, code, retryAt } = session.status
+  assert.deepEqual([state, reason, code], ["restarting", "The session has failed and is restarting.", null])
+  assert.equal(retryAt, browser.now() + 1500)
+  const answer = session.send("Watch")
+  browser.socket.receive({ type: "snapshot", epoch: "e-2", revision: 5, data: { n: 2 } })
+  browser.socket.receive({ type: "answer", number: 1, value: "ok" })
+  assert.equal(await answer, "ok")
+  assert.equal(session.status.reason, "")
+  assert.deepEqual(statuses.map((status) => status.state), ["connecting", "live", "restarting", "live"])
+})
+
 test("what a callback throws is reported and stops no other", async () => {
   const { browser, session } = await live({ a: 1 })
   const seen = []
@@ -288,7 +302,7 @@ test("an announced close is believed when the websocket doesn't close", async ()
 })
 
 test("a malformed frame closes with 4400, and the next connection begins with a snapshot", async () => {
-  for (const frame of ["{", new ArrayBuffer(1), '{"type":"news"}']) {
+  for (const frame of ["{", new ArrayBuffer(1), '{"type":"patch"}']) {
     const { browser, session } = await live({ a: 1 })
     browser.socket.receiveRaw(frame)
     assert.equal(browser.sockets[0].closedWith.code, 4400)

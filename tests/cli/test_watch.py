@@ -269,3 +269,26 @@ def test_a_server_that_goes_away_is_waited_for(start, served, app, tmp_path):
     program.until_printed('"path":"","value":{', times=2)
     assert program.stop(signal.SIGINT) == 0
     assert "Traceback" not in program.stderr
+
+
+WEARY = """
+from supervisor import Backoff, FailurePolicy
+failure_policy = FailurePolicy(directive="restart", backoff=Backoff(first=3, jitter=0))
+def modify_document(doc):
+    doc.data["lives"] = doc.session_context.restarts
+    if doc.session_context.restarts == 0:
+        doc.add_timeout_callback(fail, seconds=0.1)
+def fail():
+    raise RuntimeError("it is tired")
+"""
+
+
+def test_a_session_that_restarts_is_told_of(start, app, tmp_path):
+    app(WEARY, name="weary.py")
+    (url,) = start("serve", "weary.py", "--port", "0", cwd=tmp_path).until_served()
+    program = start("watch", url, "--patches", cwd=tmp_path)
+    program.until_logged("The session has failed and is restarting.\n")
+    program.until_logged("The session was restarted.\n")
+    program.until_printed('"path":"/lives","value":1')
+    assert "Connected" not in program.stderr
+    assert program.stop(signal.SIGINT) == 0

@@ -69,6 +69,29 @@ async def test_random_spreads_the_delays(connected, scripted, autojump_clock):
         assert status.retry_at == pytest.approx(trio.current_time() + 0.25)
 
 
+async def test_a_session_that_restarts_says_so_until_its_new_document_is_there(connected, autojump_clock):
+    async with connected() as (session, line):
+        await line.send(type="restarting", after=1.5)
+        status = await until_state(session, "restarting")
+        assert status.reason == "The session has failed and is restarting."
+        assert (status.code, status.retry_at) == (None, pytest.approx(trio.current_time() + 1.5))
+        await trio.sleep(1)
+        await line.send(type="restarting", after=3)
+        await trio.testing.wait_all_tasks_blocked()
+        assert session.status.retry_at == pytest.approx(trio.current_time() + 3)
+        await line.send(type="snapshot", epoch="e-2", revision=5, data={"n": 7})
+        status = await until_state(session, "live")
+        assert (status.reason, status.retry_at, session.data) == ("", None, {"n": 7})
+
+
+async def test_a_session_that_restarts_can_be_lost(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        await line.send(type="restarting", after=60)
+        await until_state(session, "restarting")
+        await line.cut()
+        assert (await until_state(session, "reconnecting")).reason == "The connection was lost."
+
+
 async def test_what_the_server_said_is_told_until_it_is_live_again(connected, scripted, autojump_clock):
     async with connected() as (session, line):
         scripted.fails = OSError("all is dark")

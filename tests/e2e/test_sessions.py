@@ -85,6 +85,27 @@ def test_a_page_whose_session_begins_again_stays_and_shows_the_new_document(serv
         assert f"incident={failed[1]}" in server.stderr
 
 
+def test_a_page_whose_session_pauses_before_it_begins_again_says_so(serve, apps, open_page, look):
+    with serve(apps / "weary.py", expect_failures=True) as server:
+        page = open_page(server.url)
+        status, banner = page.locator("#status"), page.get_by_role("status").filter(has_text="restarting")
+        expect(status).to_have_text("Live")
+        page.evaluate("""async () => {
+            const { connect } = await import("/-/client/supervisor.js")
+            window.session = await connect({ banner: false })
+            await session.send("Fail").catch(() => {})
+        }""")
+        expect(status).to_have_text("Restarting")
+        expect(banner).to_contain_text("The session has failed and is restarting.")
+        expect(banner.get_by_role("button")).to_be_hidden()
+        look(page, "restarting")
+        late = open_page(f"{server.url}?session={page.evaluate('session.id')}")
+        expect(late.locator("#status")).to_have_text("Restarting")
+        for each in (page, late):
+            expect(each.locator("#status")).to_have_text("Live")
+            expect(each.locator(BANNER)).to_be_hidden()
+
+
 def test_a_page_whose_session_was_destroyed_says_why(serve, apps, open_page, look):
     with serve(apps / "counter") as server:
         page = open_page(server.url)

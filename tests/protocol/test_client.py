@@ -140,7 +140,7 @@ def test_nothing_is_written_before_attached_or_after_a_close():
 
 def test_frames_after_a_protocol_error_are_not_looked_at():
     client = live_client()
-    for message in ({"type": "hello"}, {"type": "snapshot", "epoch": "e", "revision": 9, "data": {}}):
+    for message in ({"type": "answer"}, {"type": "snapshot", "epoch": "e", "revision": 9, "data": {}}):
         with pytest.raises(ProtocolError):
             receive(client, **message)
     assert client.revision == NO_REVISION

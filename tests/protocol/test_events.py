@@ -7,7 +7,7 @@ from supervisor.protocol import events
 
 
 def test_the_states_have_the_words_of_the_vectors():
-    assert [status.value for status in events.Status] == ["connecting", "live", "reconnecting", "ended"]
+    assert [status.value for status in events.Status] == ["connecting", "live", "restarting", "reconnecting", "ended"]
 
 
 @pytest.mark.parametrize(

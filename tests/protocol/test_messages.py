@@ -55,6 +55,7 @@ def test_client_messages_go_round(message):
         ),
         messages.Answer(number=4, value=None),
         messages.Error(number=4, kind="failed", text="x", incident="ab12cd34"),
+        messages.Restarting(after=1.5),
         messages.Closing(code=1012, reason="restarting", retry_after=1.5),
     ],
 )
@@ -144,6 +145,12 @@ def test_binary_frames_are_refused(decode):
 def test_any_text_is_decoded_or_refused(frame):
     refusal(frame)
     refusal(frame, decode_server_message)
+
+
+@pytest.mark.parametrize("frame", ['{"type":"hello"}', '{"a":[1],"type":"attach"}', '{"type":""}'])
+def test_what_a_later_server_may_say_is_told_from_what_none_may(frame):
+    assert decode_server_message(frame) is None
+    refusal(frame.replace('"type"', '"kind"'), decode_server_message)
 
 
 @pytest.mark.parametrize(("base", "revision"), [(3, 3), (3, 2)])

@@ -14,7 +14,6 @@ import trio
 from supervisor.client.page import Entry
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
-from supervisor.protocol.events import Status
 
 from . import history
 from .sockets import NO_FRAME, WAIT, PageRefused, Socket, SocketEnded, open_page
@@ -96,7 +95,7 @@ class Client:
 
     @property
     def is_live(self) -> bool:
-        return self.protocol.status is Status.LIVE
+        return self.protocol.status.is_connected
 
     def cut(self) -> None:
         """Lose the connection; the client comes back by itself."""

@@ -337,6 +337,26 @@ def test_what_utf_8_cannot_carry_is_replaced(text, sent):
     assert sendable(text) == sent
 
 
+async def test_clients_are_told_of_a_restart_before_it_and_so_is_who_comes_meanwhile(wire, autojump_clock):
+    viewer, late, later, last = Viewer(), Viewer(), Viewer(), Viewer()
+    wire.restarting(1.0)  # with nobody there
+    attachment = wire.attach(viewer, None)
+    viewer.frames += wire.frames(attachment)
+    assert viewer.messages[-1] == {"type": "restarting", "after": 1.0}
+    wire.restarting(2.0)
+    assert viewer.messages[-1] == {"type": "restarting", "after": 2.0}
+    await trio.sleep(0.5)
+    late.frames += wire.frames(wire.attach(late, None))
+    await trio.sleep(9)
+    later.frames += wire.frames(wire.attach(later, None))
+    assert [message["type"] for message in late.messages] == ["attached", "snapshot", "restarting"]
+    assert (late.messages[-1]["after"], later.messages[-1]["after"]) == (1.5, 0)
+    wire.session.epoch = "another"
+    wire.renewed(())
+    last.frames += wire.frames(wire.attach(last, None))
+    assert [message["type"] for message in last.messages] == ["attached", "snapshot"]
+
+
 async def test_a_restart_is_one_snapshot_in_a_new_epoch_and_sends_are_answered_after_it(wire, autojump_clock):
     viewer = Viewer()
     attachment = wire.attach(viewer, None)

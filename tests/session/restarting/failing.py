@@ -99,6 +99,9 @@ class Audience:
     def editable(self, patterns):
         self.heard.append(patterns)
 
+    def restarting(self, pause):
+        self.heard.append(("restarting", pause))
+
     def renewed(self, patterns):
         self.heard.append((self.session.epoch, self.session.stored.revision, self.session.stored.snapshot(), patterns))
 

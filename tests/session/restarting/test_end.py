@@ -57,7 +57,7 @@ async def test_destroyed_while_it_is_built_anew_the_old_document_is_read(run_app
             app.actor.stop()
         await session.wait_destroyed()
         assert last == [["old"]]
-        assert heard == [3]
+        assert heard == [3, ("restarting", 1.0)]
 
 
 async def test_destroyed_by_its_failed_hook_nothing_else_follows(run_app, autojump_clock):

@@ -24,7 +24,8 @@ async def test_a_restart_begins_with_what_the_created_hooks_left_and_shows_it_at
         session.tell_nowait(Break())
         session.tell_nowait(Log("after"))
         await trio.sleep(2)
-        assert heard == [3, 4, ("epoch2", 5, b'{"by hook":["made"],"log":[]}', ()), 6]
+        new = ("epoch2", 5, b'{"by hook":["made"],"log":[]}', ())
+        assert heard == [3, 4, ("restarting", 1.0), new, 6]
         assert await log_of(session) == ["after"]
         assert session.document is before
         assert before.revision == 6
@@ -48,11 +49,11 @@ async def test_nobody_sees_the_new_document_before_it_is_complete(run_app, autoj
         session.tell_nowait(Call(lambda doc: doc.allow_edits("/by handler")))
         session.tell_nowait(Break())
         await trio.sleep(1.5)
-        assert heard == [("/notes", "/more", "/by handler")]
+        assert heard == [("/notes", "/more", "/by handler"), ("restarting", 1.0)]
         assert actor.stored.revision == session.document.revision == 2
         assert actor.epoch == "epoch1"
         await trio.sleep(1)
-        assert heard[1:] == [("epoch2", 3, b'{"by hook":["made"],"log":[]}', ("/notes", "/more"))]
+        assert heard[2:] == [("epoch2", 3, b'{"by hook":["made"],"log":[]}', ("/notes", "/more"))]
 
 
 async def test_what_waits_in_the_mailbox_stays_in_order_and_nothing_is_handled_before(run_app, autojump_clock):
