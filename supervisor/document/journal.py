@@ -10,6 +10,9 @@ from typing import Any, Final, final
 # Stands for "this key is not there"; None is a value.
 ABSENT: Final = object()
 
+# Called with a container before each mutation of it; raises if the caller may not make it.
+Guard = Callable[["Node"], None]
+
 # A function of this module and its arguments. The call undoes one mutation and gives the entry that redoes it.
 Entry = tuple[Any, ...]
 
@@ -66,10 +69,8 @@ class Journal:
         "transaction",
     )
 
-    def __init__(
-        self, *, guard: Callable[[], None], dict_type: type[dict[str, Any]], list_type: type[list[Any]]
-    ) -> None:
-        # Called before each mutation; raises if the caller may not make it.
+    def __init__(self, *, guard: Guard, dict_type: type[dict[str, Any]], list_type: type[list[Any]]) -> None:
+        # Of the document; another one in its place while that is lent to a thread.
         self.guard = guard
         # What plain dicts and lists become in this document. Told from above: they know the journal.
         self.dict_type = dict_type

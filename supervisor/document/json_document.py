@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from math import inf
 from typing import Any, final
 
 import msgspec
 
 from supervisor.document.base import Patch
-from supervisor.document.journal import Journal, swap_root
+from supervisor.document.committed import Committed
+from supervisor.document.journal import Guard, Journal, Node, swap_root
 from supervisor.document.observed_dict import ObservedDict
 from supervisor.document.observed_list import ObservedList
 from supervisor.document.values import Unfit, check_and_copy
@@ -49,7 +51,7 @@ def outline(patch: Patch) -> str:
     return ", ".join([*shown, f"… {more} more"] if more else shown)
 
 
-def nothing() -> None:
+def nothing(node: Node) -> None:
     """The guard that lets everyone in."""
 
 
@@ -67,7 +69,7 @@ class JsonDocument:
 
     Args:
         revision: What it begins with, and counts on from.
-        guard: Called before each mutation of a container of this document, which it refuses by raising.
+        guard: Called before each mutation of a container of this document, with it; refuses that by raising.
             Containers that a kept transaction took out, or a rolled back one put in, are nobody's: mutating
             them calls nothing.
         max_size: Bytes that it may have as JSON; None for any number.
@@ -75,14 +77,14 @@ class JsonDocument:
 
     __slots__ = ("_frozen", "_journal", "_max_size", "_revision", "_room")
 
-    def __init__(self, *, guard: Callable[[], None] = nothing, revision: int = 0, max_size: int | None = None) -> None:
+    def __init__(self, *, guard: Guard = nothing, revision: int = 0, max_size: int | None = None) -> None:
         self._journal = Journal(guard=guard, dict_type=ObservedDict, list_type=ObservedList)
         self._journal.root = check_and_copy({}, self._journal, 1)
         # The root was made fresh, that is, as if told: from the next transaction on, changes are recorded.
         self._journal.keep()
         self._revision = revision
         # What `snapshot()` gives while another thread may be at work on the data; None else.
-        self._frozen: bytes | None = None
+        self._frozen: Committed | bytes | None = None
         self._max_size = max_size
         # Bytes that patches may have before it must be measured.
         self._room: float = inf if max_size is None else max_size
@@ -119,7 +121,7 @@ class JsonDocument:
             InvalidValue: It is no mapping, or has something that JSON cannot carry.
         """
         journal = self._journal
-        journal.guard()
+        journal.guard(journal.root)
         if value is journal.root:  # what `data |= {...}` ends with
             return
         if not isinstance(value, Mapping):
@@ -186,7 +188,7 @@ class JsonDocument:
     def snapshot(self) -> bytes:
         """The last committed state as JSON; a transaction that is open stays open, with all its changes."""
         if self._frozen is not None:
-            return self._frozen
+            return self._frozen.encoded(_encode) if isinstance(self._frozen, Committed) else self._frozen
         journal = self._journal
         if not journal.entries:
             return _encode(journal.root)
@@ -196,10 +198,21 @@ class JsonDocument:
         finally:
             journal.swap_all()
 
-    def freeze(self) -> None:
-        """From now on, a snapshot is of the state that is committed now, and touches no data; until `thaw()`."""
-        self._frozen = self.snapshot()
+    def freeze(self, lock: AbstractContextManager[object]) -> None:
+        """From now on, a snapshot is of the state that is committed now, also while another thread mutates the data.
+
+        That lasts until `thaw()`: the owner calls both, and nothing but `snapshot()` meanwhile. `lock` keeps the two
+        threads apart for a moment, see `committed`.
+        """
+        journal = self._journal
+        if journal.entries:  # in a transaction, which is rare: hooks that share one
+            self._frozen = self.snapshot()
+        else:
+            self._frozen = committed = Committed(journal.root, guard=journal.guard, lock=lock)
+            journal.guard = committed.before
 
     def thaw(self) -> None:
         """End what `freeze()` began."""
+        if isinstance(self._frozen, Committed):
+            self._journal.guard = self._frozen.guard
         self._frozen = None

@@ -56,7 +56,7 @@ class ObservedDict(dict[str, Any], Node):
         if journal is None:
             _dict_set(self, key, value)
             return
-        journal.guard()
+        journal.guard(self)
         if type(key) is not str or not key.isascii():
             key = admitted_key(self, key)
         old = _dict_get(self, key, ABSENT)
@@ -91,7 +91,7 @@ class ObservedDict(dict[str, Any], Node):
         if journal is None:
             dict.__delitem__(self, key)
             return
-        journal.guard()
+        journal.guard(self)
         self._remove(journal, key, self[key])
 
     def update(self, *args: Any, **kwargs: Any) -> None:
@@ -102,7 +102,7 @@ class ObservedDict(dict[str, Any], Node):
         if journal is None:
             dict.update(self, new)
             return
-        journal.guard()
+        journal.guard(self)
         # All are checked before the first is put.
         changes = []
         for key, value in new.items():
@@ -125,7 +125,7 @@ class ObservedDict(dict[str, Any], Node):
         journal = self._owner
         if journal is None:
             return dict.setdefault(self, key, default)
-        journal.guard()
+        journal.guard(self)
         if key not in self:
             key = admitted_key(self, key)
             self._put(journal, key, ABSENT, admitted(self, key, default))
@@ -136,7 +136,7 @@ class ObservedDict(dict[str, Any], Node):
         journal = self._owner
         if journal is None:
             return dict.pop(self, key, *default)
-        journal.guard()
+        journal.guard(self)
         if not self or key not in self or len(default) > 1:
             return dict.pop(self, key, *default)
         value = self[key]
@@ -148,7 +148,7 @@ class ObservedDict(dict[str, Any], Node):
         journal = self._owner
         if journal is None:
             return dict.popitem(self)
-        journal.guard()
+        journal.guard(self)
         if not self:
             return dict.popitem(self)
         key = next(reversed(self))
@@ -162,7 +162,7 @@ class ObservedDict(dict[str, Any], Node):
         if journal is None:
             dict.clear(self)
             return
-        journal.guard()
+        journal.guard(self)
         if self:
             values = list(self.values())
             journal.entries.append(swap_items(self, {}))

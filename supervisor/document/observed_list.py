@@ -42,7 +42,7 @@ class ObservedList(list[Any], Node):
         if journal is None:
             list.__setitem__(self, index, value)
             return
-        journal.guard()
+        journal.guard(self)
         if type(index) is not int or not 0 <= index < len(self):
             index = _position(self, index, "list assignment index out of range")
         old = self[index]
@@ -57,7 +57,7 @@ class ObservedList(list[Any], Node):
         if journal is None:
             list.__delitem__(self, index)
             return
-        journal.guard()
+        journal.guard(self)
         if not isinstance(index, slice):
             self._remove(journal, _position(self, index, "list assignment index out of range"))
             return
@@ -75,7 +75,7 @@ class ObservedList(list[Any], Node):
         if journal is None:
             list.append(self, value)
             return
-        journal.guard()
+        journal.guard(self)
         position = len(self)
         value = admitted(self, position, value)
         journal.entries.append((swap_slice, self, position, 1, ()))
@@ -91,7 +91,7 @@ class ObservedList(list[Any], Node):
         if journal is None:
             list.extend(self, values)
             return
-        journal.guard()
+        journal.guard(self)
         end = len(self)
         self._splice(journal, end, end, [admitted(self, at, value) for at, value in enumerate(values, end)])
 
@@ -115,7 +115,7 @@ class ObservedList(list[Any], Node):
         if journal is None:
             list.insert(self, index, value)
             return
-        journal.guard()
+        journal.guard(self)
         position = as_index(index)
         if position < 0:
             position = max(0, position + len(self))
@@ -127,7 +127,7 @@ class ObservedList(list[Any], Node):
         journal = self._owner
         if journal is None:
             return list.pop(self, index)
-        journal.guard()
+        journal.guard(self)
         as_index(index)
         position = _position(self, index, "pop index out of range" if self else "pop from empty list")
         return self._remove(journal, position)
@@ -175,7 +175,7 @@ class ObservedList(list[Any], Node):
         if journal is None:
             list.__setitem__(self, index, values)
             return
-        journal.guard()
+        journal.guard(self)
         start, stop, step = index.indices(len(self))
         if step == 1:
             stop = max(start, stop)
@@ -203,7 +203,7 @@ class ObservedList(list[Any], Node):
         if journal is None:
             list.__setitem__(self, slice(None), after)
             return
-        journal.guard()
+        journal.guard(self)
         head, tail = _common_ends(self, after)
         self._splice(journal, head, len(self) - tail, after[head : len(after) - tail])
 

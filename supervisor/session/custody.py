@@ -26,8 +26,8 @@ class Custody:
         self._session = session
         self._threads = ThreadLoans(session, self, workers)
 
-    def check(self) -> None:
-        """Raise unless the current task, or thread, holds the document.
+    def check(self, touched: object = None) -> None:
+        """Raise unless the current task, or thread, holds the document; whatever of it is to be touched.
 
         Raises:
             DocumentNotHeld: it doesn't.

@@ -2,13 +2,14 @@
 
 Essay: two threads, one document. While it is lent, the thread mutates it without a lock, and nobody in the loop may:
 not the session's own task either, which waits for the thread. What the loop still reads is the committed state, for a
-connection that attaches or reads slowly. So that is encoded when the loan begins, and again when the thread commits. A
-commit itself is done in the loop, since it is shown to connections; the thread waits for it.
+page that opens, or a connection that attaches or reads slowly. So the thread copies what it is about to change first
+(see `document.committed`). A commit is done in the loop, since it is shown to connections; the thread waits for it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, final
 
@@ -74,7 +75,7 @@ class ThreadLoans:
     def _lend(self, work: Work) -> Iterator[None]:
         custody, document = self._custody, self._session.working
         own, custody.holder = custody.holder, None
-        document.freeze()
+        document.freeze(threading.Lock())
         try:
             yield
         finally:
@@ -109,7 +110,7 @@ class ThreadLoans:
         try:
             self._session.keep()
         finally:
-            document.freeze()
+            document.freeze(threading.Lock())
 
     def _gone(self) -> Exception:
         session = self._session

@@ -7,7 +7,7 @@ from supervisor.document.values import check_and_copy
 
 
 def made(value):
-    journal = Journal(guard=lambda: None, dict_type=ObservedDict, list_type=ObservedList)
+    journal = Journal(guard=lambda node: None, dict_type=ObservedDict, list_type=ObservedList)
     journal.root = check_and_copy(value, journal, 1)
     journal.keep()
     return journal, journal.root

@@ -2,6 +2,7 @@ import copy
 import gc
 import json
 import types
+from contextlib import nullcontext
 
 import jsonpatch
 import msgspec
@@ -189,8 +190,8 @@ MUTATIONS = [
 def test_the_guard_is_asked_before_each_mutation_and_can_refuse_it(mutate):
     asked = []
 
-    def guard():
-        asked.append(1)
+    def guard(node):
+        asked.append(node)
         if refusing:
             raise Refused
 
@@ -209,7 +210,8 @@ def test_the_guard_is_asked_before_each_mutation_and_can_refuse_it(mutate):
     refusing = False
     asked.clear()
     mutate(inner, items)
-    assert asked == [1]
+    assert asked == [inner] or asked == [items]
+    assert asked[0] is inner or asked[0] is items
     assert document.changed
     document.replace({})
     document.commit()
@@ -222,7 +224,7 @@ def test_the_guard_is_asked_before_each_mutation_and_can_refuse_it(mutate):
 
 
 def test_reading_asks_no_guard():
-    def guard():
+    def guard(node):
         if refusing:
             raise Refused
 
@@ -368,23 +370,23 @@ def test_a_failed_update_leaves_no_half_made_copies():
     assert not document._journal.added
 
 
-def test_a_frozen_document_shows_what_was_committed_and_touches_no_data():
+def test_a_frozen_document_shows_what_was_committed():
     document = JsonDocument()
     document.root["a"] = 1
     document.commit()
-    document.freeze()
+    document.freeze(nullcontext())
     document.root["a"] = 2
     assert document.snapshot() == b'{"a":1}'
-    document.commit()
-    assert document.snapshot() == b'{"a":1}'
     document.thaw()
+    assert document.snapshot() == b'{"a":1}'
+    document.commit()
     assert document.snapshot() == b'{"a":2}'
 
 
 def test_freezing_in_a_transaction_shows_the_state_before_it():
     document = JsonDocument()
     document.root["a"] = 1
-    document.freeze()
+    document.freeze(nullcontext())
     assert document.snapshot() == b"{}"
     document.thaw()
     document.commit()
