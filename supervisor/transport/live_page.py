@@ -26,6 +26,7 @@ from supervisor.transport.development import DevelopedApp, Problem
 from supervisor.transport.pages import DevContext, PageContext, WayOut
 from supervisor.transport.requests import read_request
 from supervisor.transport.site import Endpoint, Site, report_refusal
+from supervisor.transport.wire import SessionWire
 
 RETURN = "supervisor-dev-session"
 """The query argument by which `dev.js` asks for the session that its page had."""
@@ -136,6 +137,8 @@ class LivePage(Endpoint):
     def _live(self, request: WebRequest, session: SessionActor, *, may_see: bool) -> Response:
         application = self._application
         name = application.application
+        wire = session.audience
+        assert isinstance(wire, SessionWire)
         page = PageContext(
             title=name,
             session=session.id,
@@ -144,7 +147,7 @@ class LivePage(Endpoint):
             max_message_size=self._site.max_message_size,
             epoch=session.epoch,
             revision=session.stored.revision,
-            document=session.stored.snapshot() if may_see else None,
+            document=wire.snapshot() if may_see else None,
             dev=self._dev,
         )
         try:

@@ -87,7 +87,7 @@ class SessionWire:
         """Whether a connection was refused since the last one left."""
         # In order of attaching; a dict, because leaving must not search.
         self._viewers: dict[Viewer, None] = {}
-        # The last snapshot that was made, for a moment; see `snapshot_frame`.
+        # The last snapshot that was made, for a moment; see `_snapshot_of_now`.
         self._snapshot: _Snapshot | None = None
         self._by_client: dict[str, Viewer] = {}
         # The newest connection of each client that came back and waits for the opened hooks.
@@ -211,33 +211,44 @@ class SessionWire:
         if self.feed.answered(client, number, message, edited=True) and viewer is not None:
             viewer.announce(text_frame(message))
 
-    def snapshot_frame(self) -> bytes:
-        """The frame that brings any connection up to date.
+    def snapshot(self) -> bytes:
+        """The last committed state as JSON, for a page: its connection will want the same a moment later."""
+        frame, size = self._snapshot_of_now()
+        return frame[-1 - size : -1]
 
-        Many may want it at once: who all fell behind, or all come back. So those of one revision share one frame, which
-        is made once, and which all their queues hold once. It is kept for `KEEP_SNAPSHOT` seconds and no longer, since
-        else each session would have its document twice.
+    def snapshot_frame(self) -> bytes:
+        """The frame that brings any connection up to date."""
+        return self._snapshot_of_now()[0]
+
+    def _snapshot_of_now(self) -> tuple[bytes, int]:
+        """The frame with the last committed state, and the size of that, which stands before the frame's last byte.
+
+        Many may want it at once: who all open the page, fell behind, or come back. So those of one revision share one
+        frame, which is made once, and which all their queues hold once. It is kept for `KEEP_SNAPSHOT` seconds and no
+        longer, since else each session would have its document twice.
         """
         stored, kept = self.session.stored, self._snapshot
         of = (self.feed.epoch, stored.revision)
         if kept is not None and kept.of == of and kept.frame is not None:
-            return kept.frame
-        frame = text_frame(self.feed.snapshot(revision=stored.revision, data=stored.snapshot()))
+            return kept.frame, kept.size
+        data = stored.snapshot()
+        frame = text_frame(self.feed.snapshot(revision=stored.revision, data=data))
         if kept is not None:
             kept.drop()
-        self._snapshot = _Snapshot(of, frame, self.session.runtime.timers)
-        return frame
+        self._snapshot = _Snapshot(of, frame, len(data), self.session.runtime.timers)
+        return frame, len(data)
 
 
 @final
 class _Snapshot:
     """The frame of one revision, until it is dropped."""
 
-    __slots__ = ("_alarm", "frame", "of")
+    __slots__ = ("_alarm", "frame", "of", "size")
 
-    def __init__(self, of: tuple[str, int], frame: bytes, timers: TimerQueue) -> None:
+    def __init__(self, of: tuple[str, int], frame: bytes, size: int, timers: TimerQueue) -> None:
         self.of = of
         self.frame: bytes | None = frame
+        self.size = size
         # It knows the snapshot only: a session that ends meanwhile is not kept by it.
         self._alarm = timers.call_after(KEEP_SNAPSHOT, self.drop)
 

@@ -14,6 +14,7 @@ import trio.testing
 
 from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.application.options import ApplicationOptions
+from supervisor.document.json_document import JsonDocument
 from supervisor.errors import SendUnsent, SessionRefused
 from supervisor.identity import KeyRing
 from supervisor.server import Server
@@ -765,3 +766,13 @@ def test_the_first_static_file_loads_no_code():
     """In a process of its own. Loading it held the loop for a tenth of a second, as the log of a new app said."""
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+async def test_a_page_and_its_connection_share_one_encoded_document(supervise, monkeypatch, autojump_clock):
+    encoded, real = [], JsonDocument.snapshot
+    monkeypatch.setattr(JsonDocument, "snapshot", lambda document: encoded.append(1) or real(document))
+    async with supervise(app_of(modify_document=lambda doc: doc.data.update(n=1))) as running:
+        session = await running.new_session()
+        client = await session.connect()
+        assert client.data == {"n": 1}
+        assert len(encoded) == 1

@@ -149,8 +149,10 @@ async def test_all_who_want_a_snapshot_of_one_revision_share_one(wire, encodings
     shown = [list(wire.frames(wire.attach(Viewer(), None)))[1] for _ in range(500)]
     back = list(wire.frames(wire.attach(Viewer(), resume("nobody", revision=-1))))[1]
     assert {id(frame) for frame in [*shown, back, wire.snapshot_frame()]} == {id(back)}
+    assert wire.snapshot() == b'{"n":0}'  # for a page
     assert len(encodings) == 1
     await do(wire, change)
+    assert wire.snapshot() == b'{"n":1}'
     assert message_in(wire.snapshot_frame())["data"] == {"n": 1}
     assert len(encodings) == 2
 
