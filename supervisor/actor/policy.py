@@ -46,12 +46,20 @@ class MailboxPolicy:
         """What the message is conflated by; `NO_KEY` if its type isn't.
 
         Raises:
-            TypeError: the key can't be hashed.
+            TypeError: the key can't be hashed, or must be awaited.
             Exception: whatever the author's function raises.
         """
         if self.conflate is None:
             return NO_KEY
         key = self.conflate(message)
+        if hasattr(key, "__await__"):  # each would be another key
+            close = getattr(key, "close", None)
+            if close is not None:
+                close()
+            raise TypeError(
+                f"the key that a {type(message).__qualname__} is conflated by must be there at once, and nobody awaits "
+                f"a {type(key).__qualname__}"
+            )
         try:
             hash(key)
         except TypeError as error:

@@ -13,6 +13,7 @@ from supervisor.client.changes import Change, Differences, Moment
 from supervisor.client.editable import EditAction, allows
 from supervisor.client.link import Link
 from supervisor.client.newest import Newest
+from supervisor.client.predicate import plain_predicate
 from supervisor.client.presence import ClientPresence
 from supervisor.client.status import ClientStatus
 from supervisor.errors import (
@@ -188,8 +189,10 @@ class ClientSession:
         Raises:
             TooSlowError: it did not become true within `timeout` seconds
             SessionEnded: it can't any more; and whatever the predicate raises
+            TypeError: the predicate is no plain function of one argument
 
         """
+        predicate = plain_predicate(predicate, 'until(lambda data: data["n"] == 1)')
         await trio.lowlevel.checkpoint()
         if predicate(self.data):
             return self.data

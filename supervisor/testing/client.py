@@ -11,6 +11,7 @@ import trio
 
 from supervisor.client.dialing import Dialer
 from supervisor.client.link import Link, LinkOptions
+from supervisor.client.predicate import plain_predicate
 from supervisor.client.session import ClientSession
 from supervisor.client.status import ClientStatus
 from supervisor.client.visit import Visit
@@ -129,13 +130,22 @@ class Client:
 
         Raises:
             AssertionError: it did not come true within `timeout` seconds, or the client ended; shows the last data.
+            Exception: what the predicate raises, with a note that shows the data it was asked about.
+            TypeError: the predicate is no plain function of one argument.
         """
+        predicate = plain_predicate(predicate, 'until(lambda data: data["n"] == 1)')
         seen = -1
 
         def is_true(data: dict[str, Any]) -> object:
             nonlocal seen
             seen = self.revision
-            return seen >= 0 and predicate(data)
+            if seen < 0:
+                return False
+            try:
+                return predicate(data)
+            except Exception as error:
+                error.add_note(f"the predicate of until() was asked about {data!r}")
+                raise
 
         try:
             with self._record.looking(is_true) as look:
@@ -242,7 +252,9 @@ class Client:
 
         Raises:
             AssertionError: it did not come true within `timeout` seconds, or the client ended; shows who was there.
+            TypeError: the predicate is no plain function of one argument.
         """
+        predicate = plain_predicate(predicate, "until_present(lambda peers: len(peers) == 2)")
         await self.watch(scope)
         try:
             await self._wait(lambda: predicate(self.presence[scope]), "that came true", timeout)

@@ -76,9 +76,12 @@ class Probe:
         """Answer messages of this type from now on by `func(message)`, plain or `async`; what it raises is raised.
 
         Raises:
-            TypeError: the app has no handler for messages of this type, so nobody could ask for it.
+            TypeError: the app has no handler for messages of this type, so nobody could ask for it; or `func` is no
+                function.
         """
         self._check_type(message_type)
+        if not callable(func):
+            raise TypeError(f"an answer is a function of the message, as in lambda message: {func!r}, not {func!r}")
         self._answers[message_type] = func
 
     # What a session's context has.

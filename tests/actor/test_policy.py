@@ -59,5 +59,13 @@ def test_what_gives_the_key_is_not_async():
         MailboxPolicy(conflate=symbol)
 
 
+def test_a_key_is_not_awaited():
+    async def symbol(quote):
+        return quote.symbol
+
+    with pytest.raises(TypeError, match=r"a Quote is conflated by must be there at once, and nobody awaits a corout"):
+        MailboxPolicy(conflate=lambda quote: symbol(quote)).key_of(Quote())
+
+
 def test_a_callable_that_cannot_be_inspected_may_give_the_key():
     assert MailboxPolicy(conflate=type).key_of(5) is int

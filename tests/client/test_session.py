@@ -120,6 +120,18 @@ async def test_what_a_predicate_raises_is_raised_where_it_was_asked(connected, s
         assert session.status.state == "live"
 
 
+async def test_a_predicate_that_nobody_would_await_is_refused(connected, scripted, autojump_clock):
+    async def has_come(data):
+        return False
+
+    async with connected() as (session, _line):
+        with pytest.raises(TypeError, match=r'as in until\(lambda data: data\["n"\] == 1\); .*has_come is async'):
+            await session.until(has_come)
+        with pytest.raises(TypeError, match=r"returned something to await"):
+            await session.until(lambda data: has_come(data))
+        assert session._predicates == {}
+
+
 @attrs.frozen
 class Watch:
     symbol: str

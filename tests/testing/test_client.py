@@ -439,12 +439,27 @@ async def test_a_message_may_be_sent_as_an_object(session):
 
 async def test_what_a_predicate_raises_is_raised_where_it_is_waited_for(session):
     client = await session.connect()
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError) as caught:
         await client.until(lambda data: data["missing"])
+    assert caught.value.__notes__[0] == "the predicate of until() was asked about {'n': 0}"
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.watch)
         with pytest.raises(ZeroDivisionError):
             await client.until(lambda data: client.presence["session"] and 1 / 0)
+
+
+async def test_what_is_waited_for_is_asked_by_a_plain_function(session):
+    client = await session.connect()
+
+    async def asked(given):
+        return False
+
+    with pytest.raises(TypeError, match=r'as in until\(lambda data: data\["n"\] == 1\); .*asked is async'):
+        await client.until(asked)
+    with pytest.raises(TypeError, match=r"as in until_present\(lambda peers: len\(peers\) == 2\); .*asked is async"):
+        await client.until_present(asked)
+    with pytest.raises(TypeError, match=r"returned something to await"):
+        await client.until(lambda data: asked(data))
 
 
 @pytest.mark.virtual_time("nothing comes for five seconds, after each of four codes")

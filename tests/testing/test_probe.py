@@ -90,6 +90,11 @@ async def test_asked_without_an_answer_it_says_how_to_give_one(other):
         other.answer(Unknown, lambda message: None)
 
 
+async def test_an_answer_is_a_function(other):
+    with pytest.raises(TypeError, match=r"as in lambda message: 12\.5, not 12\.5$"):
+        other.answer(Price, 12.5)
+
+
 async def test_it_has_no_document_and_runs_nothing(other):
     for use in (
         lambda: other.document,
