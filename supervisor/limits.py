@@ -96,8 +96,17 @@ def none_or(validator: Validator) -> Validator:
 
 def whether(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
     """True or False, and not what only counts as one of them."""
+    check_whether(attribute.name, value)
+
+
+def check_whether(name: str, value: object) -> None:
+    """Refuse what is neither True nor False, as an argument of this name: "no" would count as True.
+
+    Raises:
+        TypeError: it is something else.
+    """
     if not isinstance(value, bool):
-        raise TypeError(f"{attribute.name} is True or False, not {_shown(value)}")
+        raise TypeError(f"{name} is True or False, not {_shown(value)}")
 
 
 def made_of(kind: type, example: str) -> Validator:

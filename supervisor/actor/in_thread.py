@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+from supervisor.limits import check_whether
+
 F = TypeVar("F", bound=Callable[..., Any])
 Run = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 """Run(func, args): begins to call the function in a thread; what it returns must be awaited."""
@@ -81,8 +83,9 @@ def threaded(func: Callable[..., Any], run: Run | None, *, thread: bool = False)
     Without `run` there is no thread for it, whatever its mark.
 
     Raises:
-        TypeError: it is for a thread, and can't be called in one.
+        TypeError: it is for a thread, and can't be called in one; or `thread` is neither True nor False.
     """
+    check_whether("thread", thread)
     if run is None or not callable(func) or not (thread or is_marked(func)):
         return func
     check_plain(func)

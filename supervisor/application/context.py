@@ -17,6 +17,7 @@ from supervisor.application.broadcast import TIMEOUT, BroadcastReport, UpdateRep
 from supervisor.application.producer_life import ProducerLife
 from supervisor.application.producers import Producer
 from supervisor.application.statistics import ApplicationStatistics
+from supervisor.limits import check_whether
 from supervisor.session.connection import ConnectionContext
 from supervisor.session.context import SessionContext
 
@@ -205,10 +206,12 @@ class ApplicationContext:
                 server by `call_from_thread()`, which raises `ActorGone` once the producer was removed.
 
         Raises:
-            TypeError: the function can't be called, or the name or the backoff is none.
+            TypeError: the function can't be called, or the name or the backoff is none, or `escalate` or `thread` is
+                neither True nor False.
             ValueError: another argument can't be.
         """
         check_thread()
+        check_whether("escalate", escalate)
         life = ProducerLife(restart=restart, max_restarts=max_restarts, within=within, backoff=backoff)
         func = self._prepared(func, thread)
         return self._host.add_producer(func, args, life=life, name=name, escalates=escalate)

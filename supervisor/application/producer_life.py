@@ -53,7 +53,8 @@ class ProducerLife:
         backoff: Backoff | None = None,
     ) -> None:
         check_restart_kind(restart)
-        if not (max_restarts is None or (isinstance(max_restarts, int) and max_restarts >= 0)):
+        is_count = isinstance(max_restarts, int) and not isinstance(max_restarts, bool)
+        if not (max_restarts is None or (is_count and max_restarts >= 0)):
             raise ValueError(f"max_restarts is a whole number from 0 on, or None, not {max_restarts!r}")
         if not within > 0:
             raise ValueError(f"within is a number of seconds above 0, not {within!r}")

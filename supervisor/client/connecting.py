@@ -18,6 +18,7 @@ from supervisor.client.session import ClientSession
 from supervisor.client.visit import Visit, Visitor, check_headers
 from supervisor.client.websocket import MAX_MESSAGE_SIZE
 from supervisor.errors import ConnectFailed, SessionEnded
+from supervisor.limits import check_whether
 
 CONNECT = 30.0
 """Seconds that a client waits to be live for the first time, unless it is told otherwise."""
@@ -64,8 +65,10 @@ async def connect(
         SessionEnded: the session ended before it was live
         TooSlowError: it was not live within `timeout` seconds; the message says what was in the way
         ValueError: the address is none, or a header can't be sent
+        TypeError: `follow_reload` is neither True nor False
 
     """
+    check_whether("follow_reload", follow_reload)
     address = page_address(url, session=session)
     dialer = Dialer(open_stream, ssl_context)
     visitor = Visitor(dialer, headers)

@@ -12,6 +12,7 @@ from supervisor.actor.in_thread import check_plain, threaded_by_host
 from supervisor.actor.policy import MailboxPolicy, WhenFull, check_policy
 from supervisor.actor.restart import Directive, check_directive
 from supervisor.errors import ApplicationError
+from supervisor.limits import check_whether
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__supervisor_receives__"
@@ -73,11 +74,13 @@ def receives(
 
     Raises:
         TypeError: `message_type` is no class, or `conflate` no function; or `thread` is asked for, and the function is
-            `async`.
+            `async`; or `from_client` or `thread` is neither True nor False.
         ValueError: `on_failure` or `when_full` is no such word.
     """
     if not isinstance(message_type, type):
         raise TypeError(f"@receives takes a class, as in @receives(Quote), not {message_type!r}")
+    check_whether("from_client", from_client)
+    check_whether("thread", thread)
     check_policy(when_full, conflate)
     if on_failure is not None:
         check_directive(on_failure)

@@ -21,6 +21,7 @@ from supervisor.actor.in_thread import Run, begins_thread, threaded, threaded_by
 from supervisor.application.handlers import Application, Handler
 from supervisor.application.hooks import HOOKS
 from supervisor.instruments import Incident
+from supervisor.limits import check_whether
 
 _INJECTED = "__supervisor_injected__"
 _FAULTY = "__supervisor_faulty__"
@@ -120,8 +121,9 @@ class Faults:
         Raises:
             LookupError: the app that is served has no such function, or has not added it yet.
             ValueError: `at` is no number from 1 on.
-            TypeError: `error` is no exception.
+            TypeError: `error` is no exception, or `late` neither True nor False.
         """
+        check_whether("late", late)
         if not (error is None or isinstance(error, BaseException) or _is_exception_class(error)):
             raise TypeError(f"error is an exception, or a class of them, not {error!r}")
         return self._set(_Fault(name=name, kind="fail", at=at, error=error, late=late))
@@ -208,7 +210,8 @@ class Faults:
 
     def _set(self, fault: _Fault) -> Faults:
         name = fault.name
-        if not (fault.at is None or (isinstance(fault.at, int) and fault.at >= 1)):
+        is_number = isinstance(fault.at, int) and not isinstance(fault.at, bool)
+        if not (fault.at is None or (is_number and fault.at >= 1)):
             raise ValueError(f"at is the number of a call from 1 on, or None for each call, not {fault.at!r}")
         if fault.kind != "fail" and name == "name_connection":
             raise ValueError(f"{name} is a plain hook, for which nobody waits, so it can only fail: use fail({name!r})")

@@ -13,6 +13,7 @@ from supervisor.client.address import Address, page_address
 from supervisor.client.dialing import Dialer
 from supervisor.client.visit import Visitor
 from supervisor.instruments import Incident
+from supervisor.limits import check_whether
 from supervisor.session.actor import SessionActor
 from supervisor.session.context import SessionContext
 from supervisor.testing.client import Client
@@ -98,6 +99,7 @@ class TestSession:
 
         Raises:
             AssertionError: it was not live within 60 seconds, or was turned away.
+            TypeError: `follow_reload` is neither True nor False.
         """
         client = self.client(network=network, follow_reload=follow_reload)
         await client.until(lambda data: True)
@@ -105,6 +107,7 @@ class TestSession:
 
     def client(self, *, network: Network | None = None, follow_reload: bool = True) -> Client:
         """As `connect()`, but nothing is waited for: the client begins to connect."""
+        check_whether("follow_reload", follow_reload)
         revisit = (lambda dialer: self._visitor.by(dialer).visit(self._address)) if follow_reload else None
         client = Client(self._visit, self._access.open_stream, revisit=revisit, network=network)
         self._access.begin(client, self.id)

@@ -85,6 +85,12 @@ def test_others_are_refused_with_the_way_out(func, kind):
             refuse(func)
 
 
+@pytest.mark.parametrize("run", [None, Face().run_in_thread])
+def test_whether_it_is_for_a_thread_is_true_or_false(run):
+    with pytest.raises(TypeError, match=r"^thread is True or False, not 'no'$"):
+        threaded(plain, run, thread="no")
+
+
 def test_what_is_for_no_thread_stays_itself():
     assert threaded(plain, None) is plain
     assert threaded_by_host(plain) is plain

@@ -111,6 +111,7 @@ def test_one_that_cannot_go_on_has_failed_for_good():
         (ValueError, {"restart": "always"}, "permanent, transient or temporary, not 'always'"),
         (ValueError, {"max_restarts": -1}, "from 0 on, or None, not -1"),
         (ValueError, {"max_restarts": 1.5}, "from 0 on, or None, not 1.5"),
+        (ValueError, {"max_restarts": True}, "from 0 on, or None, not True"),
         (ValueError, {"within": 0}, "within is a number of seconds above 0, not 0"),
         (ValueError, {"within": math.nan}, "within is a number of seconds above 0, not nan"),
         (TypeError, {"backoff": 5}, "backoff is a Backoff, .* not 5"),

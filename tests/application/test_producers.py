@@ -477,6 +477,14 @@ async def test_the_first_escalation_counts_and_none_during_the_end(run_app, auto
         assert app.actor.status == "unloaded"
 
 
+@pytest.mark.parametrize("name", ["escalate", "thread"])
+async def test_what_is_true_or_false_is_no_word(run_app, name):
+    async with run_app({"modify_document": lambda doc: None}) as app:
+        with pytest.raises(TypeError, match=f"^{name} is True or False, not 'no'$"):
+            app.context.add_callback(list, **{name: "no"})
+        assert app.context.statistics().producer_states == ()
+
+
 async def test_names_are_short_and_must_be_texts(run_app):
     assert len(make_producer(functools.partial(int, "1" * 1000)).name) == LONGEST_NAME
     for name in ("", 5):

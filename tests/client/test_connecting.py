@@ -45,6 +45,12 @@ def counter():
 # With our own server in memory
 
 
+async def test_whether_to_follow_is_true_or_false():
+    with pytest.raises(TypeError, match=r"^follow_reload is True or False, not 'no'$"):
+        async with connect("http://localhost/app", follow_reload="no"):
+            pass
+
+
 async def test_a_session_is_live_when_the_block_begins(supervise, autojump_clock):
     async with supervise(counter()) as app:
 

@@ -112,6 +112,14 @@ def test_a_wrong_policy_is_refused_where_it_is_written():
         receives(Quote, conflate="symbol")
 
 
+@pytest.mark.parametrize("name", ["from_client", "thread"])
+@pytest.mark.parametrize("wrong", ["no", 1, None])
+def test_what_is_true_or_false_is_neither_a_word_nor_a_number(name, wrong):
+    """A handler that "no" opens to clients is one that anybody can call."""
+    with pytest.raises(TypeError, match=f"^{name} is True or False, not {wrong!r}$"):
+        receives(Quote, **{name: wrong})
+
+
 def test_two_handlers_of_which_one_is_for_a_thread_are_named_by_their_own_lines():
     @receives(Quote, thread=True)
     def first(doc, message): ...

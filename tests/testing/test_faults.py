@@ -399,12 +399,14 @@ async def test_an_unknown_name_that_was_set_before_is_told_in_the_end(autojump_c
 
 def test_bad_arguments_are_refused_at_the_door():
     faults = Faults()
-    for wrong in (0, -1, 1.5):
+    for wrong in (0, -1, 1.5, True):
         with pytest.raises(ValueError, match="at is the number of a call"):
             faults.fail("on_add", at=wrong)
     for wrong in ("no feed", int):
         with pytest.raises(TypeError, match="error is an exception"):
             faults.fail("on_add", error=wrong)
+    with pytest.raises(TypeError, match="late is True or False, not 'no'"):
+        faults.fail("on_add", late="no")
     for wrong in (-1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="finite number"):
             faults.delay("on_add", seconds=wrong)

@@ -23,6 +23,13 @@ async def test_a_session_as_its_visitor_has_it(supervise):
             session.context
 
 
+async def test_whether_a_client_follows_is_true_or_false(supervise):
+    async with supervise(modify_document) as app:
+        session = await app.new_session()
+        with pytest.raises(TypeError, match=r"^follow_reload is True or False, not 'no'$"):
+            await session.connect(follow_reload="no")
+
+
 async def test_a_session_may_be_named_and_joined(supervise):
     async with supervise(modify_document, options=ServerOptions(session_ids="any", prefix="/tools")) as app:
         first, second = await app.new_session(id="room"), await app.new_session(id="room")
