@@ -391,7 +391,7 @@ class Document:
         call it.
 
         Raises:
-            ValueError: the pattern is no JSON Pointer.
+            ValueError: the pattern is no JSON Pointer, or has `*` as a part of a step, such as `**`.
         """
         check_thread()
         judge = None if func is None else self._prepared(func, thread)

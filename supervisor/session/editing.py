@@ -74,6 +74,12 @@ class EditRules:
             steps = pointer.split(pattern)
         except PatchError as error:
             raise ValueError(f"what clients may edit is named by a pattern like /notes or /todo/*: {error}") from None
+        for step in steps:
+            if ANY in step and step != ANY:
+                raise ValueError(
+                    f"{pattern!r} is no pattern of what clients may edit: {ANY} stands for one whole step, and not in "
+                    f"{step!r}; write it alone, as in /todo/*, which allows all that is inside of its items too"
+                )
         is_new = self._rules.pop(pattern, None) is None
         self._rules[pattern] = (steps, func)
         if is_new:

@@ -95,6 +95,9 @@ def test_a_pattern_is_a_pointer_and_its_function_callable():
     session = Session()
     with pytest.raises(ValueError, match="named by a pattern like /notes"):
         session.rules.allow("notes", None)
+    for wrong in ("/watch/**", "/watch*", "/*.price/open"):
+        with pytest.raises(ValueError, match=r"^'.+' is no pattern of what .* one whole step, and not in '.+'; write "):
+            session.rules.allow(wrong, None)
     with pytest.raises(TypeError, match="must be callable, not 3"):
         session.rules.allow("/notes", 3)
     assert session.told == []
