@@ -176,6 +176,8 @@ class RunningApp:
     ) -> TestSession:
         """Open the app's page, which makes a session, or joins the one with this id; `query` has further arguments.
 
+        An id of the test's own choice needs `ServerOptions(session_ids="any")`, as on any server.
+
         Its clients send the same headers and cookies when they connect, and the cookies that the page sets, as a
         browser does.
 

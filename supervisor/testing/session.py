@@ -12,6 +12,7 @@ import trio
 from supervisor.client.address import Address, page_address
 from supervisor.client.dialing import Dialer
 from supervisor.client.visit import Visitor
+from supervisor.errors import PageRefused
 from supervisor.instruments import Incident
 from supervisor.limits import check_whether
 from supervisor.session.actor import SessionActor
@@ -132,4 +133,12 @@ async def open_session(
     first = page_address(f"http://localhost{path}{asked}")
     visitor = Visitor(Dialer(lambda host, port: access.open_stream()), sent.items())
     page, address = await visitor.load(first)
-    return TestSession(page, visitor, address=address, first=first, access=access)
+    try:
+        return TestSession(page, visitor, address=address, first=first, access=access)
+    except PageRefused as refused:
+        if id is not None and refused.status == 404:  # the page is for visitors, who can't change that
+            refused.add_note(
+                f"no session has the id {id!r} now; a test may choose ids with supervise(app, "
+                'options=ServerOptions(session_ids="any")), or by --session-ids=any in a process of its own'
+            )
+        raise

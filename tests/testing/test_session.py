@@ -2,6 +2,7 @@
 
 import pytest
 
+from supervisor.errors import PageRefused
 from supervisor.server_options import ServerOptions
 from supervisor.transport.web import make_web_app
 
@@ -35,6 +36,19 @@ async def test_a_session_may_be_named_and_joined(supervise):
         first, second = await app.new_session(id="room"), await app.new_session(id="room")
         assert first.context is second.context
         assert (await first.connect()).data == (await second.connect()).data
+
+
+async def test_an_id_that_nobody_may_choose_says_who_may(supervise):
+    async with supervise(modify_document) as app:
+        with pytest.raises(PageRefused, match="status 404") as caught:
+            await app.new_session(id="desk")
+        [note] = caught.value.__notes__
+        assert note.startswith(
+            "no session has the id 'desk' now; a test may choose ids with supervise(app, options=Serv"
+        )
+        with pytest.raises(PageRefused) as caught:
+            await app.new_session(query={"session": "desk"})  # the page as it is
+        assert not hasattr(caught.value, "__notes__")
 
 
 async def test_a_sessions_clients_connect_with_the_headers_and_cookies_of_its_page(supervise):
