@@ -5,6 +5,7 @@ It is loaded wherever it is installed: what its parts need of trio and the serve
 
 pytest_plugins = [
     "supervisor.testing.plugins.checks",
+    "supervisor.testing.plugins.deadlines",
     "supervisor.testing.plugins.failures",
     "supervisor.testing.plugins.harness",
     "supervisor.testing.plugins.schedules",
