@@ -157,8 +157,9 @@ class RunningApp:
         """End the server as SIGTERM does, and start another with the same options and keys, at the same address.
 
         An app that was given as a path is loaded anew, as by another process, so take its classes from `messages`
-        again. Sessions are gone, with all that lived in memory; clients come back as they do in real life. Returns when
-        connections are accepted. Cancelled, it may leave the app without a server.
+        again. Sessions are gone, with all that lived in memory; clients come back as they do in real life. Connections
+        are refused while there is no server, and wait while the new one loads; the address is nobody else's meanwhile.
+        Returns when connections are accepted. Cancelled, it may leave the app without a server.
 
         Raises:
             ApplicationError: the app can't be loaded again.

@@ -88,7 +88,7 @@ async def supervise(
         servers = Servers(make, way, begin=kit.checks.begin, watch_end=kit.checks.watch_end, expects=kit.faults.caused)
         with kit.checks.watching():
             try:
-                with waiting_for_threads(lambda: servers.actor.workers.awaited):
+                with contextlib.closing(way), waiting_for_threads(lambda: servers.actor.workers.awaited):
                     async with serving(servers.start, servers.stop), trio.open_nursery() as clients:
                         try:
                             yield RunningApp(servers, clients, kit)

@@ -9,9 +9,9 @@ import trio
 import trio.testing
 
 from supervisor.testing.memory import MemoryListener
+from supervisor.testing.ports import LOOPBACK, HeldPort
 
 TransportName = Literal["memory", "tcp"]
-_LOOPBACK = "127.0.0.1"
 
 
 class Transport(Protocol):
@@ -32,6 +32,9 @@ class Transport(Protocol):
             trio.BrokenResourceError: the same, of memory streams.
         """
 
+    def close(self) -> None:
+        """Let the address go, when the last server is over. Never waits."""
+
 
 @final
 class Memory:
@@ -51,28 +54,41 @@ class Memory:
         """See `Transport.connect`."""
         return await self._listener.connect()
 
+    def close(self) -> None:
+        """See `Transport.close`."""
+
 
 @final
 class Tcp:
-    """Sockets on loopback, on a port that is free at first and stays the server's own."""
+    """Sockets on loopback, on one port, which nobody else has between two servers."""
 
     def __init__(self) -> None:
-        self._port = 0
+        # There from the first server on.
+        self._port: HeldPort | None = None
 
     @property
     def authority(self) -> str:
         """See `Transport.authority`."""
-        return f"localhost:{self._port}"
+        return f"localhost:{self._number}"
 
     async def listen(self) -> Sequence[trio.abc.Listener[Any]]:
         """See `Transport.listen`."""
-        listeners = await trio.open_tcp_listeners(self._port, host=_LOOPBACK)
-        self._port = listeners[0].socket.getsockname()[1]
-        return listeners
+        if self._port is None:
+            self._port = HeldPort()
+        return await trio.open_tcp_listeners(self._number, host=LOOPBACK)
 
     async def connect(self) -> trio.abc.Stream:
         """See `Transport.connect`."""
-        return await trio.open_tcp_stream(_LOOPBACK, self._port)
+        return await trio.open_tcp_stream(LOOPBACK, self._number)
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        if self._port is not None:
+            self._port.close()
+
+    @property
+    def _number(self) -> int:
+        return 0 if self._port is None else self._port.number
 
 
 def make_transport(name: TransportName) -> Transport:

@@ -1,21 +1,29 @@
 """How clients reach a server, whatever the way is made of."""
 
+import contextlib
+import socket
+import sys
+
 import pytest
 import trio
 
-from supervisor.testing.transports import make_transport
+from supervisor.testing.transports import Tcp, make_transport
 
 REFUSED = (OSError, trio.BrokenResourceError)
 
 
-@pytest.mark.parametrize("name", ["memory", "tcp"])
-async def test_connections_are_made_to_one_server_after_the_other(name):
-    transport = make_transport(name)
+@pytest.fixture(params=["memory", "tcp"])
+async def transport(request):
+    with contextlib.closing(make_transport(request.param)) as transport:
+        yield transport
+
+
+async def test_connections_are_made_to_one_server_after_the_other(transport):
     authorities = set()
     for _ in range(2):
         (listener,) = await transport.listen()
         authorities.add(transport.authority)
-        port = f":{listener.socket.getsockname()[1]}" if name == "tcp" else ""
+        port = f":{listener.socket.getsockname()[1]}" if isinstance(transport, Tcp) else ""
         assert transport.authority == f"localhost{port}"
         async with await transport.connect() as client, await listener.accept() as server:
             await client.send_all(b"hello")
@@ -26,6 +34,19 @@ async def test_connections_are_made_to_one_server_after_the_other(name):
         with pytest.raises(REFUSED):
             await transport.connect()
     assert len(authorities) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port is not held")
+async def test_over_tcp_nobody_else_gets_the_port_between_two_servers():
+    with contextlib.closing(make_transport("tcp")) as transport:
+        (listener,) = await transport.listen()
+        _, port = listener.socket.getsockname()
+        await listener.aclose()
+        with socket.socket() as other:
+            with pytest.raises(OSError):
+                other.bind(("127.0.0.1", port))
+            transport.close()
+            other.bind(("127.0.0.1", port))
 
 
 async def test_bad_use_is_told(mock_clock):
