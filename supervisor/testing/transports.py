@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol, final, get_args
 
@@ -12,6 +13,8 @@ from supervisor.testing.memory import MemoryListener
 from supervisor.testing.ports import LOOPBACK, HeldPort
 
 TransportName = Literal["memory", "tcp"]
+_BUFFERS = ((socket.SO_RCVBUF, 32 * 1024), (socket.SO_SNDBUF, 16 * 1024))
+"""Bytes; Linux doubles them, for what it keeps beside the data. Both together take about as much as `memory.BUFFER`."""
 
 
 class Transport(Protocol):
@@ -60,7 +63,11 @@ class Memory:
 
 @final
 class Tcp:
-    """Sockets on loopback, on one port, which nobody else has between two servers."""
+    """Sockets on loopback, on one port, which nobody else has between two servers.
+
+    Their buffers have a fixed size, or a client that stalls would have as much under way as its machine likes: the
+    system lets them grow, to megabytes, with what a connection has carried so far.
+    """
 
     def __init__(self) -> None:
         # There from the first server on.
@@ -75,11 +82,21 @@ class Tcp:
         """See `Transport.listen`."""
         if self._port is None:
             self._port = HeldPort()
-        return await trio.open_tcp_listeners(self._number, host=LOOPBACK)
+        listeners = await trio.open_tcp_listeners(self._number, host=LOOPBACK)
+        for listener in listeners:  # what it accepts has the same
+            _fix_buffers(listener.socket)
+        return listeners
 
     async def connect(self) -> trio.abc.Stream:
         """See `Transport.connect`."""
-        return await trio.open_tcp_stream(LOOPBACK, self._number)
+        ours = trio.socket.socket()
+        try:
+            _fix_buffers(ours)  # now: what it offers to take is said with its first packet
+            await ours.connect((LOOPBACK, self._number))
+        except BaseException:
+            ours.close()
+            raise
+        return trio.SocketStream(ours)
 
     def close(self) -> None:
         """See `Transport.close`."""
@@ -89,6 +106,11 @@ class Tcp:
     @property
     def _number(self) -> int:
         return 0 if self._port is None else self._port.number
+
+
+def _fix_buffers(of: trio.socket.SocketType) -> None:
+    for option, size in _BUFFERS:
+        of.setsockopt(socket.SOL_SOCKET, option, size)
 
 
 def make_transport(name: TransportName) -> Transport:

@@ -49,6 +49,33 @@ async def test_over_tcp_nobody_else_gets_the_port_between_two_servers():
             other.bind(("127.0.0.1", port))
 
 
+async def pour(stream):
+    with contextlib.suppress(trio.BrokenResourceError):
+        await stream.send_all(bytes(10_000_000))
+
+
+@pytest.mark.parametrize("carried", [0, 5_000_000])
+async def test_some_64_kib_are_under_way_to_who_does_not_read_whatever_was_carried_before(transport, carried):
+    (listener,) = await transport.listen()
+    async with listener, await transport.connect() as client, await listener.accept() as server:
+        for sender, receiver in ((server, client), (client, server)):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(sender.send_all, bytes(carried))
+                left = carried
+                while left:
+                    left -= len(await receiver.receive_some())
+        for sender, receiver in ((server, client), (client, server)):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pour, sender)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                nursery.cancel_scope.cancel()
+            await sender.send_eof()
+            under_way = 0
+            while data := await receiver.receive_some():
+                under_way += len(data)
+            assert 32 * 1024 <= under_way <= 96 * 1024
+
+
 async def test_bad_use_is_told(mock_clock):
     with pytest.raises(ValueError, match="a transport is one of memory, tcp, not 'udp'"):
         make_transport("udp")
