@@ -22,6 +22,7 @@ from supervisor.actor.guard import unwrap
 from supervisor.errors import ApplicationError
 from supervisor.testing.client import Client
 from supervisor.testing.http import Answer, get, open_http
+from supervisor.testing.ports import LOOPBACK, HeldPort
 from supervisor.testing.session import Access, TestSession, open_session
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ MAX_LOG = 1024 * 1024
 _TAIL = 4_000
 """Characters of the log that an error shows."""
 
-_HOST = "127.0.0.1"
-_SERVED = re.compile(rb"^\S+ is served at http://[^/]+?:(\d+)(/\S+) *\r?$", re.MULTILINE)
+_SERVED = re.compile(rb"^\S+ is served at http://[^/]+(/\S+) *\r?$", re.MULTILINE)
 _ELSEWHERE = ("--ssl-certfile", "--unix-socket", "--host")
 
 
@@ -48,8 +48,8 @@ class ProcessApp:
     What `RunningApp` has of the server's inside is not here: it is in another process.
     """
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], readers: trio.Nursery) -> None:
-        self._command = command
+    def __init__(self, command: list[str], port: int, environment: Mapping[str, str], readers: trio.Nursery) -> None:
+        self._command = [*command, "--port", str(port)]
         self._environment = environment
         # Where those live who read the log.
         self._readers = readers
@@ -63,14 +63,14 @@ class ProcessApp:
         self._log_ended = trio.Event()
         # Whether somebody has told the process to end: else its end is a failure.
         self._is_told = False
-        self.port = 0
-        """Its port, the same after a restart."""
+        self.port = port
+        """Its port, the same after a restart; on Linux nobody else can get it meanwhile."""
         self._path = ""
 
     @property
     def url(self) -> str:
         """Where the app is served."""
-        return f"http://{_HOST}:{self.port}{self._path}"
+        return f"http://{LOOPBACK}:{self.port}{self._path}"
 
     @property
     def pid(self) -> int:
@@ -147,7 +147,7 @@ class ProcessApp:
 
     def http(self, **options: Any) -> httpx.AsyncClient:
         """See `RunningApp.http`."""
-        return open_http(f"{_HOST}:{self.port}", self._connect, server=lambda: self._process, **options)
+        return open_http(f"{LOOPBACK}:{self.port}", self._connect, server=lambda: self._process, **options)
 
     async def new_session(
         self,
@@ -168,7 +168,7 @@ class ProcessApp:
         )
 
     async def _connect(self) -> trio.abc.Stream:
-        return await trio.open_tcp_stream(_HOST, self.port)
+        return await trio.open_tcp_stream(LOOPBACK, self.port)
 
     def _begin(self, client: Client, session: str) -> None:
         assert self.clients is not None, "it was not started"
@@ -185,7 +185,7 @@ class ProcessApp:
         self._began = len(self._log)
         self._log_ended = trio.Event()
         self._process = await trio.lowlevel.open_process(
-            [*self._command, "--port", str(self.port)],
+            self._command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -197,7 +197,7 @@ class ProcessApp:
                 logged, is_over = self._logged, self._log_ended.is_set()
                 found = _SERVED.search(self._log, max(0, self._began))
                 if found is not None:
-                    self.port, self._path = int(found.group(1)), found.group(2).decode()
+                    self._path = found.group(1).decode()
                     return
                 if is_over:
                     raise ApplicationError(
@@ -285,13 +285,13 @@ async def supervise_process(
         if argument.partition("=")[0] in _ELSEWHERE:
             raise ValueError(f"supervise_process() serves on a port of 127.0.0.1 without TLS; take {argument} out")
     failure: BaseException | None = None
-    with tempfile.TemporaryDirectory(prefix="supervisor-") as folder:
+    with contextlib.closing(HeldPort()) as port, tempfile.TemporaryDirectory(prefix="supervisor-") as folder:
         key = Path(folder) / "key"
         key.touch(0o600)
         key.write_text(secrets.token_hex(32))
         command = [sys.executable, "-m", "supervisor", "serve", os.fspath(app), "--secret-key-file", str(key)]
         async with trio.open_nursery() as readers:
-            running = ProcessApp([*command, *arguments], environment or {}, readers)
+            running = ProcessApp([*command, *arguments], port.number, environment or {}, readers)
             try:
                 async with trio.open_nursery() as clients:
                     running.clients = clients

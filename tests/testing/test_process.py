@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import sys
 import textwrap
 
 import pytest
@@ -91,6 +93,9 @@ async def test_after_a_kill_nobody_answers_until_a_restart(app):
         assert await running.wait_ended() == -signal.SIGKILL
         with pytest.raises(ConnectFailed, match="can't be reached: connection refused"):
             await running.new_session()
+        if sys.platform == "linux":  # elsewhere a port is not held
+            with socket.socket() as other, pytest.raises(OSError):
+                other.bind(("127.0.0.1", running.port))
         await running.restart()
         await (await running.new_session()).connect()
 
