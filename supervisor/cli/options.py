@@ -144,8 +144,8 @@ OPTIONS = (
         " those that another program has signed with the key (see the command session-id).",
     ),
     secret_key_file(
-        "A file with the key that tokens and ids are signed with, readable by its owner only. Without it the key is new"
-        " at each start, and pages that are open then must be loaded anew.",
+        "A file with the key that tokens and ids are signed with, readable by its owner only. Without it a random"
+        " key is made at each start.",
         group=IDS,
     ),
     option(

@@ -124,7 +124,7 @@ async def _serve(server: Server, address: Address, log: Any, early: Sequence[int
             return
         listeners = await address.listen()
         if server.options.keys is None:
-            log.info("no --secret-key-file: open pages must be loaded anew after a restart")
+            log.info("no --secret-key-file: a random key signs the tokens of this run")
         loading = trio.CancelScope()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_stop_on_signal, server, timeouts, loading, signals, log)

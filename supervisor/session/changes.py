@@ -81,6 +81,9 @@ class ChangeListeners:
             listener = _Listener(path, func, document)
         except PatchError as error:
             raise ValueError(f"a place in the document is named by a JSON Pointer like /notes: {error}") from None
+        if "*" in listener.steps:
+            above = pointer.join(listener.steps[: listener.steps.index("*")])
+            raise ValueError(f"on_change() takes one place and no pattern, not {path!r}; listen to {above!r}")
         listener.handle = self._callbacks.add_listener(func, listener.tell, lambda: self._told(listener))
         if listener.handle.active:
             self.any.append(listener)

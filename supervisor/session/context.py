@@ -364,14 +364,14 @@ class Document:
     def on_change(self, path: str, func: Callable[[Document, Change], Any], *, thread: bool = False) -> CallbackHandle:
         """Call `func(doc, change)` after each kept transaction that changed the place, something in it, or above it.
 
-        `path` is a JSON Pointer (RFC 6901): "/notes", or "" for everything. An index names a place and not an item, so
-        listen to the list. The function may be plain or `async`; each call is a transaction in a turn of its own, after
+        `path` is a JSON Pointer (RFC 6901): "/notes", or "" for everything. It is no pattern, and an index names a
+        place and not an item, so listen to the list. The function may be plain or `async`; each call is a transaction in a turn of its own, after
         what is queued at the session by then. What it changes itself isn't told to it, but it is told to others; the
         building of the document is told to nobody. Any task may call this; `remove_callback()` ends it. A failure in it
         is reported, and it goes on.
 
         Raises:
-            ValueError: the path is no JSON Pointer.
+            ValueError: the path is no JSON Pointer, or has a `*`.
         """
         check_thread()
         return self._host.change_listeners.add(path, self._prepared(func, thread), self)

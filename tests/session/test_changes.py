@@ -221,6 +221,13 @@ async def test_a_place_is_a_pointer_and_a_listener_callable(session):
         session.context.document.on_change("/notes", 3)
 
 
+async def test_a_pattern_is_no_place_and_the_error_says_what_to_listen_to(session):
+    """As a key the star would be one that no document has, and the function would never be called."""
+    with pytest.raises(ValueError, match="takes one place and no pattern, not '/tanks/\\*/target'; listen to '/tanks'"):
+        session.context.document.on_change("/tanks/*/target", print)
+    assert session.context.document.on_change("/tanks/a*", print).active
+
+
 async def test_after_a_restart_those_that_listen_still_hear_that_all_has_changed(session, heard, listen):
     """What they had yet to hear was of another document."""
     listen("/notes")
