@@ -10,21 +10,21 @@
     ├── PatchError            a JSON Patch does not fit the document it is applied to
     ├── Rejected              a handler's own "no": an answer, no failure
     ├── SessionRefused        a hook's own "no" to a visitor
-    ├── HandlerFailed         stands for a failure whose details only the log has
+    ├── HandlerFailed         something failed, and only the log has the details
     ├── Unawaited             a coroutine was made and never awaited
     ├── ProtocolError         a peer broke the rules of the wire
     │   └── InvalidMessage    … in the fields of one message
     ├── ApplicationError      an app can't be loaded or served; says why in one sentence
-    ├── ConnectFailed         a client doesn't get to a session; says why in one sentence
-    │   └── PageRefused       … since the server answered with 403, 404, 503 or the like
-    ├── SessionEnded          a client's session is over for it; has the close code and the reason
+    ├── ConnectFailed         a client can't reach a session; says why in one sentence
+    │   └── PageRefused       … because the server answered with 403, 404, 503 or the like
+    ├── SessionEnded          a client's session is over for this client; has the close code and the reason
     └── SendFailed            what a client sent was not done, or nobody knows
         ├── SendRejected      … the app said no; also a `Rejected`
         ├── SendInvalid       … name or fields are wrong
         ├── SendConflict      … what an edit was to change has gone
         ├── SendIncident      … the app's code failed; also a `HandlerFailed`
-        ├── SendUnknown       … or was done: the answer can't come any more
-        └── SendUnsent        … because it never left
+        ├── SendUnknown       … or was done: the answer can no longer come
+        └── SendUnsent        … because it was never sent
 
 Whose fault it is: `MailboxFull`, `DeadlockError`, `DocumentNotHeld`, `InvalidValue`, `Unawaited` and
 `ApplicationError` are raised at the app's code that caused them. `ProtocolError` is the peer's fault. `ActorGone` is
@@ -44,9 +44,9 @@ class SupervisorError(Exception):
 
 
 class MailboxFull(SupervisorError):
-    """The mailbox has no room, or a newer message got this one's place. Wait for room with `tell()`, or drop it.
+    """The mailbox has no room, or a newer message took this one's place. Wait for room with `tell()`, or drop it.
 
-    Where the message's type says `when_full="refuse"` or `"drop_oldest"`, `tell()` doesn't wait either.
+    If the message's type says `when_full="refuse"` or `"drop_oldest"`, `tell()` doesn't wait either.
     """
 
 
@@ -79,9 +79,9 @@ class Rejected(SupervisorError):
 
 
 class SessionRefused(SupervisorError):
-    """Raise it in a hook that lets visitors in, to refuse one, who sees the text.
+    """Raise it in a hook to refuse a visitor, who sees the text.
 
-    These are `on_session_created`, `on_connection_opened` and `choose_session_id`.
+    These hooks are `on_session_created`, `on_connection_opened` and `choose_session_id`.
     """
 
 
@@ -111,11 +111,11 @@ class ApplicationError(SupervisorError):
 
 
 class ConnectFailed(SupervisorError):
-    """A client doesn't get to a session. The message is one sentence: the address and the cause."""
+    """A client can't reach a session. The message is one sentence: the address and the cause."""
 
 
 class PageRefused(ConnectFailed):
-    """The server doesn't serve the page of a session to this client; the sentence is the page's own."""
+    """The server doesn't serve a session's page to this client. The message is the page's own sentence."""
 
     def __init__(
         self,
@@ -128,9 +128,9 @@ class PageRefused(ConnectFailed):
     ) -> None:
         super().__init__(message)
         self.status = status
-        """Of HTTP: 403 if the app lets this client not in, 404 if nothing is there, 503 if there is no room now, …"""
+        """Of HTTP: 403 if the app doesn't let this client in, 404 if nothing is there, 503 if there is no room, …"""
         self.retry_after = retry_after
-        """Seconds after which the server asks to be asked again; None if it doesn't."""
+        """The server's `Retry-After`, in seconds; None if it sent none."""
         self.text = text
         """The page that was served instead: untrusted."""
         self.headers = headers
@@ -138,27 +138,27 @@ class PageRefused(ConnectFailed):
 
 
 class SessionEnded(SupervisorError):
-    """A client's session is over for it: destroyed, refused, gone, or left by the client. Connect anew for another."""
+    """The session is over for this client: destroyed, refused, gone, or left. Connect again to get another one."""
 
     def __init__(self, code: int | None, reason: str) -> None:
         super().__init__(reason)
         self.code = code
         """The close code, one of `docs/reference/wire.md`; None if the client itself has left."""
         self.reason = reason
-        """In a sentence, fit to be shown."""
+        """A sentence that can be shown to people."""
 
 
 class SendFailed(SupervisorError):
-    """A message or an edit of a client was not done, or nobody knows. Each kind has a class of its own, below."""
+    """A client's message or edit was not done, or nobody knows whether it was. Each kind has its own class, below."""
 
     def __init__(self, text: str, *, kind: str, incident: str | None = None) -> None:
         super().__init__(text)
         self.kind = kind
         """`rejected`, `invalid`, `conflict`, `failed`, `unknown` or `unsent`."""
         self.text = text
-        """For people; of `rejected` it is what the app said."""
+        """A text for people; for `rejected`, what the app said."""
         self.incident = incident
-        """What to look for in the server's log; only `failed` has it."""
+        """The id to look for in the server's log; only `failed` has one."""
 
 
 class SendRejected(SendFailed, Rejected):
@@ -166,7 +166,7 @@ class SendRejected(SendFailed, Rejected):
 
 
 class SendInvalid(SendFailed):
-    """The app takes no such message, or a field is wrong; the text names it. Nothing was changed."""
+    """The app accepts no such message, or a field is wrong; the text names it. Nothing was changed."""
 
 
 class SendConflict(SendFailed):
@@ -182,7 +182,7 @@ class SendUnknown(SendFailed):
 
 
 class SendUnsent(SendFailed):
-    """It never left: the session has ended, too much waits already, or it is larger than the server takes.
+    """It was never sent: the session has ended, too much waits already, or it is larger than the server accepts.
 
     Nothing was changed.
     """

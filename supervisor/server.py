@@ -72,7 +72,7 @@ _ONCE = "a server serves once; make another one of the same applications"
 
 @final
 class Server:
-    """Applications on one port, once. `async with` is its life inside of a program of yours.
+    """Applications on one port. A server serves once, inside an `async with` block of your program.
 
         async with Server(["chat.py"], port=8080) as server:
             print(server.urls["chat"])
@@ -82,24 +82,25 @@ class Server:
     SIGTERM does to `serve`: connections end, destroyed and unload hooks run, all within
     `ServerOptions.shutdown_timeout`, also if the block raises. If the block is cancelled, connections are cut and the
     hooks still run within that time. If the server fails, the block is cancelled and the failure raised. Signals,
-    logging and the garbage collector stay the program's own.
-    Of several applications, one that can't be loaded, or fails later, ends alone: its page says so, `failures` has it,
-    and the others go on. A program that wants all or none looks at `failures` when it has entered. When none is left
-    the server ends, with an `ApplicationError`; under `ServerOptions.dev` it waits for changed code instead.
+    logging and the garbage collector are left to the program.
 
-    Who has listeners already awaits `serve` instead; `stop` begins the end of both.
+    If one of several applications can't be loaded, or fails later, it ends alone: its page says so, `failures` has it,
+    and the others go on. A program that wants all or none looks at `failures` on entering. When none is left, the
+    server ends with an `ApplicationError`; under `ServerOptions.dev` it waits for changed code instead.
+
+    A program that has listeners already awaits `serve` instead; `stop` begins the end of both.
 
     Args:
         applications: one or several, each an `Application`, or what `load_application` takes; loaded here.
-        options: what can be set beside the address.
+        options: everything else that can be set.
         host: a name or an address of this machine to listen on; None for all its addresses.
         port: the port to listen on; 0 for any free one.
         unix_socket: the path of a Unix socket, to listen on in place of host and port.
         unix_socket_mode: who may connect to it, as a file's mode such as 0o660; None for what the umask leaves.
         ssl_context: for TLS; one that `ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)` made, with a certificate.
-        listeners: what to listen on instead of all these; taken over, and closed in the end.
-        instruments: what is told of all that happens; without it, failures and refused connections are logged by
-            Python's `logging`, under the name "supervisor".
+        listeners: what to listen on instead of all these; the server takes them over, and closes them in the end.
+        instruments: told of all that happens; without it, failures and refused connections are logged by Python's
+            `logging`, under the name "supervisor".
         entropy: where keys and ids come from; for tests.
         wall_clock: what the ages of tokens are counted by; for tests.
         clock: what the turns of actors are measured by, in seconds; for tests.
@@ -108,9 +109,9 @@ class Server:
         watch: what tells of changed files with `ServerOptions.dev`; for tests.
 
     Raises:
-        ApplicationError: none of the applications can be loaded and served, two have one name; or, from entering, the
-            load hooks of none succeeded, or the address can't be had. Nothing is left running then.
-        ValueError: an option can't be, such as an origin that is none; the text has the way out.
+        ApplicationError: none of the applications can be loaded and served, or two have one name; when entering, also
+            if the load hooks of none succeeded, or the address can't be used. Nothing is left running then.
+        ValueError: an option has an impossible value, such as a malformed origin; the text has the way out.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ def _check_names(_: object, attribute: attrs.Attribute[tuple[str, ...]], value: 
 @final
 @attrs.frozen(kw_only=True)
 class ServerOptions:
-    """What can be set for a server; times in seconds. Raises `ValueError` or `TypeError` for what can't be."""
+    """What can be set for a server; times in seconds. Raises `ValueError` or `TypeError` for an impossible value."""
 
     application: ApplicationOptions = attrs.field(
         factory=ApplicationOptions, validator=made_of(ApplicationOptions, "an ApplicationOptions")
@@ -40,17 +40,17 @@ class ServerOptions:
     prefix: str = attrs.field(default="", validator=check_prefix)
     """Put before every path: empty, or with a slash at its beginning and none at its end."""
     allow_origins: tuple[str, ...] = attrs.field(default=(), validator=_check_names)
-    """Names that this server is reached by, beside IP literals, localhost and the machine's own name."""
+    """Names by which this server is reached, besides IP literals, localhost and the machine's own name."""
     trusted_proxies: tuple[str, ...] = attrs.field(default=(), validator=_check_names)
     """Proxies whose X-Forwarded-For, -Host and -Proto count: IP addresses, networks, and the word `unix`."""
     allow_embedding: tuple[str, ...] = attrs.field(default=(), validator=_check_names)
-    """Origins whose pages may show ours in a frame, beside our own."""
+    """Origins whose pages may show ours in a frame, besides our own."""
     session_ids: SessionIds = attrs.field(default="generated", validator=check_session_ids)
     """Whose ids visitors may name: `generated`, only those that this server made; `any`, whatever `?session=` gives;
     `external-signed`, only those that somebody signed with one of the keys."""
     max_connections: int = attrs.field(default=10_000, validator=count())
-    """Connections at once, pages and websockets; the next one is answered with 503 and closed. Where the process may
-    not open that many files, so many fewer: see `ulimit -n`."""
+    """Connections at once, pages and websockets; the next one is answered with 503 and closed. Fewer if the process may
+    not open that many files: see `ulimit -n`."""
     max_newcomers: int = attrs.field(default=1_000, validator=count())
     """Websockets that have not sent their first frame; the oldest of them makes room for the next, and is closed with
     4408."""
@@ -59,16 +59,16 @@ class ServerOptions:
     shutdown_timeout: float = attrs.field(default=20.0, validator=seconds())
     """Seconds that a shutdown may take, hooks included."""
     stall_limit: float = attrs.field(default=0.1, validator=seconds())
-    """Seconds for which code may hold the server's loop, in which time nobody is served, before that is reported; 0
-    for no watching. See `Instruments.loop_blocked`."""
+    """Seconds for which code may hold the server's loop before that is reported; nobody is served meanwhile. 0 turns
+    the watchdog off. See `Instruments.loop_blocked`."""
     story_length: int = attrs.field(default=0, validator=count(0, LONGEST_STORY))
-    """Entries of each session's story, and each application's: what happened to it lately; 0 for none. See
-    `SessionContext.story`. Incidents have it, and so have logs, with what messages say."""
+    """Entries of the story that each session and each application keeps: what happened to it lately; 0 for none. See
+    `SessionContext.story`. Incidents include it, and so do logs, with the contents of messages."""
     dev: bool = attrs.field(default=False, validator=whether)
     """For development on one machine: changed code is loaded anew, and error pages show tracebacks. Connections from
     other machines are refused. It needs the package watchfiles."""
     keys: KeyRing | None = None
-    """What tokens and ids are signed with; None for a key that is made anew at each start."""
+    """What signs tokens and ids; None for a random key, made at each start."""
 
     def __attrs_post_init__(self) -> None:
         if not (self.keys is None or isinstance(self.keys, KeyRing)):  # the key itself is nothing to show

@@ -98,14 +98,14 @@ class RestartBudget:
 class FailurePolicy:
     """What follows when a session's handler or callback fails.
 
-    Only restarts count towards the intensity, which is each session's own: the failures of one use up nobody else's.
-    Raises `ValueError` or `TypeError` for what can't be.
+    Only restarts count towards the intensity. Each session has its own: one session's failures use up nobody else's.
+    Raises `ValueError` or `TypeError` for an impossible value.
     """
 
     directive: Directive = "resume"
-    """The default of the application; `@receives(Quote, on_failure="restart")` says another for a type of message."""
+    """The application's default; `@receives(Quote, on_failure="restart")` sets another one for a type of message."""
     max_restarts: int = attrs.field(default=3, validator=count(0))
-    """Restarts of one session within `within` seconds; the next one is too many."""
+    """How many restarts of one session are allowed within `within` seconds; the next one is too many."""
     within: float = attrs.field(default=60.0, validator=seconds(zero=False, endless=True))
     """The period in which restarts are counted, in seconds."""
     beyond: Literal["stop", "escalate"] = attrs.field(default="stop", validator=one_of("stop", "escalate"))

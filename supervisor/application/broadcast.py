@@ -35,9 +35,9 @@ class BroadcastReport:
     """What became of a broadcast: each session is in one of these."""
 
     accepted: tuple[SessionContext, ...] = ()
-    """The message is in their mailboxes; it, or later a newer one, may have taken an older one's place there."""
+    """The message is in their mailboxes. It may have taken an older one's place, and a newer one may take its place."""
     lagged: tuple[SessionContext, ...] = ()
-    """They had no room by the deadline, or at once for a type that isn't waited for; the message was not sent."""
+    """They had no room by the deadline, or none at once for a type whose senders don't wait; they didn't get it."""
     gone: tuple[SessionContext, ...] = ()
     """They ended meanwhile."""
 
@@ -54,7 +54,7 @@ class UpdateReport:
     gone: tuple[SessionContext, ...] = ()
     """They ended before it ran."""
     failed: Mapping[SessionContext, BaseException] = attrs.field(factory=dict)
-    """It raised this, and was rolled back; the log has it too, with the session."""
+    """It raised this and was rolled back; the log has it too, with the session."""
 
 
 @final

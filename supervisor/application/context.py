@@ -75,10 +75,10 @@ class Host(Protocol):
 class Sessions(Sequence[SessionContext]):
     """The sessions that were live when this was taken: a sequence that never changes.
 
-    Only iterating it (`reversed()` too) looks at what became of them, at each step, and skips those that have ended
-    since. So a loop over it that awaits between its steps meets no session that is gone, whoever comes and leaves
-    meanwhile. `len()`, indices, slices and `in` speak of the moment when it was taken: so the loop may run fewer times
-    than `len()` says, and a context got by index may be `destroyed`.
+    Iterating it, also by `reversed()`, skips the sessions that have ended by then. So a loop that awaits between its
+    steps meets no session that is gone, whoever comes and leaves meanwhile. `len()`, indices, slices and `in` speak of
+    the moment when the sequence was taken: the loop may run fewer times than `len()` says, and a context got by index
+    may be `destroyed`.
     """
 
     __slots__ = ("_contexts",)
@@ -111,7 +111,10 @@ class Sessions(Sequence[SessionContext]):
 
 @final
 class ApplicationContext:
-    """One application, as its hooks and producers meet it. All methods but one belong to the server's thread."""
+    """One application, as its hooks and producers see it.
+
+    Its methods belong to the server's thread, except `call_from_thread()`.
+    """
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -125,39 +128,39 @@ class ApplicationContext:
 
     @property
     def sessions(self) -> Sessions:
-        """The live sessions now. A session is one of them from when the created hooks accepted it until its end begins.
+        """The sessions that are live now: from when the created hooks accepted them until their end begins.
 
-        What is sent to one whose document is not built yet waits until it is. Empty while the unload hooks run.
+        A message to a session whose document is not built yet waits until it is. Empty while the unload hooks run.
         """
         return Sessions(self._host.snapshot())
 
     @property
     def connections(self) -> tuple[ConnectionContext, ...]:
-        """Who is attached now, to any of the live sessions. See `SessionContext.connections`."""
+        """Who is attached to any of the live sessions now. See `SessionContext.connections`."""
         return self._host.connections()
 
     @property
     def waits(self) -> tuple[WaitStatistics, ...]:
         """Who waits for whom now, since when and until when: the waits in which a session of the app takes part.
 
-        They are asks, borrows, tells and broadcasts without room, `update_sessions()`, and `wait_destroyed()`, those of
-        tasks too that are no session's; each session that waits for the return of its document, or for its turn to
-        build one. A wait for a whole group names those that are waited for still.
+        These are asks, borrows, tells and broadcasts without room, `update_sessions()` and `wait_destroyed()`, also by
+        tasks that belong to no session, and sessions that wait for the return of their document or for their turn to
+        build it. A wait for a group names those that are still waited for.
         """
         return self._host.waits()
 
     def share_presence(self) -> None:
         """Let clients know who is attached to any session of the application: ids, names and metadata.
 
-        Without it they can only know who is attached to their own session. Best called in `on_application_load`: who
-        asked before was answered that nobody is there, and isn't told of anything.
+        Without it they can only know who is attached to their own session. Call it in `on_application_load`: a client
+        that asked earlier was told that nobody is there, and hears nothing more.
         """
         check_thread()
         self._host.shares_presence = True
 
     @property
     def stopping(self) -> bool:
-        """Whether the application is asked to stop: the server goes down, or new code takes its place.
+        """Whether the application is asked to stop, because the server goes down or new code takes its place.
 
         The producers of an app that has looked at this, or waits in `wait_stopping()`, get 2 seconds to return by
         themselves before they are cancelled. Those of an app that never looks are cancelled at once. Sessions go on
@@ -184,31 +187,31 @@ class ApplicationContext:
     ) -> Producer:
         """Run `func(*args)` in a task of its own, for as long as it likes: a producer. Waits for nothing.
 
-        It starts when all load hooks are done (at once, if they are), and is cancelled when the application ends. If
+        It starts when all load hooks are done, or at once if they are, and is cancelled when the application ends. If
         it raises, that is reported, `on_callback_failed` is called, and it is called again after 0.5 s, then 1 s,
-        doubling up to 60 s, each a tenth longer or shorter by chance; from 0.5 s again once it has run for 60 s. When
-        it returns it is done. A producer that fails for good stops no session and no other producer; the health page
-        says `degraded` until it is removed.
+        doubling up to 60 s, each up to a tenth longer or shorter by chance; once it has run for 60 s, pauses begin
+        with 0.5 s again. When it returns, it is done. A producer that fails for good stops no session and no other
+        producer; the health page says `degraded` until it is removed.
 
         Args:
             func: plain or `async`; a plain one must return soon, unless it runs in a thread.
             args: what it is called with.
-            restart: when it is called again: `permanent`, always; `transient`, if it raised; `temporary`, never, so
-                that it has failed for good when it raises.
-            max_restarts: restarts within `within` seconds; the next one would be too many, and it has failed for good.
+            restart: when it is called again: `permanent`, always; `transient`, if it raised; `temporary`, never: then
+                it has failed for good as soon as it raises.
+            max_restarts: how many restarts are allowed within `within` seconds; with one more it has failed for good.
                 None for any number.
-            within: the period in which restarts are counted, in seconds; who has run that long begins with the first
-                pause again.
+            within: the period in which restarts are counted, in seconds; after a run that long, pauses begin with the
+                first one again.
             backoff: the pauses before it is called again; by default `Backoff()`.
             name: what logs and statistics call it; by default the function's name.
-            escalate: whether its failing for good ends the application, and no other one.
+            escalate: whether the application ends, and no other one, when this producer has failed for good.
             thread: whether a plain function runs in a worker thread, as one marked `@in_thread` does: it reaches the
                 server by `call_from_thread()`, which raises `ActorGone` once the producer was removed.
 
         Raises:
-            TypeError: the function can't be called, or the name or the backoff is none, or `escalate` or `thread` is
-                neither True nor False.
-            ValueError: another argument can't be.
+            TypeError: the function can't be called, the name or the backoff has the wrong type, or `escalate` or `thread`
+                is neither True nor False.
+            ValueError: another argument is out of range.
         """
         check_thread()
         check_whether("escalate", escalate)
@@ -221,9 +224,9 @@ class ApplicationContext:
     ) -> CallbackHandle:
         """Call `func(*args)` every `seconds` seconds, in the application's callback task: one callback at a time.
 
-        Calls never overlap and missed ticks are skipped. Times count from the end of the load hooks. What the function
-        raises is reported, and it is called again the next time. It holds no document. With `thread`, or marked
-        `@in_thread`, a plain function runs in a worker thread.
+        Calls never overlap, and missed ticks are skipped. Times count from the end of the load hooks. What the function
+        raises is reported, and it is called again the next time. It holds no document. With `thread`, or if it is
+        marked `@in_thread`, a plain function runs in a worker thread.
 
         Raises:
             ValueError: `seconds` isn't a finite number above 0.
@@ -243,7 +246,7 @@ class ApplicationContext:
         return self._host.callbacks.add_timeout(self._prepared(func, thread), args, seconds)
 
     def add_next_tick_callback(self, func: Callable[..., Any], *args: Any, thread: bool = False) -> CallbackHandle:
-        """Call `func(*args)` once, soon, after those that wait already. See `add_periodic_callback()`.
+        """Call `func(*args)` once, soon, after the callbacks that wait already. See `add_periodic_callback()`.
 
         Raises:
             MailboxFull: 1,000 next ticks wait already; it was not added.
@@ -252,7 +255,7 @@ class ApplicationContext:
         return self._host.callbacks.add_next_tick(self._prepared(func, thread), args)
 
     def remove_callback(self, handle: CallbackHandle | Producer) -> None:
-        """Remove what an adder returned: it never fires again. A producer is cancelled; one that failed is forgotten.
+        """Remove what an adder returned: it never fires again. A producer is cancelled, or forgotten if it has failed.
 
         Raises:
             ValueError: it was removed already, has finished, or is another's.
@@ -264,12 +267,12 @@ class ApplicationContext:
             self._host.callbacks.remove(handle)
 
     async def broadcast(self, message: object, *, timeout: float = TIMEOUT) -> BroadcastReport:
-        """Send one message to every session; waits for room only, at most `timeout` seconds for all together.
+        """Send one message to every session; wait for room only, at most `timeout` seconds for all together.
 
-        A session without room by then lagged: it did not get the message, and the next broadcast doesn't wait for it.
-        Nor does this one, if messages of this type aren't waited for (`when_full=` of `@receives`). Raises nothing for
-        one session's fate; the report has it. Cancelled, it withdraws what waits for room; what was accepted until then
-        stays so. All sessions get the same object: don't change it afterwards.
+        A session without room by then has lagged: it did not get the message, and the next broadcast doesn't wait for
+        it. Senders don't wait at all for types with another `when_full=` of `@receives`. The report tells what became
+        of each session; none of that is raised. If cancelled, this withdraws what waits for room; what was accepted by
+        then stays accepted. All sessions get the same object: don't change it afterwards.
 
         Raises:
             TypeError: the app has no handler for messages of this type; nothing was sent.
@@ -281,9 +284,9 @@ class ApplicationContext:
         """Run `func(doc, *args)` in every session, as a transaction of its own, and wait until all have.
 
         The function may be plain or `async`. At the deadline (`timeout` seconds for all together), or on cancellation,
-        what is queued is withdrawn and what is in hand is cancelled and rolled back; those sessions lagged, and the
-        next update takes them along only if they are idle then. What the function raises in one session is reported
-        and stands in the report; it stops no other.
+        calls that are queued are withdrawn, and those in hand are cancelled and rolled back; these sessions have
+        lagged, and the next update includes them only if they are idle then. What the function raises in one session
+        is logged and stands in the report; it stops no other session.
 
         Raises:
             DeadlockError: called from a session's own handler, hook or borrow; no session was touched.
@@ -302,11 +305,12 @@ class ApplicationContext:
         """From any other thread: call `func(*args)` in the server's thread, and return what it returns.
 
         This is the one door for threads: `app_context.call_from_thread(session_context.tell, message)`. The function
-        may be plain or `async`; it runs in the application's scope, and blocks the calling thread, not the server.
+        may be plain or `async`, and runs in the application's scope. The call blocks the calling thread, not the
+        server.
 
         Raises:
             Exception: whatever the function raised.
-            HandlerFailed: it raised what would end the thread, as `SystemExit`; the log has it.
+            HandlerFailed: it raised something that would end the thread, such as `SystemExit`; the log has it.
             TimeoutError: it took longer than `timeout` seconds; it was cancelled, and what it raises then is logged.
             ActorGone: the application has not loaded yet, has ended, or ended meanwhile.
             RuntimeError: called in the server's own thread, where you can call the function yourself.

@@ -62,23 +62,23 @@ class Handler:
         """
 
     def modify_document(self, doc: Any) -> Any:
-        """Called once per session: put into the document what it begins with. If it raises, the visitor gets 500.
+        """Called once per session to fill its document. If it raises, the visitor gets 500.
 
-        Called again when the session is restarted, with what the created hooks had left.
+        Called again when the session is restarted, with the document as the created hooks had left it.
         """
 
     def on_connection_opened(self, session_context: Any, connection: Any) -> Any:
         """Called before each attach, also of a client that comes back; holds the document.
 
-        It refuses the connection by `SessionRefused(text)`. Anything else that it raises is reported, and the client
-        tries again later. `connection.request` is that connection's own, and untrusted.
+        `SessionRefused(text)` refuses the connection. Anything else that it raises is reported, and the client tries
+        again later. `connection.request` is that connection's own, and untrusted.
         """
 
     def on_connection_closed(self, session_context: Any, connection: Any) -> Any:
         """Called once for each connection that the opened hook let in, when it is over; holds the document."""
 
     def name_connection(self, request: Any) -> Any:
-        """Called before each attach: what others are to call who comes with this request, or None. Plain."""
+        """Called before each attach: the name that others see for whoever sent this request, or None. Plain."""
 
     def choose_session_id(self, request: Any) -> Any:
         """Called for a page that names no session: which one it gets, or None for a new one of its own."""
@@ -86,8 +86,9 @@ class Handler:
     def on_callback_failed(self, app_context: Any, callback: Any, error: BaseException) -> Any:
         """Called once for each failure of a producer, or of a periodic, timeout or next-tick callback of `app_context`.
 
-        `callback` is what the adder returned, and `error` what it raised; the log has it already. In the task of what
-        failed, so only that waits: a producer before its pause, and the other callbacks. What it raises is reported.
+        `callback` is what the adder returned, and `error` what it raised; the log has it already. This runs in the task
+        of what failed, so only that waits: a producer before its pause, or the application's callbacks. What this
+        raises is reported.
         """
 
     def has_hook(self, name: str) -> bool:
@@ -267,13 +268,13 @@ class Application:
     Args:
         handlers: one or several; their hooks are called in this order, or in its reverse: see `Handler`.
         name: the last part of its URL: letters, digits and `. _ ~ -`.
-        failure_policy: what follows when a session's code fails; None for that of the first handler which has one, and
-            by default to resume.
+        failure_policy: what follows when a session's code fails; None for the policy of the first handler that has one,
+            and if none has, to resume.
 
     Raises:
         TypeError: something among the handlers is no `Handler`, a message handler is not marked with `@receives`, or
             the failure policy is no `FailurePolicy`.
-        ValueError: the name can't be one.
+        ValueError: the name isn't made of these characters.
         ApplicationError: two functions receive one class of messages, or clients may send two classes of one name.
     """
 

@@ -22,18 +22,18 @@ MAX_WAITING = 1_000
 @final
 @attrs.frozen(kw_only=True)
 class Change:
-    """What one kept transaction changed at a place, or in it, or above it: see `Document.on_change()`."""
+    """What one kept transaction changed at a place, or in or above it: see `Document.on_change()`."""
 
     path: str
     """The place that was asked for, as a JSON Pointer (RFC 6901)."""
     operations: tuple[dict[str, Any], ...]
-    """Those of the transaction's JSON Patch operations (RFC 6902) that concern it, in order, as plain data of the
-    listener's own: `{"op": "replace", "path": "/days/monday", "value": "swim"}`.
+    """The transaction's JSON Patch operations (RFC 6902) that concern the place, in order, as a copy of plain data:
+    `{"op": "replace", "path": "/days/monday", "value": "swim"}`.
 
-    Empty: more changed than could be remembered, or the session was restarted; look at the data.
+    Empty if more changed than could be remembered, or if the session was restarted: look at the data.
     """
     connection: ConnectionContext | None
-    """Whose message or edit changed it; None: the server's own code."""
+    """Whose message or edit changed it; None if it was the server's own code."""
 
 
 @final

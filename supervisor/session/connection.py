@@ -34,15 +34,15 @@ class ConnectionContext:
     """One peer that is attached to a session, as authors see it: a value, as of the moment when it was asked for."""
 
     id: str
-    """Unique; another one after a reconnect."""
+    """Unique; a client that comes back has a new one."""
     request: Request
-    """The request that opened this connection: not the one that created the session."""
+    """The request that opened this connection, not the one that created the session."""
     peer: str = ""
-    """What others call this client; it stays the same when the client comes back, and opens nothing."""
+    """What others call this client. It stays the same when the client comes back, and it is no secret."""
     name: str | None = None
     """What the app calls it, by `name_connection`."""
     metadata: Mapping[str, Any] = MappingProxyType({})
-    """What the client tells others of itself, as JSON: untrusted. Read it, don't change it."""
+    """What the client tells others about itself, as JSON: untrusted. Read it, don't change it."""
 
 
 class Connection(Protocol):

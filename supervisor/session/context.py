@@ -75,9 +75,9 @@ class Host(Protocol):
 
 @final
 class SessionContext:
-    """One session, as hooks, producers and handlers meet it. It may be kept; it outlives its session and then says so.
+    """One session, as hooks, producers and handlers see it. You may keep it: it outlives its session, and says so.
 
-    All methods must be called in the server's thread; from another one go through
+    Call its methods in the server's thread only; from another thread, go through
     `ApplicationContext.call_from_thread()`.
     """
 
@@ -103,41 +103,42 @@ class SessionContext:
 
     @property
     def document(self) -> Document:
-        """The document. Its `data` is only for who holds it; its callbacks may be added by anybody."""
+        """The document. Only its holder may touch its `data`; any task may add callbacks to it."""
         return self._host.document
 
     @property
     def connections(self) -> tuple[ConnectionContext, ...]:
-        """Who is attached now: one for each tab, and for each other client; values, which don't change afterwards.
+        """Who is attached now: one entry for each tab or other client. The entries are values and never change.
 
-        A client that has come back is here twice for as long as its older connection isn't known to be lost.
+        A client that has come back is listed twice until its older connection is known to be lost.
         """
         return self._host.connection_contexts
 
     @property
     def destroyed(self) -> bool:
-        """Whether the session is being destroyed, or was: it handles no message any more."""
+        """Whether the session's end has begun: it handles no more messages."""
         return self._host.has_ended
 
     async def tell(self, message: object, *, timeout: float = TIMEOUT) -> None:
-        """Send a message; waits for room in the mailbox only, never for its handling: OTP's cast, Pekko's tell.
+        """Send a message; wait for room in the mailbox only, never for its handling: OTP's cast, Pekko's tell.
 
-        To a session that has ended, or ends meanwhile, it is a dead letter, as in Pekko: counted, and no error. Safe to
-        cancel: then it was not sent. Messages of one sender are handled in the order in which they were sent.
+        If the session has ended, or ends meanwhile, the message is a dead letter, as in Pekko: it is counted, and
+        nothing is raised. Safe to cancel: then it was not sent. Messages of one sender are handled in the order in
+        which they were sent.
 
         Raises:
             trio.TooSlowError: there was no room for `timeout` seconds; the message was not sent.
-            MailboxFull: there is no room, and messages of this type aren't waited for (`when_full=` of `@receives`).
-            DeadlockError: the mailbox is full, and the session waits for the one that sends.
+            MailboxFull: there is no room, and senders of this type don't wait for it (`when_full=` of `@receives`).
+            DeadlockError: the mailbox is full, and the session waits for the sender.
             TypeError: the app has no handler for messages of this type; nothing was sent.
             Exception: whatever the type's `conflate` function raised; nothing was sent.
         """
         await self._host.ref.tell(message, timeout=timeout)
 
     def tell_nowait(self, message: object) -> None:
-        """Send a message and don't wait at all; a plain call.
+        """Send a message without waiting at all; a plain call.
 
-        To a session that has ended it is a dead letter: counted, and no error.
+        If the session has ended, the message is a dead letter: it is counted, and nothing is raised.
 
         Raises:
             MailboxFull: there is no room; the message was not sent.
@@ -150,17 +151,17 @@ class SessionContext:
         """Send a message and wait for what its handler returns, which may be any object: OTP's call, Pekko's ask.
 
         On cancellation, or after `timeout` seconds, a message that is still queued is withdrawn. A handler in hand is
-        cancelled, and the ask waits until it has unwound: its changes are rolled back, but for what a `doc.commit()`
-        kept. If the handler finishes all the same, the ask returns its result.
+        cancelled, and the ask waits until it has unwound: its changes are rolled back, except for those that a
+        `doc.commit()` kept. If the handler finishes all the same, the ask returns its result.
 
         Raises:
             Exception: whatever the handler raised; `Rejected` if it said no. Both are the handler's.
-            HandlerFailed: it raised what would end the caller's task, as `SystemExit`; the log has it.
+            HandlerFailed: it raised something that would end the caller's task, such as `SystemExit`; the log has it.
             SessionGone: the session has ended, or ends before it answers; nobody's fault.
             trio.TooSlowError: the answer took longer than `timeout` seconds.
-            MailboxFull: there was no room, or a newer message got this one's place, and messages of this type aren't
-                waited for (`when_full=` of `@receives`); the handler was not called.
-            DeadlockError: the session waits for the one that asks.
+            MailboxFull: there was no room, or a newer message took this one's place, and senders of this type don't
+                wait for room (`when_full=` of `@receives`); the handler was not called.
+            DeadlockError: the session waits for the caller.
             TypeError: the app has no handler for messages of this type; nothing was sent.
         """
         return await self._host.ref.ask(message, timeout=timeout)
@@ -168,15 +169,15 @@ class SessionContext:
     def locked_document(self, *, timeout: float = TIMEOUT) -> AbstractAsyncContextManager[Document]:
         """Borrow the document: `async with session_context.locked_document() as doc: ...`.
 
-        The session handles nothing else meanwhile. What the block changed is kept and sent when it is left; leaving it
-        by an exception, or cancelled, rolls back. `timeout` (seconds) bounds the wait for the document; holding it has
-        30 seconds of its own, after which the block is cancelled. If the session is destroyed while the borrow waits or
-        is in hand, it gets its turn all the same, within 5 seconds; its changes then go to nobody.
+        The session handles nothing else meanwhile. When the block is left, its changes are kept and sent; if it raises
+        or is cancelled, they are rolled back. `timeout` (seconds) bounds the wait for the document. The block itself
+        may take 30 seconds, after which it is cancelled. If the session is destroyed while the borrow waits or is in
+        hand, the borrow still gets its turn, within 5 seconds, but its changes are sent to nobody.
 
         Raises:
             trio.TooSlowError: the wait took longer than `timeout`, or the block longer than 30 seconds.
             SessionGone: the session had ended, or ended and the 5 seconds were over.
-            DeadlockError: the session waits for the one that borrows, or this task holds the document already.
+            DeadlockError: the session waits for the borrower, or this task holds the document already.
         """
         return self._host.borrow(timeout)
 
@@ -198,8 +199,8 @@ class SessionContext:
     def start_soon(self, func: Callable[..., Any], *args: Any) -> None:
         """Start `func(*args)`, plain or `async`, as a background task in the session's scope.
 
-        It doesn't hold the document: it sends messages, or borrows. It is cancelled when the session is destroyed, and
-        a failure in it is reported and ends nothing else. After the session's end this does nothing.
+        It doesn't hold the document: let it send messages, or borrow. It is cancelled when the session is destroyed. A
+        failure in it is reported and ends nothing else. After the session's end this does nothing.
         """
         check_thread()
         self._host.start_background(self._host.runtime.prepare(func, None), args)
@@ -208,10 +209,9 @@ class SessionContext:
         """Destroy the session: a plain call that begins the end and doesn't wait for it. May be called again.
 
         Handlers in hand are cancelled and rolled back, timers and tasks end, connections are closed with `reason`,
-        borrowers get their turn, then the destroyed hooks run. From the session's own handler or hook it takes effect
-        when that returns, with its changes kept and sent; called by somebody else meanwhile, it takes effect at once. A
-        session that is still being created is refused to its visitor, who may read `reason`: by its own hook's call
-        when the hook returns, by anybody else's at once.
+        borrowers get their turn, then the destroyed hooks run. Called from the session's own handler or hook, it takes
+        effect when that returns, with its changes kept and sent; called from anywhere else, at once. If the session is
+        still being created, its visitor is refused and may read `reason`.
         """
         check_thread()
         self._host.end(Ending(kind="destroyed", reason=reason))
@@ -220,7 +220,7 @@ class SessionContext:
         """Wait until nothing of the session runs any more, its destroyed hooks included. Safe to cancel.
 
         Raises:
-            DeadlockError: the session's end waits for the one that calls this.
+            DeadlockError: the session's end waits for the caller.
         """
         await self._host.wait_ended()
 
@@ -236,7 +236,7 @@ class SessionContext:
     def last_incident(self) -> Incident | None:
         """The last failure of the session's code, as it was reported; None if there was none.
 
-        So `modify_document` can tell, in a restarted session, what happened.
+        In a restarted session, `modify_document` can tell from it what happened.
         """
         return self._host.recovery.last_incident
 
@@ -244,8 +244,8 @@ class SessionContext:
     def story(self) -> tuple[StoryEntry, ...]:
         """What happened to the session lately, the oldest first: messages, patches, callbacks, hooks, connections.
 
-        Its last entries, `ServerOptions.story_length` of them at most; empty if that is 0, as it is by default. It can
-        be read after the session's end too.
+        At most the last `ServerOptions.story_length` entries; empty if that is 0, the default. It can still be read
+        after the session's end.
         """
         return () if self._host.story is None else self._host.story.entries
 
@@ -260,11 +260,11 @@ class SessionContext:
 
 @final
 class Document:
-    """One session's document. Only who holds it may touch `data`; adding and removing callbacks is free to all.
+    """One session's document. Only its holder may touch `data`; any task may add and remove callbacks.
 
-    The session's handlers, hooks and callbacks hold it, and so does who borrowed it with `locked_document()`; tasks in
-    nurseries that those open hold it too. All of them share one transaction: it is kept and sent when the handler
-    returns, or rolled back when it raises or is cancelled.
+    The session's handlers, hooks and callbacks hold it, and so does a borrower, by `locked_document()`. Tasks in
+    nurseries that these open hold it too, and share the transaction: it is kept and sent when the handler returns, or
+    rolled back when it raises or is cancelled.
     """
 
     __slots__ = ("_host",)
@@ -276,8 +276,8 @@ class Document:
     def data(self) -> dict[str, Any]:
         """The document's content: plain, nested dict, list, str, int, float, bool and None.
 
-        Change it in place, with every method that dict and list have; each change becomes an operation of a JSON Patch
-        (RFC 6902). A container that is put in is copied. Assigning to `data` replaces all of it.
+        Change it in place, with any method of dict and list; each change becomes an operation of a JSON Patch (RFC
+        6902). A container that you put in is copied. Assigning to `data` replaces all of it.
 
         Raises:
             DocumentNotHeld: the current task doesn't hold the document.
@@ -295,7 +295,7 @@ class Document:
     def revision(self) -> int:
         """Rises by one with each kept transaction that changed something, and with a restart; 0 at first.
 
-        Anybody may read it.
+        Any task may read it.
         """
         return self._host.stored.revision
 
@@ -306,27 +306,27 @@ class Document:
 
     @property
     def connection(self) -> ConnectionContext | None:
-        """Whose message or edit is being handled; None while the server's own code works, as callbacks and hooks."""
+        """Whose message or edit is being handled; None while the server's own code runs, as callbacks and hooks do."""
         return self._host.connection_in_hand
 
     def commit(self) -> None:
         """Keep and send what has changed since the transaction began, or since the last commit.
 
-        For long `async` handlers, and those in threads, that show their progress. What is committed stays, also if the
-        handler raises later.
+        For long handlers, `async` or in threads, that show their progress. What is committed stays, even if the handler
+        raises later.
 
         Raises:
             DocumentNotHeld: the current task doesn't hold the document.
-            InvalidValue: the document would be larger than it may be; nothing was kept yet.
+            InvalidValue: the document would be larger than allowed; nothing was kept by this call.
         """
         self._host.custody.commit()
 
     def add_next_tick_callback(self, func: Callable[..., Any], *args: Any, thread: bool = False) -> CallbackHandle:
-        """Call `func(*args)` once, after what is queued at the session now; any task may call this.
+        """Call `func(*args)` once, after whatever is queued at the session now; any task may call this.
 
-        The function may be plain or `async`; it holds the document and is a transaction, like a handler: if it raises,
+        The function may be plain or `async`. It holds the document and is a transaction, like a handler: if it raises,
         that is reported, and its changes are rolled back. After the session's end nothing is called. With `thread`, or
-        marked `@in_thread`, a plain function runs in a worker thread; so it does with every adder.
+        if it is marked `@in_thread`, a plain function runs in a worker thread; the same holds for every adder.
 
         Raises:
             MailboxFull: 1,000 next ticks wait already; it was not added.
@@ -339,10 +339,10 @@ class Document:
     def add_periodic_callback(
         self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
     ) -> CallbackHandle:
-        """Call `func(*args)` every `seconds` seconds, first after that long.
+        """Call `func(*args)` every `seconds` seconds, for the first time after that long.
 
-        Calls never overlap; ticks that were missed meanwhile are skipped. Else as `add_next_tick_callback()`, but that
-        there may be any number of them. It goes on after a failure, which is reported.
+        Calls never overlap; ticks that were missed meanwhile are skipped. After a failure, which is reported, it goes
+        on. There may be any number of them. Otherwise as `add_next_tick_callback()`.
 
         Raises:
             ValueError: `seconds` isn't a finite number above 0.
@@ -353,7 +353,7 @@ class Document:
     def add_timeout_callback(
         self, func: Callable[..., Any], *args: Any, seconds: float, thread: bool = False
     ) -> CallbackHandle:
-        """Call `func(*args)` once, `seconds` seconds from now. Else as `add_next_tick_callback()`.
+        """Call `func(*args)` once, `seconds` seconds from now. Otherwise as `add_next_tick_callback()`.
 
         Raises:
             ValueError: `seconds` isn't a finite number from 0 on.
@@ -362,13 +362,14 @@ class Document:
         return self._host.callbacks.add_timeout(self._prepared(func, thread), args, seconds)
 
     def on_change(self, path: str, func: Callable[[Document, Change], Any], *, thread: bool = False) -> CallbackHandle:
-        """Call `func(doc, change)` after each kept transaction that changed the place, something in it, or above it.
+        """Call `func(doc, change)` after each kept transaction that changed the place, or something in or above it.
 
-        `path` is a JSON Pointer (RFC 6901): "/notes", or "" for everything. It is no pattern, and an index names a
-        place and not an item, so listen to the list. The function may be plain or `async`; each call is a transaction in a turn of its own, after
-        what is queued at the session by then. What it changes itself isn't told to it, but it is told to others; the
-        building of the document is told to nobody. Any task may call this; `remove_callback()` ends it. A failure in it
-        is reported, and it goes on.
+        `path` is a JSON Pointer (RFC 6901): "/notes", or "" for everything. It names one place and is no pattern; an
+        index names a position and not an item, so listen to the list. The function may be plain or `async`. Each call
+        is a transaction in a turn of its own, after whatever is queued at the session by then. A listener is not told
+        of its own changes, but other listeners are; nobody is told of the building of the document. If the function
+        fails, that is reported, and it is still told of later changes. Any task may call this; `remove_callback()`
+        ends it.
 
         Raises:
             ValueError: the path is no JSON Pointer, or has a `*`.
@@ -379,16 +380,16 @@ class Document:
     def allow_edits(self, pattern: str, func: Judge | None = None, *, thread: bool = False) -> None:
         """Let clients edit what `pattern` names, from now on; everything else stays read-only to them.
 
-        The pattern is a JSON Pointer (RFC 6901) in which `*` stands for any one step. It allows to set the place that
-        it names, and all edits inside of that; to insert and to remove at the place itself only if it ends with `*`:
-        "/notes" may be set, "/todo/*" may be put in, set and taken out.
+        The pattern is a JSON Pointer (RFC 6901) in which `*` stands for any one step. Clients may set the place that it
+        names, and make any edit inside it. They may insert and remove at the place itself only if the pattern ends with
+        `*`: "/notes" may be set; items of "/todo/*" may be inserted, set and removed.
 
         `func(doc, edit)`, plain or `async`, is asked about each such edit, in its transaction and before it is done. It
-        returns None to take it as it is, or `attrs.evolve(edit, value=…)` to put another value in, or raises
-        `Rejected(text)` to refuse it with that text. `edit` is untrusted input; see `Edit`. Where several patterns
-        allow an edit, the longest one's function is asked, of equally long ones that added last. Called again with the
-        same pattern, this replaces the function. It takes effect at once and is no part of a transaction; any task may
-        call it.
+        returns None to accept it as it is, or `attrs.evolve(edit, value=…)` to put another value in, or raises
+        `Rejected(text)` to refuse it with that text. `edit` is untrusted input; see `Edit`. If several patterns allow
+        an edit, the longest pattern's function is asked; among equally long ones, the one that was added last. Calling
+        this again with the same pattern replaces the function. It takes effect at once and is not part of a
+        transaction; any task may call it.
 
         Raises:
             ValueError: the pattern is no JSON Pointer, or has `*` as a part of a step, such as `**`.
@@ -398,7 +399,7 @@ class Document:
         self._host.edit_rules.allow(pattern, judge)
 
     def forbid_edits(self, pattern: str) -> None:
-        """Take back `allow_edits()` of this pattern: it takes effect at once, on edits too that wait for their turn.
+        """Undo `allow_edits()` for this pattern, at once: edits that already wait for their turn are refused too.
 
         Raises:
             ValueError: it was not allowed.
@@ -407,7 +408,7 @@ class Document:
         self._host.edit_rules.forbid(pattern)
 
     def remove_callback(self, handle: CallbackHandle) -> None:
-        """Remove a callback: it never fires after this, also if its tick was queued. Doesn't cancel one in hand.
+        """Remove a callback: it never fires again, even if its tick was queued. Doesn't cancel one in hand.
 
         Raises:
             ValueError: it was removed already, has finished, or is another document's.

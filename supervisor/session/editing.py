@@ -27,16 +27,16 @@ ANY = "*"
 @final
 @attrs.frozen(kw_only=True)
 class Edit:
-    """What a client wishes to change, as the function of `Document.allow_edits()` is asked about it."""
+    """What a client wants to change: what the function of `Document.allow_edits()` is asked about."""
 
     op: Literal["set", "insert", "remove"]
-    """`set` a key, which may be new, or an index that is there; `insert` before an index, or at the end; `remove`."""
+    """`set` a key, which may be new, or an existing index; `insert` before an index, or at the end; `remove`."""
     path: str
     """The place, as a JSON Pointer (RFC 6901)."""
     keys: tuple[str | int, ...]
     """The same, step by step: keys of dicts are str, indexes of lists are int."""
     value: Any = None
-    """Of `set` and `insert`: any JSON, untrusted."""
+    """The new value, for `set` and `insert`: any JSON, untrusted."""
     connection: ConnectionContext | None
     """Whose edit it is."""
 

@@ -48,34 +48,33 @@ def receives(
 ) -> Callable[[F], F]:
     """Mark a function of `main.py` as the handler of a type of message.
 
-    The function is called as `func(doc, message)`, by the session's actor, which holds the document meanwhile. It may
-    be plain or `async`; what it returns is the answer to `ask()`, and to `session.send()` in the browser. If it raises,
-    its changes to the document are rolled back, and what follows for the session is a matter of the failure policy, by
-    default that it goes on; `Rejected(text)` says no without being a failure.
+    The session's actor calls `func(doc, message)` while it holds the document. The function may be plain or `async`;
+    what it returns is the answer to `ask()`, and to `session.send()` in the browser. If it raises, its changes to the
+    document are rolled back, and the failure policy decides what follows for the session; by default it goes on.
+    `Rejected(text)` says no, and is no failure.
 
     Args:
         message_type: the class of the messages, compared exactly: subclasses need a handler of their own.
-        from_client: a browser may send this type too. Its fields are validated against the class's annotations before
-            the handler sees it: an attrs class, a dataclass or a msgspec Struct. What the fields *say* is untrusted.
+        from_client: browsers may send this type too: an attrs class, a dataclass or a msgspec Struct. Its fields are
+            validated against the class's annotations before the handler sees it. What the fields *say* is untrusted.
         on_failure: what follows for the session when this handler fails: "resume", "restart", "stop" or "escalate";
             None for what the application's `FailurePolicy` says.
-        thread: the function is plain, and blocks: it runs in a worker thread, to which the document is lent. See
-            `in_thread()`.
+        thread: run the function, which must be plain, in a worker thread, to which the document is lent, because it
+            blocks. See `in_thread()`.
         when_full: what becomes of a message of this type while the session's mailbox has no room. `"wait"`: its sender
-            waits, as long as it allows. `"refuse"`: its sender is told at once, by `MailboxFull`; `broadcast()` reports
-            the session as lagged; a browser's promise is rejected. `"drop_oldest"`: it gets the place of the oldest
-            message of its type that waits, whose asker, if it has one, gets `MailboxFull`; if none waits, it is
-            refused.
-        conflate: a plain function that gives a message's key, as in `conflate=lambda quote: quote.symbol`: of the
-            messages of this type that wait, the newest of each key takes the place of the older one, also while there
-            is room. So it may be handled before messages of other types that were sent before it. What an `ask()` or a
-            browser waits for is always handled. The function is called by who sends, and what it raises is theirs; a
-            broadcast calls it once.
+            waits, up to its timeout. `"refuse"`: its sender gets `MailboxFull` at once; `broadcast()` reports the
+            session as lagged; a browser's promise is rejected. `"drop_oldest"`: it takes the place of the oldest
+            waiting message of its type, whose asker, if any, gets `MailboxFull`; if none waits, it is refused.
+        conflate: a plain function that gives a message's key, as in `conflate=lambda quote: quote.symbol`. Of the
+            waiting messages of this type, the newest of each key takes the place of the older one, even while there is
+            room. So it may be handled before messages of other types that were sent before it. What an `ask()` or a
+            browser waits for is always handled. The sender calls the function, and gets what it raises; a broadcast
+            calls it once.
 
     Raises:
-        TypeError: `message_type` is no class, or `conflate` no function; or `thread` is asked for, and the function is
-            `async`; or `from_client` or `thread` is neither True nor False.
-        ValueError: `on_failure` or `when_full` is no such word.
+        TypeError: `message_type` is no class, or `conflate` no function; or `thread` was given for an `async` function; or
+            `from_client` or `thread` is neither True nor False.
+        ValueError: `on_failure` or `when_full` is not one of its words.
     """
     if not isinstance(message_type, type):
         raise TypeError(f"@receives takes a class, as in @receives(Quote), not {message_type!r}")

@@ -14,9 +14,9 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 @final
 @attrs.frozen(kw_only=True)
 class Request:
-    """One HTTP request, read-only. All of it is the client's word: untrusted, but for `remote_address`.
+    """One HTTP request, read-only. All of it but `remote_address` is the client's word: untrusted.
 
-    Its repr leaves out headers, cookies and arguments, which may let somebody in: it ends up in logs.
+    Its repr ends up in logs, so it leaves out headers, cookies and arguments, which may hold secrets.
     """
 
     headers: Mapping[str, str] = attrs.field(default=_NOTHING, repr=False)
@@ -24,8 +24,8 @@ class Request:
     cookies: Mapping[str, str] = attrs.field(default=_NOTHING, repr=False)
     """By name, as the browser sent them."""
     arguments: Mapping[str, tuple[str, ...]] = attrs.field(default=MappingProxyType({}), repr=False)
-    """The query's arguments, decoded, each with all its values in order."""
+    """The query's arguments, decoded, each with all its values in order: `request.arguments.get("room", ("",))[0]`."""
     path: str = "/"
     """The path, decoded, without the query."""
     remote_address: str | None = None
-    """The peer's IP address, or the visitor's as a trusted proxy tells it; None on a Unix socket or in memory."""
+    """The peer's IP address, or the visitor's if a trusted proxy tells it; None on a Unix socket or in memory."""
