@@ -209,8 +209,8 @@ class ApplicationContext:
                 server by `call_from_thread()`, which raises `ActorGone` once the producer was removed.
 
         Raises:
-            TypeError: the function can't be called, the name or the backoff has the wrong type, or `escalate` or `thread`
-                is neither True nor False.
+            TypeError: the function can't be called, the name or the backoff has the wrong type, or `escalate` or
+                `thread` is neither True nor False.
             ValueError: another argument is out of range.
         """
         check_thread()

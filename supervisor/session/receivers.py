@@ -72,8 +72,8 @@ def receives(
             calls it once.
 
     Raises:
-        TypeError: `message_type` is no class, or `conflate` no function; or `thread` was given for an `async` function; or
-            `from_client` or `thread` is neither True nor False.
+        TypeError: `message_type` is no class, or `conflate` no function; or `thread` was given for an `async` function;
+            or `from_client` or `thread` is neither True nor False.
         ValueError: `on_failure` or `when_full` is not one of its words.
     """
     if not isinstance(message_type, type):
