@@ -7,11 +7,16 @@ from typing import Any, final
 
 import attrs
 import trio
+import trio.testing
 
 from supervisor.errors import SendFailed
 from supervisor.testing.app import RunningApp
 from supervisor.testing.client import Client
 from supervisor.testing.session import TestSession
+
+REAL_PAUSE = 0.1
+"""Seconds after which a pause is over by a real clock: what is under way on loopback has arrived by then, and a list of
+twenty commands doesn't take minutes. What happens only later, such as heartbeats, is for tests on virtual time."""
 
 
 @final
@@ -102,7 +107,7 @@ class Pause:
     """Time passes."""
 
     seconds: float
-    """Usually virtual."""
+    """Virtual ones; by a real clock it is over after `REAL_PAUSE`."""
 
 
 Command = Connect | Send | Edit | Drop | Stall | Resume | Reconnect | Close | Pause
@@ -138,7 +143,8 @@ async def perform(app: RunningApp, behaviour: Sequence[Command], *, session: Tes
 
 async def _do(command: Command, clients: dict[int, Client], session: TestSession, answers: trio.Nursery) -> None:
     if isinstance(command, Pause):
-        await trio.sleep(command.seconds)
+        is_virtual = isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock)
+        await trio.sleep(command.seconds if is_virtual else min(command.seconds, REAL_PAUSE))
         return
     if isinstance(command, Connect):
         clients[command.client] = await session.connect()

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import attrs
 import pytest
+import trio
+import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor import receives
 from supervisor.application.handlers import NamespaceHandler
 from supervisor.testing.behaviour import Close, Connect, Drop, Edit, Pause, Reconnect, Resume, Send, Stall, perform
+from supervisor.testing.harness import supervise as open_app
 from supervisor.testing.strategies import behaviours
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +77,18 @@ async def test_a_command_for_nobody_is_an_error(supervise):
             await perform(app, [Stall(client=3)])
 
 
-@pytest.mark.virtual_time("each of its examples takes seconds")
+async def pass_a_minute():
+    async with open_app(counter) as app:
+        began = trio.current_time()
+        await perform(app, [Pause(seconds=60.0)])
+        return trio.current_time() - began
+
+
+def test_a_pause_passes_by_virtual_time_alone():
+    assert trio.run(pass_a_minute, clock=trio.testing.MockClock(autojump_threshold=0)) == pytest.approx(60)
+    assert trio.run(pass_a_minute) < 30
+
+
 @settings(max_examples=30)
 @given(
     behaviours(

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +12,6 @@ TICKER = Path(__file__).parents[1] / "ticker"
 SYMBOLS = st.sampled_from(["ACME", "GLOBEX", "NONE"])
 
 
-@pytest.mark.virtual_time("visitors pause for minutes")
 @settings(max_examples=30)
 @given(behaviours(sends={"Watch": {"symbol": SYMBOLS}}, clients=3))
 async def test_whatever_visitors_do_they_see_the_same(supervise, behaviour):
