@@ -107,7 +107,7 @@ class Instruments:
         """An application could not be loaded, or something in it escalated: it ends, and others go on."""
 
     def application_unloaded(self, *, application: str) -> None:
-        """All unload hooks of an application are done."""
+        """All unload hooks of an application are done that had loaded."""
 
     def application_changed(self, *, application: str, files: str) -> None:
         """Files of an application have changed, under `ServerOptions.dev`; it, or its pages, are loaded anew."""

@@ -326,7 +326,8 @@ class ApplicationActor:
             self._unloaded.set()
             self.background.leave()
             self.stopping.leave()
-            self.runtime.instruments.application_unloaded(application=self.application)
+            if self._has_loaded:  # what was never told to be there can't be told to be gone
+                self.runtime.instruments.application_unloaded(application=self.application)
 
     # Its sessions.
 

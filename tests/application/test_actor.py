@@ -67,6 +67,7 @@ async def test_a_load_hook_that_fails_is_one_clear_sentence_and_unloads_what_had
     )
     assert incident.error is error
     assert log == ["load 1", "load 2", "unload 1"]
+    assert [name for name, *_ in recorder.events] == ["failed"]
 
 
 async def test_a_load_hook_has_sixty_seconds(step, run_app, autojump_clock):
