@@ -4,7 +4,6 @@ import socket
 from types import SimpleNamespace
 
 import trio
-import trio.lowlevel
 
 from supervisor.application.handlers import Application, Handler, NamespaceHandler
 from supervisor.testing.app import RunningApp
@@ -84,16 +83,6 @@ class Run:
             nursery,
             Kit(seen=self.log),
         )
-
-
-def tasks():
-    def walk(task):
-        yield task.name
-        for child_nursery in task.child_nurseries:
-            for child in child_nursery.child_tasks:
-                yield from walk(child)
-
-    return sorted(walk(trio.lowlevel.current_root_task()))
 
 
 UPGRADE = (

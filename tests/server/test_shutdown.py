@@ -12,7 +12,7 @@ from supervisor.server import Server
 from supervisor.testing.http import get
 from supervisor.testing.memory import MemoryListener
 
-from .running import Log, Recording, Run, app_of, tasks
+from .running import Log, Recording, Run, app_of
 
 
 async def test_the_order_of_a_shutdown(serve, nursery):
@@ -218,8 +218,8 @@ async def test_cancelled_during_the_shutdown_it_still_runs_the_hooks(serve, nurs
     assert [name for name, _ in hooks][-3:] == ["destroyed ends", "unload begins", "unload ends"]
 
 
-async def test_nothing_is_left_in_the_task_tree(serve, nursery):
-    before = tasks()
+async def test_nothing_is_left_in_the_task_tree(serve, nursery, all_tasks):
+    before = all_tasks()
     run = await serve(app_of("app"), app_of("other"))
     async with trio.open_nursery() as clients:
         for name in ("app", "other"):
@@ -228,12 +228,12 @@ async def test_nothing_is_left_in_the_task_tree(serve, nursery):
                 await (await app.new_session()).connect()
         stream = await run.listener.connect()
         await stream.send_all(b"GET /app HTTP/1.1\r\n")
-        assert len(tasks()) > len(before) + 10
+        assert len(all_tasks()) > len(before) + 10
         run.server.stop()
         await run.server.wait_stopped()
         clients.cancel_scope.cancel()
     await trio.testing.wait_all_tasks_blocked()
-    assert tasks() == before
+    assert all_tasks() == before
     assert len(run.server.runtime.timers) == 0
 
 

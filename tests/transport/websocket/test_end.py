@@ -46,7 +46,7 @@ async def test_a_peer_that_does_not_answer_the_close_is_let_go(table):
     assert [opcode for opcode, _ in await peer.end()] == [TEXT, CLOSE]
 
 
-async def test_a_peer_that_does_not_read_is_let_go(serve):
+async def test_a_peer_that_does_not_read_is_let_go(serve, all_tasks):
     async with serve() as table, trio.open_nursery() as nursery:
         _, session = await lockstep(table, nursery)
         for _ in range(3):
@@ -55,7 +55,8 @@ async def test_a_peer_that_does_not_read_is_let_go(serve):
         session.destroy()
         await session.wait_destroyed()
         assert trio.current_time() - began < GRACE
-        assert [task for task in tasks() if "websocket" in task or session.id[:8] in task] == []
+        names = [task.name for task in all_tasks()]
+        assert [name for name in names if "websocket" in name or session.id[:8] in name] == []
         nursery.cancel_scope.cancel()
 
 
@@ -109,27 +110,15 @@ async def test_a_restart_tells_clients_when_to_come_back(serve):
         assert await silent.end() == [(8, b"\x03\xf4the server is restarting")]
 
 
-def tasks():
-    """The names of all tasks."""
-
-    def walk(task):
-        yield task.name
-        for nursery in task.child_nurseries:
-            for child in nursery.child_tasks:
-                yield from walk(child)
-
-    return list(walk(trio.lowlevel.current_root_task()))
-
-
-async def test_when_a_session_is_destroyed_nothing_of_it_runs(table):
-    before = sorted(tasks())
+async def test_when_a_session_is_destroyed_nothing_of_it_runs(table, all_tasks):
+    before = all_tasks()
     page = await table.page()
     peers = [(await table.attached(page))[0] for _ in range(3)]
     [session] = table.app.sessions
     session.start_soon(trio.sleep_forever)
     await peers[0].send("Wait", seconds=1000)
     await all_blocked()
-    assert len(tasks()) > len(before)
+    assert len(all_tasks()) > len(before)
     session.destroy()
     await session.wait_destroyed()
-    assert sorted(tasks()) == before
+    assert all_tasks() == before
