@@ -45,7 +45,7 @@ from supervisor.identity import Entropy
 from supervisor.instruments import Incident, Instruments
 from supervisor.protocol.feed import MAX_DETACHED
 from supervisor.protocol.fields import ClientMessages
-from supervisor.server_options import ServerOptions
+from supervisor.server_options import ServerOptions, options_or_default
 from supervisor.session.actor import SessionActor
 from supervisor.transport.address import Address
 from supervisor.transport.admission import Admission
@@ -133,7 +133,7 @@ class Server:
         prepare: Prepare = threaded,
         watch: Watch = watch,
     ) -> None:
-        self.options = options or ServerOptions()
+        self.options = options_or_default(options)
         """What it was made with."""
         self.urls: dict[str, str] = {}
         """Where each application is served, by its name. Empty before entering, and for a Unix socket."""

@@ -73,3 +73,18 @@ class ServerOptions:
     def __attrs_post_init__(self) -> None:
         if not (self.keys is None or isinstance(self.keys, KeyRing)):  # the key itself is nothing to show
             raise TypeError(f"keys is a KeyRing, as in KeyRing([key]), not {type(self.keys).__name__}")
+
+
+def options_or_default(options: ServerOptions | None) -> ServerOptions:
+    """What a server was given, or the default for None.
+
+    Raises:
+        TypeError: it is something else, such as an application's options.
+    """
+    if options is None:
+        return ServerOptions()
+    given: object = options
+    if not isinstance(given, ServerOptions):
+        example = "application=…" if isinstance(given, ApplicationOptions) else 'session_ids="any"'
+        raise TypeError(f"options is a ServerOptions, as in ServerOptions({example}), not {type(given).__name__}")
+    return options

@@ -2,7 +2,9 @@
 
 import pytest
 
-from supervisor.server_options import ServerOptions
+from supervisor.application.options import ApplicationOptions
+from supervisor.server import Server
+from supervisor.server_options import ServerOptions, options_or_default
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,14 @@ from supervisor.server_options import ServerOptions
 def test_what_cannot_be_is_refused_when_options_are_made(wrong, says):
     with pytest.raises((TypeError, ValueError), match=says):
         ServerOptions(**wrong)
+
+
+def test_other_options_are_not_a_servers():
+    assert options_or_default(None) == ServerOptions()
+    with pytest.raises(TypeError, match=r"as in ServerOptions\(application=…\), not ApplicationOptions$"):
+        Server([], options=ApplicationOptions())
+    with pytest.raises(TypeError, match=r'as in ServerOptions\(session_ids="any"\), not dict$'):
+        options_or_default({})
 
 
 @pytest.mark.parametrize("prefix", ["live", "/live/", "/", "/a b", "/live?x", "//live"])

@@ -109,6 +109,7 @@ class RunningApp:
 
     async def broadcast(self, message: object, *, timeout: float = TIMEOUT) -> BroadcastReport:
         """See `ApplicationContext.broadcast`."""
+        raise_if_over(self._nursery)
         return await self.context.broadcast(message, timeout=timeout)
 
     async def settle(self) -> None:
@@ -137,6 +138,7 @@ class RunningApp:
 
         Raises:
             trio.BrokenResourceError: the server closed the connection without a whole answer.
+            ValueError: the target doesn't begin with a slash.
         """
         raise_if_over(self._nursery)
         stream = await self._connect()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any, Literal, final
 
@@ -34,6 +33,7 @@ from supervisor.session.context import SessionContext
 from supervisor.session.opening import Opening
 from supervisor.session.request import Request
 from supervisor.testing.application import App, Messages, application_of, messages_of
+from supervisor.testing.block import opens_block
 from supervisor.testing.driving import Driver, HandTime
 from supervisor.testing.faults import Faults
 from supervisor.testing.probe import Probe, Told
@@ -61,7 +61,7 @@ class Scheduled:
     """As they were given when it was added; 0 for a next tick."""
 
 
-@asynccontextmanager
+@opens_block
 async def hand_driven(
     app: App,
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, final
 
 import trio
@@ -39,6 +39,8 @@ _CONNECTED = ("live", "restarting")
 @final
 class Client:
     """One client of one session, which comes back by itself as others do. `TestSession.connect()` makes one.
+
+    When its block is over, what is sent or waited for raises `RuntimeError`; what it had can be looked at.
 
     Args:
         visit: what the page gave.
@@ -134,6 +136,7 @@ class Client:
             TypeError: the predicate is no plain function of one argument.
         """
         predicate = plain_predicate(predicate, 'until(lambda data: data["n"] == 1)')
+        self._raise_if_over()
         seen = -1
 
         def is_true(data: dict[str, Any]) -> object:
@@ -179,6 +182,7 @@ class Client:
         Raises:
             trio.TooSlowError: it did not within `timeout` seconds.
         """
+        self._raise_if_over()
         with trio.move_on_after(timeout):
             await self._session.wait_ended()
         if self.ended is None:
@@ -347,7 +351,12 @@ class Client:
             await self._stream.cut()
         await trio.lowlevel.checkpoint()
 
-    async def _answer(self, answer: Awaitable[Any], what: str) -> Any:
+    async def _answer(self, answer: Coroutine[Any, Any, Any], what: str) -> Any:
+        try:
+            self._raise_if_over()
+        except RuntimeError:
+            answer.close()
+            raise
         try:
             return await answer
         except trio.TooSlowError:
@@ -355,6 +364,7 @@ class Client:
 
     async def _wait(self, is_true: Callable[[], object], what: str, timeout: float) -> None:
         """Wait until this is true; `what` says it in words."""
+        self._raise_if_over()
         await trio.lowlevel.checkpoint()
         with trio.move_on_after(timeout):
             while not is_true():
@@ -363,6 +373,11 @@ class Client:
                 await self._record.wait_changed()
             return
         raise AssertionError(f"not within {timeout:g} s, before {what}: {self._state()}")
+
+    def _raise_if_over(self) -> None:
+        """Refuse what would wait for nothing: who runs the client has ended, as at the end of a test's block."""
+        if self._over.is_set() and self.ended is None:
+            raise RuntimeError("the block of this client is over, and its connection with it: do this inside of it")
 
     def _state(self) -> str:
         """For messages."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import AsyncIterator, Mapping
 
@@ -13,9 +12,10 @@ from supervisor.actor.guard import unwrap
 from supervisor.embedding import serving
 from supervisor.identity import KeyRing
 from supervisor.server import Server
-from supervisor.server_options import ServerOptions
+from supervisor.server_options import ServerOptions, options_or_default
 from supervisor.testing.app import RunningApp
 from supervisor.testing.application import App, application_of
+from supervisor.testing.block import opens_block
 from supervisor.testing.checks import Checks, what_is_left
 from supervisor.testing.clock import waiting_for_threads
 from supervisor.testing.faults import Faults
@@ -26,7 +26,7 @@ from supervisor.testing.stories import LENGTH, StoryBook
 from supervisor.testing.transports import Transport, TransportName, make_transport
 
 
-@contextlib.asynccontextmanager
+@opens_block
 async def supervise(
     app: App,
     *,
@@ -56,6 +56,7 @@ async def supervise(
         Left: the app has left something behind.
         LookupError: a fault was to strike a function that never was there.
         ValueError: there is no such transport or check, or a reason is missing.
+        TypeError: what is given is no app, or the options are no `ServerOptions`.
         ExceptionGroup: something failed in the app, and the test didn't clear it from `incidents`.
     """
     __tracebackhide__ = True  # pytest shows what the app raised, not how it came here
@@ -123,6 +124,6 @@ def _kit_of(faults: Faults | None, unchecked: Mapping[str, str] | None, transpor
 
 def _options_of(options: ServerOptions | None) -> ServerOptions:
     """The options of each server: stalls count real time, and a server that was restarted has the keys that it had."""
-    options = options or ServerOptions()
+    options = options_or_default(options)
     keys = KeyRing([secrets.token_bytes(32)]) if options.keys is None else options.keys
     return attrs.evolve(options, stall_limit=0.0, story_length=options.story_length or LENGTH, keys=keys)

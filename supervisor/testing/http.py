@@ -21,7 +21,11 @@ async def get(
 
     Raises:
         trio.BrokenResourceError: the server closed the connection without a whole answer.
+        ValueError: the target doesn't begin with a slash.
     """
+    if not target.startswith("/"):
+        await trio.aclose_forcefully(stream)
+        raise ValueError(f"a page is asked for by its path on the server, as in '/{target}', not {target!r}")
     return await exchange(stream, target, headers=[("Host", "localhost"), *headers], method=method)
 
 

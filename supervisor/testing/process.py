@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
@@ -20,6 +19,7 @@ import trio.testing
 
 from supervisor.actor.guard import unwrap
 from supervisor.errors import ApplicationError
+from supervisor.testing.block import opens_block
 from supervisor.testing.client import Client
 from supervisor.testing.http import Answer, get, open_http
 from supervisor.testing.ports import LOOPBACK, HeldPort
@@ -254,7 +254,7 @@ class ProcessApp:
         return f"<ProcessApp {self.url} {state}>"
 
 
-@contextlib.asynccontextmanager
+@opens_block
 async def supervise_process(
     app: str | PathLike[str], *arguments: str, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[ProcessApp]:

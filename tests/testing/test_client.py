@@ -462,6 +462,25 @@ async def test_what_is_waited_for_is_asked_by_a_plain_function(session):
         await client.until(lambda data: asked(data))
 
 
+async def test_after_its_block_a_client_does_nothing_and_keeps_what_it_had(supervise):
+    async with supervise(modify_document) as app:
+        client = await (await app.new_session()).connect()
+    began = trio.current_time()
+    for act in (
+        lambda: client.until(lambda data: False),
+        lambda: client.until_ended(),
+        lambda: client.until_present(lambda peers: False),
+        lambda: client.next_patch(),
+        lambda: client.send("Add", by=1),
+        lambda: client.edit("/n", 1),
+        lambda: client.reconnect(),
+    ):
+        with pytest.raises(RuntimeError, match=r"^the block of this client is over, and its connection with it: do th"):
+            await act()
+    assert trio.current_time() < began + 1
+    assert client.data == {"n": 0}
+
+
 @pytest.mark.virtual_time("nothing comes for five seconds, after each of four codes")
 async def test_a_drop_is_seen_by_the_server_with_the_code_that_was_given_and_the_client_stays_offline(supervise):
     async with supervise(modify_document) as app:

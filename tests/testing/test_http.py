@@ -55,3 +55,10 @@ async def test_what_comes_before_the_answer_is_skipped():
 async def test_no_whole_answer_is_a_broken_connection(data):
     with pytest.RaisesGroup(trio.BrokenResourceError):
         await answer_with(data)
+
+
+async def test_a_target_is_a_path_on_the_server():
+    ours, theirs = trio.testing.memory_stream_pair()
+    with pytest.raises(ValueError, match=r"by its path on the server, as in '/shop\?a=1', not 'shop\?a=1'$"):
+        await get(ours, "shop?a=1")
+    assert await theirs.receive_some() == b""  # nothing is left open
