@@ -233,7 +233,7 @@ class Websocket:
             await self._is_read.wait()
 
     def _on_end(self) -> None:
-        # Before the handshake is done, trio-websocket would wait for it for ever.
+        # Before the handshake is done, trio-websocket would wait for it for ever, even if it could not ask for it.
         if not self._was_opened:
             self._closed = Closed(
                 code=NO_CLOSE_FRAME, problem=f"{self._address.authority} ended the connection without an answer"
@@ -273,7 +273,11 @@ class _Heard(trio.abc.Stream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
+        try:
+            await self._stream.send_all(data)
+        except LOST:
+            self._on_end()
+            raise
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()

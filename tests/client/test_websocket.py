@@ -9,6 +9,7 @@ from supervisor.client.address import websocket_address
 from supervisor.client.dialing import Dialer
 from supervisor.client.websocket import ADMISSION, ATTEMPT, GOODBYE, LAST_WORDS, SILENCE, Closed, Websocket
 from supervisor.protocol.client import ClientConnection
+from supervisor.testing.memory import memory_stream_pair
 
 
 class Run:
@@ -148,6 +149,21 @@ async def test_a_message_that_is_too_big_ends_it(run, scripted, autojump_clock):
 
 async def test_a_server_that_closes_at_once_is_lost_at_once(run, scripted, autojump_clock):
     scripted.upgrade = b""
+    it = run()
+    began = trio.current_time()
+    assert await it.until_closed() == Closed(code=1006, problem="server.example ended the connection without an answer")
+    assert trio.current_time() == began
+
+
+async def test_a_server_that_is_gone_before_it_is_asked_is_lost_at_once(run, scripted, autojump_clock):
+    """Trap: trio-websocket waits for ever for the answer to a request that it could not send."""
+
+    async def open_stream(host, port):
+        ours, theirs = memory_stream_pair()
+        theirs.reset()
+        return ours
+
+    scripted.open_stream = open_stream
     it = run()
     began = trio.current_time()
     assert await it.until_closed() == Closed(code=1006, problem="server.example ended the connection without an answer")
