@@ -68,6 +68,7 @@ class Link:
         self._options = options
         self._owner = owner
         self._protocol = _connection_of(visit)
+        # The last one, which may be over: it is told what there is no other to tell, and nothing comes of it.
         self._websocket: Websocket | None = None
         self._left = trio.Event()
         # Set when what is waited for until the next attempt is to wait no more.
@@ -152,10 +153,7 @@ class Link:
         )
         if self._is_paused:
             self._websocket.pause()
-        try:
-            return await self._websocket.run()
-        finally:
-            self._websocket = None
+        return await self._websocket.run()
 
     def _happened(self, events: list[Event]) -> None:
         for event in events:
@@ -216,7 +214,7 @@ class Link:
     def _begin_anew(self, visit: Visit) -> None:
         self._visit = visit
         self._protocol = _connection_of(visit, was_reload=True)
-        self._tell(attrs.evolve(self.status, sessions=self.status.sessions + 1, retry_at=None))
+        self._tell(attrs.evolve(self.status, sessions=self.status.sessions + 1))
         self._owner.connected_by(self._protocol)
 
     async def _wait(self, seconds: float, *, code: int, reason: str) -> None:

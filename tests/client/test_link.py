@@ -7,9 +7,142 @@ import trio
 import trio.testing
 
 from supervisor.client import SendUnknown, SendUnsent, SessionEnded
-from supervisor.client.link import PAGE
+from supervisor.client.address import websocket_address
+from supervisor.client.dialing import Dialer
+from supervisor.client.link import PAGE, Link, LinkOptions
+from supervisor.client.page import Entry
+from supervisor.client.visit import Visit
 from supervisor.client.websocket import SILENCE
 from tests.client.conftest import answer, page
+
+
+class Owner:
+    """Remembers what it was told."""
+
+    def __init__(self):
+        self.protocol = None
+        self.statuses = []
+        self.settlements = []
+
+    def connected_by(self, protocol):
+        self.protocol = protocol
+
+    def happened(self, events):
+        """The protocol has it."""
+
+    def settled(self, events):
+        self.settlements.append(events)
+
+    def status_changed(self, status):
+        self.statuses.append(status)
+
+
+@pytest.fixture
+def owner():
+    return Owner()
+
+
+@pytest.fixture
+def link(scripted, owner):
+    """One that waits for nothing but what it is told; the test runs it."""
+    address = websocket_address("ws://server.example/app/-/websocket")
+    visit = Visit(entry=Entry(session="s-1", token="t-1", websocket=address.target), websocket=address, headers=())
+    options = LinkOptions(dialer=Dialer(scripted.open_stream), random=lambda: 1.0, max_message_size=1_000_000)
+    return Link(visit, options, owner)
+
+
+async def test_it_tells_of_each_state_once(link, owner, scripted, nursery, autojump_clock):
+    nursery.start_soon(link.run)
+    line, _ = await scripted.live()
+    await line.patch(0, ("add", "/n", 1))
+    await line.patch(1, ("add", "/n", 2))
+    await trio.testing.wait_all_tasks_blocked()
+    assert [status.state for status in owner.statuses] == ["live"]
+    began = trio.current_time()
+    await line.cut()
+    line = await scripted.accept()
+    assert [(status.state, status.retry_at) for status in owner.statuses[1:]] == [
+        ("reconnecting", pytest.approx(began + 0.5)),
+        ("reconnecting", None),
+    ]
+    link.leave()
+    await link.wait_over()
+    assert [status.state for status in owner.statuses[3:]] == ["ended"]
+
+
+async def test_leaving_tells_of_nothing_but_the_end(link, owner, scripted, nursery, autojump_clock):
+    nursery.start_soon(link.run)
+    await scripted.live()
+    await trio.testing.wait_all_tasks_blocked()
+    link.leave()
+    await link.wait_over()
+    assert [(status.state, status.reason) for status in owner.statuses[1:]] == [("ended", "This client has left.")]
+
+
+async def test_what_had_no_answer_is_settled_at_a_no(link, owner, scripted, nursery, autojump_clock):
+    nursery.start_soon(link.run)
+    line, _ = await scripted.live()
+    await trio.testing.wait_all_tasks_blocked()
+    owner.protocol.send("Watch", {})
+    link.flush()
+    await line.receive()
+    await line.close(4403, announced=True)
+    await link.wait_over()
+    assert [len(events) for events in owner.settlements] == [1]
+
+
+async def test_a_connection_can_be_lost_with_a_code_and_comes_back(link, owner, scripted, nursery, autojump_clock):
+    link.lose(4000)  # there is none yet
+    nursery.start_soon(link.run)
+    line, _ = await scripted.live()
+    await trio.testing.wait_all_tasks_blocked()
+    link.lose(4000)
+    assert (await line.until_closed()).code == 4000
+    _, first = await scripted.live(resumed=True)
+    assert first["type"] == "resume"
+    link.leave()
+
+
+async def test_in_a_hurry_the_next_attempt_is_waited_for_no_longer(link, scripted, nursery, autojump_clock):
+    nursery.start_soon(link.run)
+    line, _ = await scripted.live()
+    await trio.testing.wait_all_tasks_blocked()
+    began = trio.current_time()
+    link.hurry()
+    await line.cut()
+    line, _ = await scripted.live(resumed=True)
+    assert trio.current_time() == began
+    await trio.testing.wait_all_tasks_blocked()
+    await line.cut()  # a hurry is over with the attempt
+    await trio.sleep(0.1)
+    link.hurry()
+    await scripted.live(resumed=True)
+    assert trio.current_time() == pytest.approx(began + 0.1)
+    await trio.testing.wait_all_tasks_blocked()
+    link.leave()
+
+
+async def test_paused_it_reads_nothing_on_any_connection(link, owner, scripted, nursery, autojump_clock):
+    link.pause()
+    nursery.start_soon(link.run)
+    await trio.sleep(2 * SILENCE)
+    assert len(scripted.opened) == 1
+    assert owner.statuses == []
+    link.resume()
+    line, _ = await scripted.live()
+    await trio.testing.wait_all_tasks_blocked()
+    link.pause()
+    await line.patch(0, ("add", "/n", 1))
+    await trio.sleep(2 * SILENCE)
+    assert owner.protocol.data == {}
+    link.resume()
+    await trio.testing.wait_all_tasks_blocked()
+    assert owner.protocol.data == {"n": 1}
+    await line.cut()
+    await scripted.live(resumed=True, revision=1)
+    await trio.testing.wait_all_tasks_blocked()
+    assert owner.statuses[-1].state == "live"
+    link.leave()
 
 
 async def until_state(session, *states):
@@ -195,15 +328,28 @@ async def test_a_new_session_that_is_gone_at_once_is_the_end(connected, scripted
         assert len(scripted.asked) == 2
 
 
-async def test_a_page_that_is_refused_is_the_end(connected, scripted, autojump_clock):
+@pytest.mark.parametrize("status", [403, 499])
+async def test_a_page_that_is_refused_is_the_end(connected, scripted, autojump_clock, status):
     async with connected() as (session, line):
-        scripted.pages = [answer(403, "<h1>No entry</h1>")]
+        scripted.pages = [answer(status, "<h1>No entry</h1>")]
         await line.close(4404, announced=True)
         ended = await session.wait_ended()
         assert ended.code == 4404
         assert ended.reason == (
-            "The session does not exist any more. http://server.example/app answers with status 403: No entry."
+            f"The session does not exist any more. http://server.example/app answers with status {status}: No entry."
         )
+        await trio.sleep(100)
+        assert len(scripted.opened) == 3
+
+
+@pytest.mark.parametrize("status", [429, 500])
+async def test_a_page_that_is_refused_for_now_is_asked_for_again(connected, scripted, autojump_clock, status):
+    async with connected() as (_, line):
+        new = page(session="s-2", token="t-2", websocket="/app/-/elsewhere")
+        scripted.pages = [answer(status), answer(body=new)]
+        await line.close(4404, announced=True)
+        line, _ = await scripted.live(session="s-2")
+        assert line.asked.target == "/app/-/elsewhere"
 
 
 async def test_a_server_that_has_no_page_yet_is_waited_for(connected, scripted, autojump_clock):
@@ -241,6 +387,34 @@ async def test_nothing_is_loaded_again_without_leave(connected, scripted, autoju
         await line.close(4404, announced=True)
         assert (await session.wait_ended()).reason == "The session does not exist any more."
         assert len(scripted.asked) == 1
+
+
+async def test_while_the_page_is_loaded_again_the_status_says_so(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        scripted.pages = [None]  # never answered
+        await line.close(4404, announced=True)
+        status = await until_state(session, "reconnecting")
+        said = "The session does not exist any more. Loading the page again."
+        assert (status.code, status.reason, status.retry_at) == (4404, said, None)
+
+
+async def test_of_the_page_too_the_delays_are_spread(connected, scripted, autojump_clock):
+    async with connected(random=lambda: 0.0) as (_, line):
+        scripted.pages = [answer(502)]
+        await line.close(4404, announced=True)
+        await trio.sleep(8)
+        times = scripted.opened[2:]
+        between = [round(later - earlier, 6) for earlier, later in itertools.pairwise(times)]
+        assert between == [0.25, 0.5, 1.0, 2.0, 4.0]
+
+
+async def test_what_it_had_is_told_of_who_has_left(connected, scripted, autojump_clock):
+    async with connected() as (session, line):
+        scripted.pages = [answer(body=page(session="s-2", token="t-2"))]
+        await line.close(4404, announced=True)
+        await scripted.live(session="s-2")
+        await until_state(session, "live")
+    assert (session.status.state, session.status.sessions) == ("ended", 2)
 
 
 async def test_leaving_while_the_page_is_loaded_takes_no_time(connected, scripted, autojump_clock):
