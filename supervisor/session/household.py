@@ -35,7 +35,7 @@ class Household(Protocol):
         """Run the created hooks and build the document; if there is to be no session, `end` it."""
 
     async def rebuild(self, session: Any) -> None:
-        """Build the document anew, for a restart; what `modify_document` raises passes."""
+        """Build the document anew, for a restart, and keep it; what `modify_document` raises passes."""
 
     async def tell_failures(self, session: Any) -> None:
         """Run the failed hooks for each failure that is untold; reports what they raise, and raises nothing."""

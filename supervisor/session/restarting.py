@@ -234,7 +234,6 @@ class Recovery:
             finally:
                 self.is_restarting = False
             return
-        self._decider.carried_out(decision)
         self._session.end(self._session.ending_from_above if decision.directive == "restart" else stopped_by(incident))
         if decision.directive == "escalate":
             self._household.escalate(self._session, incident)
@@ -271,7 +270,6 @@ class Recovery:
             session.working.restore(beginnings.document)
             session.edit_rules.restore(beginnings.edit_rules)
             await self._household.rebuild(session)
-            session.working.commit()
             is_built = session.ending is None
         finally:
             if not is_built:

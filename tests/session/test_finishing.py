@@ -159,6 +159,25 @@ async def test_instead_of_a_restart_that_was_due_it_ends(run_app, autojump_clock
     assert namespace.last == [["napped"]]
 
 
+async def test_after_a_restart_what_waits_is_handled_as_ever(run_app, autojump_clock):
+    """1. A handler fails, and a restart follows. 2. A handler is in hand. 3. The session is told to finish."""
+
+    def fail(doc):
+        raise ValueError("mine")
+
+    namespace = App(failure_policy=RESTART)
+    async with run_app(namespace, expect_failures=True) as app:
+        session = await app.open()
+        session.tell_nowait(Call(fail))
+        await trio.sleep(1)
+        session.tell_nowait(Call(napping))
+        session.tell_nowait(Log("waited"))
+        await trio.testing.wait_all_tasks_blocked()
+        finish(app, session)
+        await session.wait_destroyed()
+    assert namespace.last == [["napped", "waited"]]
+
+
 async def test_what_fails_while_it_finishes_is_not_restarted(run_app, autojump_clock):
     """The report says so, the failed hook hears of it, and no restart is spent."""
     told = []

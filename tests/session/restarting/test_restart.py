@@ -351,6 +351,53 @@ async def test_failures_that_come_together_cost_one_restart(run_app, autojump_cl
         await trio.sleep(5)
         assert session.restarts == 1
         assert namespace.story == ["created", "modify", *["failed task"] * 3, "modify"]
+        assert [event for event in app.recorder.events if event[0] == "restarted"] == [
+            ("restarted", "s1", app.recorder.incidents[0].id)
+        ]
+
+
+async def test_a_restart_names_the_failure_that_led_to_it_and_not_one_that_is_resumed(run_app, autojump_clock):
+    """1. A restart is due. 2. The failed hook is told first, and takes its time. 3. What fails meanwhile is resumed."""
+
+    async def fail():
+        await trio.sleep(0.5)
+        raise Fail("task")
+
+    async def on_session_failed(session_context, error):
+        await trio.sleep(1)
+
+    async with run_app(App(on_session_failed=on_session_failed), expect_failures=True) as app:
+        session = await app.open()
+        session.start_soon(fail)
+        session.tell_nowait(Restart())
+        await trio.sleep(5)
+        first, second = app.recorder.incidents
+        assert (str(first.error), str(second.error)) == ("Restart", "task")
+        assert ("restarted", "s1", first.id) in app.recorder.events
+
+
+async def test_however_many_failures_wait_they_take_one_place_in_the_mailbox(run_app, autojump_clock):
+    async with run_app(App(RESTART), expect_failures=True) as app:
+        session = await app.open()
+        mailbox = app.actor.find("s1").mailbox
+        for restarts in range(2):
+            for _ in range(3):
+                app.actor.find("s1").report_supervised("it", Fail())
+            turn = mailbox.take()
+            assert mailbox.is_empty()
+            mailbox.put_system(turn)
+            await trio.sleep(5)
+            assert session.restarts == restarts + 1
+
+
+async def test_an_app_without_a_failed_hook_is_restarted_too(run_app, autojump_clock):
+    namespace = App(RESTART)
+    del namespace["on_session_failed"]
+    async with run_app(namespace, expect_failures=True) as app:
+        session = await app.open()
+        session.tell_nowait(Break())
+        assert await log_of(session) == []
+        assert session.restarts == 1
 
 
 async def test_what_is_worse_counts_though_a_restart_is_under_way(run_app, autojump_clock):
