@@ -20,27 +20,22 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The revision it leads to, greater than `base`."""
 
     encoded: bytes
-    """The kind's own encoding; of a JSON document the array of operations:
-    `[{"op":"remove","path":"/a"}]`.
-    """
+    """The kind's own encoding; of a JSON document the array of operations: `[{"op":"remove","path":"/a"}]`."""
 
 
 class StoredDocument(Protocol):
     """A document as its session keeps it: changed by transactions, told to others by patches.
 
-    An implementer guarantees that none of these waits, and that the patches given out, in order, lead from
-    one snapshot to each later one.
+    An implementer guarantees that none of these waits, and that the patches given out, in order, lead from one snapshot
+    to each later one.
     """
 
     @property
     def revision(self) -> int:
-        """Of the last committed state; 0 at the start, and higher after each commit that changed
-        something.
-        """
+        """Of the last committed state; 0 at the start, and higher after each commit that changed something."""
 
     def commit(self) -> Patch | None:
-        """Keep what changed since the last commit or rollback, and give the difference; None if nothing
-        did.
+        """Keep what changed since the last commit or rollback, and give the difference; None if nothing did.
 
         Raises:
             InvalidValue: The document would be larger than it may be; nothing was kept, and all may be rolled back.

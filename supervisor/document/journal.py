@@ -39,21 +39,20 @@ class Node:
 class Journal:
     """The open transaction of one document, and the document's root.
 
-    **Undo and redo are one.** Each mutation leaves one entry that holds the container and what was in the
-    place before. Undoing swaps what is in the place with what the entry holds, and returns an entry of the
-    same form: the one that swaps back. So a whole transaction can be taken back and put on again, any
-    number of times, and containers come back as the same objects with the same contents. Rollback is "swap
-    all, newest first", and a snapshot of the committed state while a transaction is open is "swap all,
-    encode, swap all again".
+    **Undo and redo are one.** Each mutation leaves one entry that holds the container and what was in the place before.
+    Undoing swaps what is in the place with what the entry holds, and returns an entry of the same form: the one that
+    swaps back. So a whole transaction can be undone and redone any number of times, and containers come back as the
+    same objects with the same contents. A rollback is "swap all, newest first", and a snapshot of the committed state
+    while a transaction is open is "swap all, encode, swap all again".
 
-    Entries are recorded for every mutation of an owned container, also where no operation is: in fresh
-    containers, and in those that were taken out and are still held by the app's code. Otherwise a rollback
-    would bring them back with contents of another time.
+    **Every mutation of an owned container leaves an entry**, even where no operation is recorded: in fresh containers,
+    and in those that were taken out and are still held by the app's code. Otherwise a rollback would bring them back
+    with contents of another time.
 
-    The order of keys needs care, as putting a deleted key back puts it last. Before the first deletion in a
-    dict that isn't of the last key, an entry with all items is recorded; undone as the last of that dict's
-    deletions, it sets all in order. One is enough: keys that no entry touches never change their order
-    relative to each other, and those put on again by a redo come last in the order in which they were put.
+    **The order of keys is kept by one more entry**, since a deleted key that is put back comes last. Before the first
+    deletion in a dict of a key that isn't its last, an entry with all items is recorded; it is undone after all of that
+    dict's deletions, and sets the order. One is enough: keys that no entry touches never change their order relative to
+    each other, and those that a redo puts in come last, in the order in which they were put.
     """
 
     __slots__ = (
@@ -90,12 +89,12 @@ class Journal:
     def path(self, node: Node) -> str | None:
         """The pointer of `node` for an operation, or None where no operation is to be recorded.
 
-        **What was told once is not told again.** An operation's value may be a live container of the
-        document: one copied in by this transaction, or one that a sort or a large change sends as a whole.
-        Operations are encoded at the commit, so such a value carries all that happens in the container
-        until then. A later operation for a change inside it would come on top of a value that already has
-        the change: an append would be applied twice. Hence nothing is recorded inside a container that was
-        told, however deep, nor in one that was taken out, which the document doesn't have any more.
+        **What was told once is not told again.** An operation's value may be a live container of the document: one
+        copied in by this transaction, or one that a sort or a large change sends as a whole. Operations are encoded at
+        the commit, so such a value carries all that happens in the container until then. A later operation for a change
+        inside it would come on top of a value that already has the change: an append would be applied twice. Hence
+        nothing is recorded inside a container that was told, however deep, nor in one that was taken out, which the
+        document doesn't have any more.
         """
         path = ""
         transaction = self.transaction
@@ -115,7 +114,7 @@ class Journal:
         return None
 
     def pointer(self, node: Node) -> str:
-        """The pointer of `node`, for the eyes; of a container that was taken out, from the outermost one."""
+        """The pointer of `node`, for people to read; of a container that was taken out, from the outermost one."""
         path = ""
         while (parent := node._parent) is not None:
             step = node._step
@@ -141,7 +140,7 @@ class Journal:
             self.detached.append(value)
 
     def swap_all(self) -> None:
-        """Undo all mutations of the transaction, or put them on again when they are undone."""
+        """Undo all mutations of the transaction, or redo them when they are undone."""
         swapped = []
         for swap, *arguments in reversed(self.entries):
             swapped.append(swap(*arguments))
@@ -173,8 +172,7 @@ class Journal:
 
 
 def free(nodes: Iterable[Node]) -> None:
-    """Make plain containers of `nodes` and all in them: no owner, no guard, and no reference back to a
-    parent.
+    """Make plain containers of `nodes` and all in them: no owner, no guard, and no reference back to a parent.
 
     Without references back they make no cycle, so they vanish when the app's code lets go of them.
     """

@@ -19,13 +19,13 @@ from supervisor.errors import InvalidValue
 
 _encode = msgspec.json.Encoder().encode
 MAX_OUTLINED = 64 * 1024
-"""Bytes of a patch that is looked into for its outline: more takes longer than a tenth of a millisecond."""
+"""Bytes that a patch may have to be decoded for its outline: more takes longer than a tenth of a millisecond."""
 OUTLINED = 3
 """Operations that an outline names."""
 
 
 class _Outline(msgspec.Struct, gc=False):
-    """What an outline tells of an operation: its value isn't even built."""
+    """What an outline tells of an operation; its value isn't decoded at all."""
 
     op: str
     path: str
@@ -59,19 +59,20 @@ def nothing(node: Node) -> None:
 class JsonDocument:
     """A `StoredDocument` of nested dicts and lists; see there for what the methods guarantee.
 
-    Mutate `root` and what is in it as plain Python. A mutation that JSON cannot carry raises `InvalidValue`
-    and changes nothing. Not for use by several threads at once.
+    Mutate `root` and what is in it as plain Python. A mutation that JSON cannot carry raises `InvalidValue` and changes
+    nothing. Not for use by several threads at once.
 
-    **Size.** A patch has all that it puts into the document, so the bytes of patches bound how much the document has
-    grown: a commit only counts them. When they could have brought it past the limit, it is measured, by encoding it;
-    and again after a sixteenth of the limit at the soonest, since a document that stays just below it would else be
-    encoded at each commit. So what is refused is larger than the limit, and what is kept is so by a sixteenth at most.
+    **Size.** A commit only counts the bytes of its patch: they hold all that it puts in, so they bound how much the
+    document has grown. When they could have brought it past the limit, the document is measured, by encoding it, and
+    then again after a sixteenth of the limit at the soonest, since one that stays just below the limit would otherwise
+    be encoded at each commit. So what is refused is larger than the limit, and what is kept exceeds it by a sixteenth
+    at most.
 
     Args:
         revision: What it begins with, and counts on from.
-        guard: Called before each mutation of a container of this document, with it; refuses that by raising.
-            Containers that a kept transaction took out, or a rolled back one put in, are nobody's: mutating
-            them calls nothing.
+        guard: Called with the container before each mutation of one of this document; it refuses that by raising.
+            Containers that a kept transaction took out, or a rolled back one put in, are nobody's: mutating them calls
+            nothing.
         max_size: Bytes that it may have as JSON; None for any number.
     """
 
@@ -86,7 +87,7 @@ class JsonDocument:
         # What `snapshot()` gives while another thread may be at work on the data; None else.
         self._frozen: Committed | bytes | None = None
         self._max_size = max_size
-        # Bytes that patches may have before it must be measured.
+        # Bytes that patches may still have before the document must be measured.
         self._room: float = inf if max_size is None else max_size
 
     def __repr__(self) -> str:
@@ -137,11 +138,11 @@ class JsonDocument:
         journal.operations = [{"op": "replace", "path": "", "value": root}]
 
     def successor(self) -> JsonDocument:
-        """An empty document to take the place of this one: of the same guard and limit, and it counts on from here."""
+        """An empty document to take this one's place: it has the same guard and limit, and revisions count on."""
         return JsonDocument(guard=self._journal.guard, revision=self._revision, max_size=self._max_size)
 
     def restore(self, snapshot: bytes) -> None:
-        """Replace all by what a `snapshot()` had."""
+        """Replace everything by what a `snapshot()` had."""
         self.replace(_decode_root(snapshot))
 
     def commit(self) -> Patch | None:
@@ -170,7 +171,7 @@ class JsonDocument:
             self._measure()
 
     def _measure(self) -> None:
-        """See how large it is; refuse it if that is too much, and then see again the next time."""
+        """Measure the document; if it is too large refuse it, and measure again the next time."""
         assert self._max_size is not None
         size = len(_encode(self._journal.root))
         if size > self._max_size:

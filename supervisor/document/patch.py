@@ -37,8 +37,7 @@ def apply(document: Any, operations: Iterable[Operation]) -> Any:
 
 
 def invert(document: Any, operations: Iterable[Operation]) -> list[dict[str, Any]]:
-    """The operations (add, remove and replace) that lead back from `apply(document, operations)` to
-    `document`.
+    """The operations (add, remove and replace) that lead back from `apply(document, operations)` to `document`.
 
     A key that was removed comes back as the last one of its object; JSON gives no meaning to their order.
 
@@ -55,9 +54,7 @@ def invert(document: Any, operations: Iterable[Operation]) -> list[dict[str, Any
 
 
 def equal(left: Any, right: Any) -> bool:
-    """Whether two JSON values are equal as `test` has it: numbers by value, but true is no 1 (section
-    4.6).
-    """
+    """Whether two JSON values are equal as `test` has it: numbers by value, but true is not 1 (section 4.6)."""
     if isinstance(left, dict):
         return (
             isinstance(right, dict)

@@ -30,9 +30,7 @@ Scalar = str | int | float | bool | None
 
 
 class Unfit(Exception):
-    """A value is refused; the place is filled in while the exception passes the containers around the
-    value.
-    """
+    """A value is refused; the place is filled in while the exception passes the containers around the value."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
