@@ -3,8 +3,8 @@
 Essay: the order of a shutdown is the order of the nurseries: services ⊃ applications ⊃ HTTP connections ⊃ listeners.
 `stop()` tells the applications to end side by side, and sends idle connections away. The listeners stay open until the
 last session has ended, so that load balancers and visitors are told that the server goes down; from then on another
-process can have the port, while the unload hooks run. Last go the timers, which all of them use. One deadline bounds it
-all, and `stop()` may be called again to make it nearer: see `actor.stopping`.
+process can have the port, while the unload hooks run. The timers go last, since all the others use them. One deadline
+bounds it all, and `stop()` may be called again to bring it nearer: see `actor.stopping`.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Server:
         host: a name or an address of this machine to listen on; None for all its addresses.
         port: the port to listen on; 0 for any free one.
         unix_socket: the path of a Unix socket, to listen on in place of host and port.
-        unix_socket_mode: who may connect to it, as a file's mode such as 0o660; None for what the umask leaves.
+        unix_socket_mode: who may connect to it, as a file's mode such as 0o660; None leaves that to the umask.
         ssl_context: for TLS; one that `ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)` made, with a certificate.
         listeners: what to listen on instead of all these; the server takes them over, and closes them in the end.
         instruments: told of all that happens; without it, failures and refused connections are logged by Python's
@@ -104,7 +104,7 @@ class Server:
         entropy: where keys and ids come from; for tests.
         wall_clock: what the ages of tokens are counted by; for tests.
         clock: what the turns of actors are measured by, in seconds; for tests.
-        chance: random numbers from 0 to 1, by which pauses are longer or shorter; for tests.
+        chance: random numbers from 0 to 1, which vary the lengths of pauses; for tests.
         prepare: what is called in place of functions that are handed to adders; for tests.
         watch: what tells of changed files with `ServerOptions.dev`; for tests.
 
@@ -293,7 +293,7 @@ class Server:
 
     @property
     def contexts(self) -> dict[str, ApplicationContext]:
-        """The applications by name, as their hooks meet them: what the program around a server reaches sessions by."""
+        """The applications' contexts by name: with them, the program around a server reaches its sessions."""
         return {name: actor.context for name, actor in self.applications.items()}
 
     async def __aenter__(self) -> Server:
@@ -393,14 +393,14 @@ class Server:
         self._left.set()
 
     def _application_failed(self, failed: ApplicationActor) -> None:
-        """Go on with the others; without any, end: whoever runs the process is to hear of it."""
+        """Go on with the others; when none is left, end, so that whoever runs the process hears of it."""
         if self._development is None and len(self.failures) == len(self.applications):
             self._none_left = ApplicationError(f"no application is left: {failed.failed_because}")
             self.stop()
 
     @property
     def failures(self) -> dict[str, Incident]:
-        """Why applications have failed, by name; of those that are served, nothing."""
+        """Why applications have failed, by name; those that are served are not in it."""
         return {name: each.failure for name, each in self.applications.items() if each.failure is not None}
 
     async def _reload(self, reloader: Reloader, applications: trio.Nursery) -> None:
@@ -438,7 +438,7 @@ class Server:
         return self._stopping.at
 
     async def wait_left(self) -> None:
-        """Wait until connections and hooks are over. What goes on then are threads of an app, which nobody can end."""
+        """Wait until connections and hooks are over. Only threads of an app may go on then, which nobody can end."""
         await self._left.wait()
 
     async def wait_stopped(self) -> None:

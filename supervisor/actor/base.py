@@ -1,13 +1,13 @@
 """The loop of an actor: takes entries from its mailbox one by one, and guards each.
 
-Essay: fairness. An actor that has mail doesn't park, so between two entries it could keep the thread for ever. It
-hands it on after 64 entries or a millisecond, whichever comes first: with 64, a flood costs 0.65 µs a message and the
-worst wait of a neighbour is a quarter of a millisecond; with 1,024 it is four times that for a quarter less cost;
-without a bound the neighbours never run.
+Essay: fairness. An actor hands the thread on after 64 entries or a millisecond, whichever comes first. It doesn't park
+while it has mail, so without a bound its neighbours would never run. With 64 entries, a flood costs 0.65 µs a message
+and a neighbour waits for a quarter of a millisecond at worst; with 1,024, a message costs a quarter less, and the
+neighbour waits four times as long.
 
-Essay: depth. Waking a task resumes every coroutine between its nursery and its park, and with hundreds of idle sessions
-each of those frames comes from memory, not from a cache. So the loop is one coroutine, the mailbox's wait is none, and
-a session's life nests as few as it can.
+Essay: depth. Between a session's nursery and its park there are as few coroutines as can be: the loop is one, and the
+mailbox's wait is none. Waking a task resumes each of them, and with hundreds of idle sessions each of their frames
+comes from memory, not from a cache.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Actor:
         self._in_hand: tuple[Entry, trio.CancelScope] | None = None
         # Set while an entry is handled, so that "my own handler" can be told from "between two entries".
         self._handling = False
-        # What says who does this actor's work: set while its task runs.
+        # What marks the task that does this actor's work: set while that runs.
         self._main_hold: Hold | None = None
         # The coroutines that the entry in hand has dropped without awaiting them; empty between entries.
         self._unawaited: list[str] = []
@@ -115,7 +115,7 @@ class Actor:
         raise NotImplementedError
 
     def supervise(self, entry: Entry, error: BaseException) -> str:
-        """An entry has failed, and is undone: report it, and say what is to follow; returns the incident's id."""
+        """An entry has failed, and is undone: report it, and decide what follows; returns the incident's id."""
         return self.report(entry.describe(), error)
 
     def gone(self) -> ActorGone:
@@ -169,7 +169,7 @@ class Actor:
 
     @contextmanager
     def catching(self) -> Iterator[None]:
-        """Whoever handles entries does so in this block: the coroutines that one drops un-awaited fail it."""
+        """The block in which entries are handled: one that drops a coroutine without awaiting it fails."""
         with catch_unawaited() as self._unawaited:
             yield
 
@@ -265,7 +265,7 @@ class Actor:
         entry.failed(failure, self.supervise(entry, unwrap(failure)))
 
     def report_unawaited(self, entry: Entry) -> None:
-        """Report what an entry dropped that is over: with its result, or as it was rolled back for another reason."""
+        """Report the coroutines that an entry dropped in its result, or as it was rolled back for another reason."""
         if self._unawaited:
             self.failures += 1
             self.report(entry.describe(), unawaited(self._unawaited))

@@ -5,7 +5,7 @@ capacity; a sender without room waits or is refused. A timer's tick doesn't coun
 in the queue, so they are as bounded as the timers are, and a full mailbox delays a tick but can't lose or multiply it.
 Next ticks don't count either; they have a bound of their own (`Callbacks`). All share one queue because order is the
 promise: what one sender does first is handled first, whichever kind it is. Only the system lane, for stop and other
-lifecycle messages, is looked at before everything else, and it has always room.
+lifecycle messages, is looked at before everything else, and it always has room.
 
 The reader is one parked task that is rescheduled by whoever puts the first entry in: no lock, no event, no channel.
 Everything here is synchronous except `wait`, and must be called in trio's thread.
@@ -31,7 +31,6 @@ from supervisor.actor.policy import NO_KEY, Admission, MailboxPolicy
 
 CAPACITY = 1_000
 """Messages that a mailbox holds unless told otherwise: a second's worth of a fast feed, a few hundred kilobytes."""
-
 
 _NOBODY: Final[deque[Any]] = deque(maxlen=0)
 """The queue of all mailboxes at which nobody waits for room: it can't hold anything."""
@@ -65,11 +64,11 @@ class MailboxStatistics:
     refused: int = 0
     """Messages that were not taken, and whose senders were told so at once."""
     dropped: int = 0
-    """Messages that gave their place to a newer one, since there was no room (`when_full="drop_oldest"`)."""
+    """Messages that gave up their place to a newer one, since there was no room (`when_full="drop_oldest"`)."""
     conflated: int = 0
-    """Messages in whose place stood a newer one of the same key before their turn came (`conflate=`)."""
+    """Messages whose place a newer one of the same key took before their turn came (`conflate=`)."""
     highest: int = 0
-    """The most counted entries that waited at once, of what its actor saw each time that others had had their turn."""
+    """The most counted entries that waited at once, as its actor saw it each time that others had had their turn."""
 
 
 @final
@@ -97,7 +96,7 @@ class Mailbox:
         if capacity < 1:
             raise ValueError(f"a mailbox needs room for at least one entry, not {capacity!r}")
         self._entries: deque[Entry] = deque()
-        # Of lifecycle entries there are hardly ever two; an empty list is a tenth of an empty deque.
+        # There are hardly ever two lifecycle entries, and an empty list takes a tenth of an empty deque's memory.
         self._system: list[Entry] = []
         self._room = self._least_room = self._capacity = capacity
         # Those who wait for room, in order of arrival; not empty only while there is none. Most mailboxes never have
@@ -105,7 +104,7 @@ class Mailbox:
         self._waiting: deque[tuple[Entry, RoomWaiter]] = _NOBODY
         # The reader's task while it is parked in `wait`.
         self._parked: Task | None = None
-        # Of each type with a policy: what of it is queued.
+        # For each type with a policy, what is queued of it.
         self._lanes: dict[MailboxPolicy, Lane] = {}
         self._empty_slots = 0
         self._waited = self._dropped = self._conflated = 0
@@ -131,7 +130,7 @@ class Mailbox:
         """Take a counted entry under its type's policy. The mailbox must not be closed.
 
         If the answer is `WAIT`, `put_when_room` comes next, with the same policy and key. `dropped` is called, last of
-        all, with the entry that gave its place, if one did.
+        all, with the entry that gave up its place, if one did.
         """
         lane = self._lane(policy)
         if lane.conflate(entry, key):
@@ -249,9 +248,9 @@ class Mailbox:
         return left
 
     def finish(self) -> None:
-        """Take nothing more from senders. What is queued stays, in both lanes; who waits for room has it in turn.
+        """Take nothing more from senders. What is queued stays, in both lanes; those who wait for room get it in turn.
 
-        So it is empty some time, unless its owner goes on putting ticks into it.
+        So it becomes empty in the end, unless its owner goes on putting ticks into it.
         """
         self.is_closed = True
 

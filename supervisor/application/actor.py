@@ -1,17 +1,16 @@
 """The actor of one application: runs its load and unload hooks, creates, finds and ends its sessions.
 
-Essay: the order of an end. Producers are ended first, so that nothing new is made: those of an app that looks whether
-it is stopping get time to return, and then all are cancelled. The sessions finish what waits in their mailboxes, batch
-by batch, and end, side by side, each with its hooks; whatever is left of connections is cancelled; then the unload
-hooks run. All of that is the soft half of one stop: when its time is over, or `run` is cancelled, what has not finished
-is ended hard, in the same order. The nurseries are
-nested in that order, background ⊃ connections ⊃ sessions, so that leaving them one after the other is the order. The
-background is left last: a producer that is slow to unwind, or blocks a thread, delays nobody's hooks.
+Essay: the order of an end is the order of the nurseries, background ⊃ connections ⊃ sessions, from the inside out.
+Producers are told first, so that nothing new is made: those of an app that asks whether it is stopping get time to
+return, and then all are cancelled. The sessions finish what waits in their mailboxes, batch by batch, and end side by
+side, each with its hooks; whatever is left of connections is cancelled; then the unload hooks run. The background is
+left last: a producer that is slow to unwind, or blocks a thread, delays nobody's hooks. All of this is the soft half of
+one stop: when its time is over, or `run` is cancelled, what has not finished is ended hard, in the same order.
 
-Essay: how an application fails alone. It has failed when it can't be loaded, or when something that its policy lets
-`escalate` does so. Then it ends as it would at a stop, sessions, hooks and all, and `run` returns without an exception:
-what surrounds it, and its neighbours there, go on. Only a `run` that never had loaded raises. `failure` stays, so that
-pages can say what happened.
+Essay: an application fails alone. It has failed when it can't be loaded, or when something escalates that its policy
+lets `escalate`. Then it ends as it would at a stop, sessions, hooks and all, and `run` returns without an exception:
+what surrounds it, and its neighbours there, go on. Only a `run` that never got to serve raises. `failure` stays, so
+that pages can say what happened.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ class ApplicationActor:
         hooks_only: bool = False,
         within: Stopping | None = None,
     ) -> None:
-        """`within` is what this application is part of: its deadline bounds this one's.
+        """`within` is the stopping of what this application is part of, whose deadline bounds this one's.
 
         `on_failed` is called once, as soon as it has failed, before its sessions end.
 
@@ -143,7 +142,7 @@ class ApplicationActor:
         self._door: ThreadDoor | None = None
         self.ending = RESTARTING
         """What the sessions' connections are told when all of it ends."""
-        # Whether the app has ever looked whether it is stopping: then its producers can be asked to return.
+        # Whether the app has ever asked if it is stopping: then its producers can be expected to return by themselves.
         self._is_looked_at = False
 
     # Its life.

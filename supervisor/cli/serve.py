@@ -93,10 +93,10 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextlib.contextmanager
 def _signals_noted() -> Iterator[list[int]]:
-    """Around `trio.run`, which listens to signals only while it runs: have those that come a moment before or after.
+    """Around `trio.run`, which listens to signals only while it runs: lose none that comes a moment before or after.
 
-    Those before it are in the list. After a good end all is done, so a signal only ends the process sooner, with exit
-    code 0: whoever asks for the end twice gets what one who asked once gets.
+    Those that came before are in the list. After a good end all is done, so a signal only ends the process sooner, with
+    exit code 0: to ask for the end twice has the same outcome as to ask once.
     """
     noted: list[int] = []
     previous = {number: signal.signal(number, lambda number, _: noted.append(number)) for number in _SIGNALS}
@@ -161,9 +161,9 @@ async def _show(url: str, log: Any) -> None:
 async def _stop_on_signal(
     server: Server, timeouts: Sequence[float], loading: trio.CancelScope, signals: Any, log: Any
 ) -> None:
-    """Shut down at the first signal; where apps are still loading, there is nothing to wait for.
+    """Shut down at the first signal; while apps are still loading, there is nothing to wait for.
 
-    The second one leaves time for hooks only, and the third one none: they are cancelled at their next wait.
+    The second signal leaves time for hooks only. The third leaves none: hooks are cancelled at their next wait.
     """
     left = itertools.chain(timeouts, itertools.repeat(0.0))
     async for number in signals:
@@ -174,21 +174,21 @@ async def _stop_on_signal(
 
 
 async def _tell_watchdog(server: Server, watchdog: ExitWatchdog) -> None:
-    """Have a shutdown watched that no signal began: the last application has failed."""
+    """Have the watchdog watch a shutdown that no signal began, because the last application has failed."""
     await server.wait_stopping()
     watchdog.stopping()
 
 
 LAST_WORDS = 2.0
-"""Seconds that the exit watchdog has to log what it found: nobody may read the log any more, which is what held all."""
+"""Seconds that the exit watchdog has to log what it found: perhaps it is the log, read by nobody, that held all up."""
 THREAD_GRACE = 1.0
 """Seconds after the last hook in which blocked threads may still come back."""
 
 
 async def _leave_in_time(server: Server, watchdog: ExitWatchdog, log: Any) -> None:
-    """End the process if all is done, and only a producer of an app goes on: nobody can cancel a thread.
+    """End the process once all is done and only a producer of an app goes on: a thread can't be cancelled.
 
-    That is a good end, unless the last application has failed. A producer that unwinds, and waits for no
+    That is a good end, unless the last application has failed. A producer that is still unwinding, and waits for no
     thread, has the whole of the shutdown's time.
     """
     await server.wait_left()

@@ -1,16 +1,19 @@
 """The actor of one session: owns its document, handles its messages, runs its two hooks, and ends with all it started.
 
-Essay: how a session ends. `finish()` is the soft way, for a server that goes down: the mailbox takes nothing more and
-what waits in it is handled as ever, answers and patches included; then, or when its owner's time is over, comes the
-hard way. `end()` decides everything in one synchronous stretch: the session leaves the application's
-sessions, its mailbox closes (asks fail at once, tells become dead letters), its connections are told, its timers are
-removed, and its scope is cancelled, which ends handlers in hand (rolled back) and background tasks. Called from the
-session's own handler it waits for that handler's return instead, so that its changes are kept and sent. What remains is
-done by the session's task, shielded and under deadlines: borrows that were waiting get their turn (while background
-tasks unwind, which may take long), the closed hooks of connections and then the destroyed hooks run with the document
-still readable, connections are waited for. The closed hooks come before that wait, since to the session a connection is
-over once it was told, and one that reads slowly must not hold up the hooks. The last thing that happens, with no await
-after it, is that those who wait for the end are told: when they run, nothing of the session does.
+Essay: an end is decided in one synchronous stretch, and only what must be awaited comes after it. There are two ways:
+
+- `finish()` is soft, for a server that goes down. The mailbox takes nothing more, and what waits in it is handled as
+  ever, answers and patches included. Then, or when its owner's time is over, the hard way follows.
+- `end()` is hard, and is that stretch. The session leaves the application's sessions, its mailbox closes (asks fail at
+  once, tells become dead letters), its connections are told, its timers are removed, and its scope is cancelled, which
+  ends handlers in hand (rolled back) and background tasks. Called from the session's own handler, it waits for that
+  handler to return instead, so that its changes are kept and sent.
+
+What remains is done by the session's task, shielded and under deadlines. Borrows that were waiting get their turn,
+while background tasks unwind, which may take long. The closed hooks of connections and then the destroyed hooks run,
+with the document still readable. Then connections are waited for: to the session a connection is over once it was told,
+and one that reads slowly must not hold up the hooks. The last thing that happens, with no await after it, is that those
+who wait for the end are told: when they run, nothing of the session does.
 """
 
 from __future__ import annotations
@@ -89,7 +92,7 @@ class SessionActor(Actor):
         self.custody = Custody(self, workers or Workers())
         self.stored = JsonDocument(guard=self.custody.check, max_size=max_document_size)
         """The document, as it is shown."""
-        # What the session's code works on: that one, but while a restart builds the one that takes its place.
+        # What the session's code works on: `stored`, but while a restart builds, the document that takes its place.
         self.working = self.stored
         # Whether nobody is shown what is kept: while a restart builds, and once the end has begun.
         self.is_silent = False
@@ -127,7 +130,7 @@ class SessionActor(Actor):
         self.background: Tasks = Background(self._report_and_supervise)
         self.recovery = Recovery(self, household, receivers.on_failure)
         self._hooks_only = False
-        # From when the end begins: it waits for background tasks, which holds nobody up before.
+        # Set when the end begins, which waits for the background tasks: until then they hold nobody up.
         self._end_hold: Hold | None = None
         self._ended = trio.Event()
 
@@ -204,7 +207,7 @@ class SessionActor(Actor):
             entry.dropped()
 
     async def close(self) -> BaseException | None:
-        """Do what else an end has to wait for, hooks included, and then be over; returns what must pass."""
+        """Wait for the rest of the end, hooks included, and then be over; returns what must pass."""
         passing: BaseException | None = None
         if self._end_hold is not None:
             self.holds.release(self._end_hold)
@@ -220,7 +223,7 @@ class SessionActor(Actor):
         return passing
 
     async def _close(self) -> None:
-        """What else an end has to wait for, each part under its deadline."""
+        """Wait for hooks and for connections, each under its deadline."""
         with self.at_work():
             await self._household.take_leave(self)
         timeout = self._closes_by - trio.current_time()
@@ -251,7 +254,7 @@ class SessionActor(Actor):
             self._perform(Event.FINISHED)
 
     def _take_no_more(self) -> None:
-        """Who waits for room has it: they had sent before, and wait no longer than for what is there."""
+        """Those who wait for room still get it: they sent before, and wait only for what is there already."""
         self.callbacks.finish()
         self.mailbox.finish()
         self.recovery.finish()
@@ -446,7 +449,7 @@ class SessionActor(Actor):
         return self._report_failure(what, error, self.report_supervised)
 
     def _report_failure(self, what: str, error: BaseException, report: Report | None = None) -> BaseException | None:
-        """Report what of `error` is a failure; returns what must pass."""
+        """Report the part of `error` that is a failure; returns the part that must pass."""
         failure, rest = split_failure(error)
         if failure is not None:
             self.failures += 1

@@ -38,10 +38,10 @@ async def supervise(
 ) -> AsyncIterator[RunningApp]:
     """Run an app in a whole server, inside this block.
 
-    Under trio's `autojump` clock nothing here waits for real time, but for threads: while one is at work, time stands
-    still. Leaving the block shuts the server down as SIGTERM would, hooks included. Then it is an error if the app has
-    left anything behind (`RunningApp.check` names what), and what failed in it is raised: but for what was cleared from
-    `incidents`, and what a failure hook of the app was told of.
+    Under trio's `autojump` clock nothing here waits for real time, except for threads: while one is at work, time
+    stands still. Leaving the block shuts the server down as SIGTERM would, hooks included. Then it is an error if the
+    app has left anything behind (`RunningApp.check` names what), and whatever failed in it is raised, except what was
+    cleared from `incidents` and what a failure hook of the app was told of.
 
     Args:
         app: a path as for `serve`, a function `modify_document(doc)`, a `Handler`, or an `Application`.
@@ -55,7 +55,7 @@ async def supervise(
         RuntimeError: this is no trio run, or its clock is not the transport's.
         ApplicationError: the app can't be loaded.
         Left: the app has left something behind.
-        LookupError: a fault was to strike a function that never was there.
+        LookupError: a fault was meant for a function that the app never had.
         ValueError: there is no such transport or check, or a reason is missing.
         TypeError: what is given is no app, or the options are no `ServerOptions`.
         ExceptionGroup: something failed in the app, and the test didn't clear it from `incidents`.

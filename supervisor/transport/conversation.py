@@ -169,7 +169,7 @@ class Conversation:
                 self._watch(wire, message.scope)
 
     async def _slow_down(self, pace: Pace, wait: float) -> None:
-        """Let a client wait that sends too fast; at last, end it."""
+        """Make a client that sends too fast wait; end it if that has gone on for too long."""
         if pace.too_fast_for(trio.current_time()) >= self._flood_timeout:
             raise Goodbye(CloseCode.TOO_MANY, "too many messages")
         await trio.sleep(wait)
@@ -194,7 +194,7 @@ class Conversation:
             session.depart(self._speaker.context)
 
     def be_absent(self) -> None:
-        """Be present no more, and watch nobody; as soon as it is clear that the connection ends."""
+        """End its presence, and stop watching others, as soon as it is clear that the connection ends."""
         for watching in self._watching.values():
             watching.end()
         self._watching.clear()
@@ -255,7 +255,7 @@ class Conversation:
         self._let_in = session
         if session.has_ended:  # after the hooks, and before this task's turn
             raise goodbye_of(session.ending or RESTARTING)
-        # Who has left in the meantime isn't attached, not even for a moment. This doesn't let others have a turn.
+        # A client that has left in the meantime isn't attached, not even for a moment. No other task has a turn here.
         await trio.lowlevel.checkpoint_if_cancelled()
 
     def _attach(self, wire: SessionWire, resume: Resume | None, peer: str | None) -> None:
@@ -264,7 +264,7 @@ class Conversation:
         attachment = wire.attach(self._speaker, resume, peer=peer)
         self.wire = wire
         self._client = attachment.client
-        # Who takes the place of an older connection has said the same things, until it says others.
+        # What takes the place of an older connection has what that one said of itself, until it says something else.
         older = wire.presence.find(attachment.peer)
         metadata = self._speaker.context.metadata if older is None else older.metadata
         self._describe(peer=attachment.peer, metadata=metadata)
