@@ -14,6 +14,7 @@ from supervisor.testing.clock import Clock
 from supervisor.testing.faults import Faults
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.stories import StoryBook
+from supervisor.transport.reports import OUTSIDE
 
 MAX_NOTES = 10
 """Failures of the app that are told with one of the test: a periodic callback may have failed a thousand times."""
@@ -64,7 +65,9 @@ def _with_note(incident: Incident) -> BaseException:
 
 
 def _where(incident: Incident) -> str:
-    return f"{incident.what}, session {incident.session}, incident {incident.id}"
+    what = f"the test, or other {OUTSIDE}" if incident.what == OUTSIDE else incident.what
+    session = "" if incident.session == "-" else f", session {incident.session}"
+    return f"{what}{session}, incident {incident.id}"
 
 
 def _line(error: BaseException) -> str:

@@ -10,4 +10,5 @@ pytest_plugins = [
     "supervisor.testing.plugins.harness",
     "supervisor.testing.plugins.schedules",
     "supervisor.testing.plugins.stories",
+    "supervisor.testing.plugins.unawaited",
 ]

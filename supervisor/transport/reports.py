@@ -9,6 +9,9 @@ from supervisor.actor.guard import unwrap
 from supervisor.errors import Unawaited
 from supervisor.instruments import Incident, Instruments
 
+OUTSIDE = "code outside of handlers and hooks"
+"""Who dropped a coroutine, as far as that is known."""
+
 
 @final
 class Reports:
@@ -30,7 +33,7 @@ class Reports:
 
     def coroutine_dropped(self, error: Unawaited) -> None:
         """Code that belongs to no handler and no hook made a coroutine and never awaited it."""
-        self.failed("code outside of handlers and hooks", error)
+        self.failed(OUTSIDE, error)
 
     def refused(self, reason: str) -> None:
         """A connection was turned away; the reason names what would let it in."""

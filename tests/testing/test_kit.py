@@ -1,5 +1,7 @@
 """What a block of `supervise` raises in the end, out of all that went wrong."""
 
+import re
+
 import pytest
 
 from supervisor.instruments import Incident
@@ -45,6 +47,19 @@ def test_what_nobody_heard_of_is_raised_together_with_what_is_left(kit):
     verdict = kit.verdict(None, left)
     assert [type(error) for error in verdict.exceptions] == [LookupError, Left]
     assert verdict.exceptions[0].__notes__ == ["in message Fail, session s1, incident 00000001"]
+
+
+async def test_a_coroutine_that_the_test_may_have_dropped_is_told_so(supervise):
+    async def forgotten():
+        pass
+
+    with pytest.raises(BaseExceptionGroup) as raised:
+        async with supervise(lambda doc: None):
+            forgotten()
+    [error] = raised.value.exceptions
+    assert re.fullmatch(
+        "in the test, or other code outside of handlers and hooks, incident [0-9a-f]{8}", error.__notes__[0]
+    )
 
 
 def test_what_is_left_alone_is_raised_as_it_is(kit):
