@@ -4,6 +4,7 @@ import random
 from functools import partial
 
 import attrs
+import pytest
 import trio
 import trio.testing
 from hypothesis import given, settings
@@ -186,7 +187,8 @@ def build(doc):
     doc.allow_edits("/notes")
 
 
-async def test_clients_stay_connected_and_what_they_sent_is_done(supervise, autojump_clock):
+@pytest.mark.virtual_time("times are compared")
+async def test_clients_stay_connected_and_what_they_sent_is_done(supervise):
     """A restart as clients see it.
 
     1. One of two sends a message whose handler fails, and then another message and an edit, which wait.

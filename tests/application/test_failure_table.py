@@ -141,7 +141,7 @@ ROWS = {
 @pytest.mark.parametrize(
     ("what", "undone", "goes_on", "told"), [row for row in documented() if row[0] in ROWS], ids=lambda cell: cell[:30]
 )
-async def test_what_fails_what_happens_and_who_hears_of_it(supervise, autojump_clock, what, undone, goes_on, told):
+async def test_what_fails_what_happens_and_who_hears_of_it(supervise, what, undone, goes_on, told):
     part, act, hook_hears, restarts = ROWS[what]
     assert ("`on_session_failed`" in told) is (part in hook_hears)
     assert ("the policy" in goes_on or "what was decided" in goes_on) is bool(restarts)
