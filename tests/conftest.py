@@ -25,6 +25,7 @@ noticed.watch()
 
 # How long an example takes, or is in the making, says more of what else the machine does than of the code.
 hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("tests"), max_examples=10)
 hypothesis.settings.load_profile("tests")
 
 

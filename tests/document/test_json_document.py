@@ -16,6 +16,8 @@ from supervisor.document.observed_list import ObservedList
 from supervisor.document.patch import apply, invert
 from supervisor.errors import InvalidValue
 
+from ..examples import many
+
 keys = st.sampled_from(["a", "b", "c/d", "~", "0"])
 values = st.recursive(
     st.sampled_from([None, True, 0, 1, 2, 1.0, -0.0, "é", ""]),
@@ -101,7 +103,7 @@ def edit(data, document, held):
 
 
 @given(st.data(), roots)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 def test_random_commits_and_rollbacks_keep_all_laws(data, start):
     """Rollback gives the start, a patch leads from snapshot to snapshot, its inverse leads back."""
     document = JsonDocument()

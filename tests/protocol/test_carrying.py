@@ -23,6 +23,8 @@ from supervisor.protocol.carrying import (
 )
 from supervisor.protocol.mirror import apply
 
+from ..examples import many
+
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "carried.json").read_text())
 WIRE = {"add": messages.Add, "remove": messages.Remove, "replace": messages.Replace}
 
@@ -118,7 +120,7 @@ def goes_on(edit, operation):
     )
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=many(2_000), deadline=None)
 @given(data=st.data(), document=documents, new=values, theirs=values)
 def test_both_ways_around_make_one_document(data, document, new, theirs):
     """One exception: where the operation puts something new, an edit by keys goes on in it; nothing else is allowed."""
@@ -138,7 +140,7 @@ def test_both_ways_around_make_one_document(data, document, new, theirs):
         assert same(ours_last, theirs_last)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=many(500), deadline=None)
 @given(data=st.data(), document=documents)
 def test_an_edit_and_its_inverse_change_no_place(data, document):
     """Only an insert right before a removed item comes out behind it, when that is back: its side isn't remembered."""
@@ -150,7 +152,7 @@ def test_an_edit_and_its_inverse_change_no_place(data, document):
         assert back in (None, other.keys)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=many(500), deadline=None)
 @given(data=st.data(), document=documents)
 def test_an_index_that_is_carried_still_fits(data, document):
     """So an edit that names an index is lost, or can be done; but for one that goes on by keys."""

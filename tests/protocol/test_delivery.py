@@ -28,6 +28,8 @@ from supervisor.protocol.mirror import apply
 from supervisor.protocol.records import Repeated
 from supervisor.protocol.server import ServerConnection
 
+from ..examples import many
+
 LINGER = 10.0
 OPERATIONS = {"add": Add, "replace": Replace, "remove": Remove}
 
@@ -399,5 +401,5 @@ class Delivery(RuleBasedStateMachine):
                     assert len(page.ids) > 1
 
 
-Delivery.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Delivery.TestCase.settings = settings(max_examples=many(150), stateful_step_count=40, deadline=None)
 TestDelivery = Delivery.TestCase

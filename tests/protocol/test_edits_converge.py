@@ -32,6 +32,8 @@ from supervisor.protocol.records import Repeated
 from supervisor.protocol.server import ServerConnection
 from supervisor.session.editing import EditConflict, EditRules
 
+from ..examples import many
+
 LINGER = 10.0
 MOODS = ["take", "reject", "fail", "log", "change", "complete", "keep", "scribble", "commit"]
 """What the app's function does with an edit."""
@@ -659,5 +661,5 @@ def test_what_is_typed_into_an_item_that_the_app_completes_is_done():
     assert server.document.root["list"][1]["n"] == "typed on"
 
 
-Edits.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+Edits.TestCase.settings = settings(max_examples=many(200), stateful_step_count=40, deadline=None)
 TestEdits = Edits.TestCase

@@ -15,6 +15,8 @@ from supervisor.protocol.merging import Merger
 from supervisor.protocol.mirror import apply
 from supervisor.protocol.pending import take_apart
 
+from ..examples import many
+
 KEYS = ["a", "b", "0", "1", "~/", "-"]
 documents = st.recursive(
     st.dictionaries(st.sampled_from(KEYS), st.integers(0, 9), max_size=3),
@@ -87,7 +89,7 @@ def wire(operations):
     return messages.decode_server_message(patch(0, 1, operations).decode()).operations
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(200), deadline=None)
 @given(documents, choices, st.integers(1, 5))
 def test_one_merged_patch_makes_the_same_document_as_all(document, chosen, size):
     """The order of keys included."""
@@ -121,7 +123,7 @@ def carried(edit, document, operations):
     return keys
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(150), deadline=None)
 @given(documents, choices)
 def test_an_edit_is_carried_over_the_merged_patch_as_over_all(document, chosen):
     """So a client's pending edits mean the same on both sides of the wire."""

@@ -16,6 +16,8 @@ from supervisor.protocol.messages import (
 )
 from supervisor.protocol.presence import Peers, Roster, encode_nobody, read_metadata
 
+from ..examples import many
+
 
 @attrs.frozen
 class Somebody:
@@ -162,7 +164,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=many(300))
 @given(EVENTS)
 def test_whatever_happens_each_watcher_knows_the_truth_whenever_it_was_told(events):
     """Joins, leaves, changes and comebacks (one client, several connections), told by differences."""
