@@ -400,12 +400,12 @@ async def test_while_the_page_is_loaded_again_the_status_says_so(connected, scri
 
 async def test_of_the_page_too_the_delays_are_spread(connected, scripted, autojump_clock):
     async with connected(random=lambda: 0.0) as (_, line):
-        scripted.pages = [answer(502)]
+        scripted.pages = [None, answer(502)]
         await line.close(4404, announced=True)
-        await trio.sleep(8)
+        await trio.sleep(PAGE + 8)
         times = scripted.opened[2:]
         between = [round(later - earlier, 6) for earlier, later in itertools.pairwise(times)]
-        assert between == [0.25, 0.5, 1.0, 2.0, 4.0]
+        assert between == [PAGE + 0.25, 0.5, 1.0, 2.0, 4.0]
 
 
 async def test_what_it_had_is_told_of_who_has_left(connected, scripted, autojump_clock):

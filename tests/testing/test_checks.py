@@ -2,6 +2,7 @@
 
 import gc
 import socket
+import threading
 
 import pytest
 import trio
@@ -250,3 +251,26 @@ async def test_what_shields_itself_from_a_restart_is_told_and_the_restart_comes(
             await trio.testing.wait_all_tasks_blocked()
             await app.restart()
             assert (await app.get("/shop")).status == 200
+
+
+async def test_a_thread_that_is_about_to_end_is_waited_for(supervise):
+    """It takes real time to end, which virtual time doesn't give it."""
+    waited = []
+
+    class Ending(threading.Thread):
+        def __init__(self):
+            super().__init__(daemon=True)
+            self.release = threading.Event()
+
+        def run(self):
+            self.release.wait(20)
+
+        def join(self, timeout=None):
+            waited.append(timeout)
+            self.release.set()
+            super().join(timeout)
+
+    async with supervise(make_app()) as app:
+        await do(app, lambda doc: Ending().start())
+    assert all(0 < each < 1 for each in waited)
+    assert waited

@@ -115,6 +115,28 @@ async def test_a_worker_thread_that_nobody_waits_for_is_left(supervise):
     release.set()
 
 
+async def test_a_worker_thread_of_a_task_that_escaped_and_is_over_is_left(supervise):
+    """The task is the system's child, and has none of its starter's context: it is marked all the same."""
+    begun, release, scope = threading.Event(), threading.Event(), trio.CancelScope()
+
+    def work():
+        begun.set()
+        release.wait(20)
+
+    async def abandon():
+        with scope:
+            await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+
+    with pytest.raises(Left, match=r"tasks: thread work from .*, at line \d+ of") as raised:
+        async with supervise(make_app()) as app:
+            await do(app, lambda doc: trio.lowlevel.spawn_system_task(abandon))
+            await trio.testing.wait_all_tasks_blocked()
+            begun.wait(20)
+            scope.cancel()
+    release.set()
+    assert len(str(raised.value).splitlines()) == 2
+
+
 async def test_a_thread_that_the_app_started_by_itself_is_left_and_one_that_ends_is_not(supervise):
     release = threading.Event()
 

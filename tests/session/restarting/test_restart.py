@@ -2,10 +2,12 @@
 
 import random
 
+import pytest
 import trio
 import trio.testing
 
 from supervisor.actor.base import Runtime
+from supervisor.actor.guard import unwrap
 from supervisor.actor.restart import Backoff, FailurePolicy
 from supervisor.session.receivers import receives
 
@@ -292,6 +294,24 @@ async def test_a_failing_modify_document_is_one_more_failure(run_app, autojump_c
             *["modify_document of a restart"] * 2,
         ]
         assert namespace.story == ["created", "failed Restart", "failed built", "failed built"]
+
+
+async def test_an_interrupt_while_it_builds_passes_and_what_failed_with_it_restarts_nothing(
+    run_app, autojump_clock, recorder
+):
+    attempts = []
+
+    def modify_document(doc):
+        attempts.append(doc)
+        if len(attempts) > 1:
+            raise BaseExceptionGroup("both", [Fail("built"), KeyboardInterrupt()])
+
+    with pytest.raises(BaseExceptionGroup) as raised:
+        async with run_app(App(RESTART, modify_document=modify_document), expect_failures=True) as app:
+            (await app.open()).tell_nowait(Break())
+            await trio.sleep(5)
+    assert isinstance(unwrap(raised.value), KeyboardInterrupt)
+    assert [incident.decision for incident in recorder.incidents] == ["restarted 1 of 3 within 60 s", "the session ends"]
 
 
 async def test_a_modify_document_that_always_fails_stops_the_session(run_app, autojump_clock):
