@@ -38,7 +38,7 @@ class Agreement(trio.abc.Instrument):
     """
 
     def __init__(self, clients: Iterable[Client], find: Callable[[str], SessionActor | None]) -> None:
-        self._open = {client: _Follower(client) for client in clients if client.is_following}
+        self._open = {client: _Follower(client) for client in clients}
         self._find = find
         # What documents were, by session and epoch, and by revision.
         self._documents: dict[tuple[str, str], dict[int, bytes]] = {}

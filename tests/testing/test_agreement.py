@@ -1,5 +1,8 @@
 """Documents of server and clients: when they are compared, and what is told if they differ."""
 
+import itertools
+import math
+
 import pytest
 import trio
 
@@ -19,8 +22,19 @@ def on_add(doc, message):
     doc.data["n"] += 1
 
 
+class Slowly:
+    """Its handler takes a few turns of the loop."""
+
+
+@receives(Slowly)
+async def on_slowly(doc, message):
+    for _ in range(10):
+        await trio.lowlevel.checkpoint()
+    doc.data["n"] += 1
+
+
 class App(Handler):
-    receivers = (on_add,)
+    receivers = (on_add, on_slowly)
 
     def __init__(self, produce=None):
         self._produce = produce
@@ -58,6 +72,48 @@ async def test_without_clients_what_was_told_is_done(supervise):
         await app.settle()
         async with session.context.locked_document() as doc:
             assert doc.data["n"] == 1
+
+
+async def test_what_was_told_is_done_though_it_takes_some_turns(supervise):
+    async with supervise(App()) as app:
+        session = await app.new_session()
+        session.context.tell_nowait(Slowly())
+        await app.settle()
+        assert app.actor.find(session.id).stored.revision == 2
+
+
+@pytest.mark.virtual_time("the time that passes is compared")
+async def test_a_client_that_had_all_when_this_began_must_have_what_was_told_before(supervise):
+    async with supervise(App()) as app:
+        session = await app.new_session()
+        client = await session.connect()
+        client.network.down.delay = 3
+        session.context.tell_nowait(Slowly())
+        before = trio.current_time()
+        await app.settle()
+        assert (client.data["n"], trio.current_time()) == (1, before + 3)
+
+
+async def test_another_document_of_the_same_session_and_revision_is_no_difference(supervise):
+    """1. The server restarts. 2. A visitor's page makes the session anew. 3. A client has yet to come back to it."""
+    builds = itertools.count()
+
+    class Board(App):
+        def choose_session_id(self, request):
+            return "board"
+
+        def modify_document(self, doc):
+            super().modify_document(doc)
+            doc.data["build"] = next(builds)
+
+    async with supervise(Board()) as app:
+        client = await (await app.new_session()).connect()
+        before = client.revision
+        await app.restart()
+        await app.new_session()
+        assert (client.data["build"], client.revision, app.actor.find("board").stored.revision) == (0, before, before)
+        await app.settle()
+        assert (client.data["build"], client.status) == (1, "live")
 
 
 @pytest.mark.parametrize(
@@ -223,3 +279,13 @@ async def test_only_so_many_revisions_are_kept(monkeypatch, supervise):
 def test_many_turns_are_far_more_than_a_message_needs():
     """A message goes through some ten tasks."""
     assert MAX_TURNS > 1_000
+
+
+async def test_it_leaves_nothing_behind_in_trio(supervise):
+    async with supervise(App()) as app:
+        for scope in (trio.CancelScope(), trio.CancelScope(deadline=-math.inf)):
+            agreement = Agreement([], app.actor.find)
+            with scope:
+                await agreement.wait()
+            with pytest.raises(KeyError):
+                trio.lowlevel.remove_instrument(agreement)
