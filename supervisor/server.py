@@ -178,13 +178,16 @@ class Server:
         admission = self._make_admission()  # a wrong origin is refused before any app's code runs
         if isinstance(applications, (Application, str, PathLike)):
             applications = [applications]
+        loading_began_at = time.time()  # not the server's clock: it is compared with those of files
         for application in load_all(applications, self._check):
             if application.name in self.applications:
                 raise ApplicationError(f"two applications are named {application.name!r}; rename one of them")
             self._install(application)
         if not self.applications:
             raise ValueError("a server needs at least one application")
-        self._reloader = None if self._development is None else self._make_reloader(self._development, watch)
+        self._reloader: Reloader | None = None
+        if self._development is not None:
+            self._reloader = self._make_reloader(self._development, watch, loading_began_at)
         self.occupancy = Occupancy(
             max_connections=connections_allowed(self.options.max_connections),
             max_newcomers=self.options.max_newcomers,
@@ -276,7 +279,7 @@ class Server:
         )
         return actor
 
-    def _make_reloader(self, development: Development, watch: Watch) -> Reloader:
+    def _make_reloader(self, development: Development, watch: Watch, loading_began_at: float) -> Reloader:
         for name, actor in self.applications.items():
             source = actor.definition.source
             development.add(name, root=Path() if source is None else source.root)
@@ -286,6 +289,7 @@ class Server:
             instruments=self.runtime.instruments,
             new_incident_id=self._credentials.new_incident_id,
             shutdown_timeout=self.options.shutdown_timeout,
+            changed_since=loading_began_at,
             watch=watch,
         )
 

@@ -35,9 +35,9 @@ class Watch(Protocol):
     """See `watcher.watch`."""
 
     async def __call__(
-        self, directories: Collection[Path], *, recursive: bool, tell: Callable[[set[Path]], None]
+        self, directories: Collection[Path], *, recursive: bool, since: float, tell: Callable[[set[Path]], None]
     ) -> None:
-        """Tell of changed files until it is cancelled."""
+        """Tell of changed files until it is cancelled, those that have changed `since` then included."""
 
 
 @final
@@ -65,13 +65,16 @@ class Reloader:
         instruments: Instruments,
         new_incident_id: Callable[[], str],
         shutdown_timeout: float,
+        changed_since: float,
         watch: Watch = watch,
     ) -> None:
+        """`changed_since` is when the apps began to be loaded, as files have times."""
         self._places = places
         self._development = development
         self._instruments = instruments
         self._new_incident_id = new_incident_id
         self._shutdown_timeout = shutdown_timeout
+        self._changed_since = changed_since
         self._watch = watch
         # Files of code that have changed and were not looked at yet, by the application's name.
         self._changed: dict[str, set[Path]] = {}
@@ -93,7 +96,7 @@ class Reloader:
                     await self._reload(name, files, applications)
 
     async def _watch_directories(self, directories: Collection[Path], recursive: bool) -> None:
-        await self._watch(directories, recursive=recursive, tell=self.note)
+        await self._watch(directories, recursive=recursive, since=self._changed_since, tell=self.note)
 
     def note(self, files: set[Path]) -> None:
         """Files have changed: pages follow at once, code when its turn comes."""

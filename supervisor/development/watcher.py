@@ -14,6 +14,8 @@ QUIET = 100
 """Milliseconds without a change after which changes are told: an editor's several writes are one change."""
 LONGEST = 1_000
 """Milliseconds after which they are told though more come."""
+TICK = 0.01
+"""Seconds by which the clock of files may be behind: systems move it on at each tick, of up to a hundredth."""
 MISSING_PAUSE = 0.5
 """Seconds between two looks for a directory that is gone: a version control system may just be replacing it."""
 
@@ -33,8 +35,13 @@ def check_watchfiles() -> None:
         ) from None
 
 
-async def watch(directories: Collection[Path], *, recursive: bool, tell: Callable[[set[Path]], None]) -> None:
+async def watch(
+    directories: Collection[Path], *, recursive: bool, since: float, tell: Callable[[set[Path]], None]
+) -> None:
     """Tell of files that were changed, made or deleted in these directories, until it is cancelled.
+
+    Of those that were changed or made before this is called, but not before `since`, it tells first: an app's load
+    hooks may take a minute, in which its author goes on writing. `since` is in seconds, as files have times.
 
     Whole directories, and not their files: editors write a new file and rename it over the old one, which takes the
     watch on a file with it. What editors and Python itself leave behind (backups, `__pycache__`, `.git`) isn't told.
@@ -46,6 +53,7 @@ async def watch(directories: Collection[Path], *, recursive: bool, tell: Callabl
         async with trio.open_nursery() as nursery:
             if there:
                 nursery.start_soon(_watch, there, recursive, tell, nursery.cancel_scope)
+                nursery.start_soon(_tell_of_earlier, there, recursive, since, tell)
             if gone:
                 nursery.start_soon(_wait_for, gone, nursery.cancel_scope)
         back = [directory for directory in gone if directory.is_dir()]
@@ -77,6 +85,27 @@ async def _watch(
                 pass
         nursery.cancel_scope.cancel()
     done.cancel()
+
+
+async def _tell_of_earlier(
+    directories: Collection[Path], recursive: bool, since: float, tell: Callable[[set[Path]], None]
+) -> None:
+    await trio.lowlevel.checkpoint()  # after it the system watches: it was asked in the first turn of `_watch`
+    found = await trio.to_thread.run_sync(_changed_since, directories, recursive, since)  # there may be thousands
+    if found:
+        tell(found)
+
+
+def _changed_since(directories: Collection[Path], recursive: bool, since: float) -> set[Path]:
+    found = set()
+    for directory in directories:
+        for file in _files_in(directory, recursive=recursive):
+            with contextlib.suppress(OSError):  # gone meanwhile, of which the watch tells
+                times = file.stat()
+                # The second one also changes where an older file is moved here, which keeps the first.
+                if max(times.st_mtime, times.st_ctime) > since - TICK:
+                    found.add(file)
+    return found
 
 
 async def _set_when_cancelled(event: trio.Event) -> None:

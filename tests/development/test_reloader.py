@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import textwrap
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -92,7 +93,8 @@ class Run:
         self.watched = []
         self._tell = None
 
-    async def _watch(self, directories, *, recursive, tell):
+    async def _watch(self, directories, *, recursive, since, tell):
+        assert since <= time.time()
         self.watched.append((sorted(directory.name for directory in directories), recursive))
         self._tell = tell
         await trio.sleep_forever()
@@ -502,7 +504,7 @@ async def test_the_session_that_a_page_had_is_asked_for_in_vain_when_it_is_gone(
 async def test_applications_made_by_hand_are_served_and_not_watched(nursery, autojump_clock):
     application = Application(NamespaceHandler({"modify_document": lambda doc: 1 // 0}, where="app"), name="app")
 
-    async def watch(directories, *, recursive, tell):
+    async def watch(directories, *, recursive, since, tell):
         raise AssertionError("nothing is to be watched")
 
     log, listener = Log(), MemoryListener()

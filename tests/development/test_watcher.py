@@ -1,8 +1,11 @@
 """Watching real directories: this alone needs real time, and waits for what it is told and never for a while."""
 
 import functools
+import math
+import os
 import shutil
 import sys
+import time
 
 import pytest
 import trio
@@ -32,7 +35,9 @@ class Told:
         with trio.fail_after(PATIENCE):
             while not self.files.issuperset(files):
                 await self._more.wait()
+        told = self.files.copy()
         self.files.clear()
+        return told
 
 
 @pytest.fixture
@@ -46,9 +51,9 @@ def folder(tmp_path):
 async def told(nursery):
     """Begin to watch: `await told(folder)`; returns when what changes from now on is told."""
 
-    async def start(*folders, recursive=True):
+    async def start(*folders, recursive=True, since=math.inf):
         told = Told()
-        nursery.start_soon(functools.partial(watch, folders, recursive=recursive, tell=told))
+        nursery.start_soon(functools.partial(watch, folders, recursive=recursive, since=since, tell=told))
         await trio.testing.wait_all_tasks_blocked()  # watchfiles has asked the system before its thread starts
         return told
 
@@ -67,6 +72,26 @@ async def test_files_that_are_made_changed_moved_and_removed_are_told(folder, to
     (folder / "main.py").write_text("3")
     await seen.until(folder / "main.py")
     (folder / "main.py").unlink()
+    await seen.until(folder / "main.py")
+
+
+async def test_what_has_changed_since_the_app_was_loaded_is_told_first(folder, told):
+    """1. The app's code is executed. 2. Its files change while its load hook works. 3. They are watched."""
+    (folder / "old.py").write_text("1")
+    since = time.time() + 1  # so that all that is written here is older, but for what says otherwise
+    for file in (folder / "main.py", folder / "deep" / "feed.py"):
+        file.write_text("2")
+        os.utime(file, (since, since))
+    seen = await told(folder, since=since)
+    assert folder / "old.py" not in await seen.until(folder / "main.py", folder / "deep" / "feed.py")
+
+
+async def test_an_older_file_that_was_moved_there_meanwhile_is_told(folder, told, tmp_path):
+    (tmp_path / "older.py").write_text("1")
+    os.utime(tmp_path / "older.py", (1, 1))
+    since = time.time()
+    (tmp_path / "older.py").rename(folder / "main.py")
+    seen = await told(folder, recursive=False, since=since)
     await seen.until(folder / "main.py")
 
 
@@ -126,7 +151,7 @@ async def test_a_directory_that_is_gone_is_waited_for(folder, told, monkeypatch)
 async def test_it_ends_soon_when_it_is_cancelled_and_leaves_no_thread_at_work(folder):
     with trio.fail_after(4):  # watchfiles by itself looks every 5 s
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(functools.partial(watch, [folder], recursive=True, tell=lambda files: None))
+            nursery.start_soon(functools.partial(watch, [folder], recursive=True, since=0, tell=lambda files: None))
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
     assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
