@@ -133,17 +133,18 @@ class KeyRing:
         return Signer(list(self.keys), salt=_ID_PURPOSE, sep=".", key_derivation="hmac", digest_method=hashlib.sha256)
 
     def _serializer(self, purpose: str, now: float) -> URLSafeTimedSerializer:
-        return URLSafeTimedSerializer(list(self.keys), salt=purpose, signer=_signer_at(now))
+        return URLSafeTimedSerializer(list(self.keys), salt=purpose, signer=_SignerAt, signer_kwargs={"now": now})
 
     def __repr__(self) -> str:
         return f"<KeyRing of {len(self.keys)}>"
 
 
-def _signer_at(now: float) -> type[TimestampSigner]:
-    """A signer class whose clock stands at `now`."""
+class _SignerAt(TimestampSigner):
+    """A signer whose clock stands at `now`."""
 
-    class SignerAt(TimestampSigner):
-        def get_timestamp(self) -> int:
-            return int(now)
+    def __init__(self, *args: Any, now: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._now = now
 
-    return SignerAt
+    def get_timestamp(self) -> int:
+        return int(self._now)

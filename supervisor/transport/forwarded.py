@@ -94,8 +94,8 @@ class TrustedProxies:
             elif name == b"forwarded":
                 has_forwarded = True
         shown = host.decode("latin-1")
-        if not self._trusts(peer):
-            came = _read_address(peer.address) if peer.address is not None else None
+        came = None if peer.address is None else _read_address(peer.address)
+        if not (self._unix if peer.is_unix else came is not None and self._is_trusted(came)):
             looks_like_proxy = came is not None and came.is_private and bool(forwarded_for or has_forwarded)
             is_behind = looks_like_proxy and not self._knows_any
             return Caller(
@@ -122,12 +122,6 @@ class TrustedProxies:
             scheme=scheme,
             counted_as=None if came is None else counted_as(came),
         )
-
-    def _trusts(self, peer: Peer) -> bool:
-        if peer.is_unix:
-            return self._unix
-        found = None if peer.address is None else _read_address(peer.address)
-        return found is not None and self._is_trusted(found)
 
     def _is_trusted(self, address: _IP) -> bool:
         return any(address in network for network in self._networks)
