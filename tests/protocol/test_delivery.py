@@ -17,20 +17,19 @@ from collections import deque
 import attrs
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from supervisor.errors import SendUnsent
 from supervisor.protocol import events
-from supervisor.protocol.client import NO_REVISION, ClientConnection
+from supervisor.protocol.client import NO_REVISION
 from supervisor.protocol.feed import Feed
-from supervisor.protocol.messages import Add, Attach, Remove, Replace, encode_answer
+from supervisor.protocol.messages import Add, Remove, Replace, encode_answer
 from supervisor.protocol.mirror import apply
 from supervisor.protocol.records import Repeated
-from supervisor.protocol.server import ServerConnection
 
 from ..examples import many
+from .links import LINGER, Linked, LinkedPage, LinkedServer, Shown
 
-LINGER = 10.0
 OPERATIONS = {"add": Add, "replace": Replace, "remove": Remove}
 
 
@@ -41,28 +40,13 @@ class Patch:
     encoded: bytes
 
 
-class Shown(str):
-    """A snapshot that a restart shows to those who are there: a backlog is dropped with it, as with patches."""
-
-
-@attrs.define(eq=False)
-class Link:
-    """One websocket: two queues of frames, and the server's end."""
-
-    up: deque[str] = attrs.Factory(deque)
-    down: deque[str] = attrs.Factory(deque)
-    server: ServerConnection = attrs.Factory(ServerConnection)
-    client_id: str | None = None
-
-
-class Server:
+class Server(LinkedServer):
     """A session, as small as it can be."""
 
     def __init__(self):
+        super().__init__()
         self.epochs = itertools.count(1)
         self.ids = (f"c-{number}" for number in itertools.count(1))
-        self.now = 0.0
-        self.links: list[Link] = []
         self.applied: list[str] = []
         # (epoch, revision) → the document then
         self.past: dict[tuple[str, int], dict] = {}
@@ -90,10 +74,7 @@ class Server:
         self.revision += 1
         self.feed.renewed(epoch=f"e-{next(self.epochs)}", revision=self.revision)
         self.remember()
-        frame = self.feed.snapshot(revision=self.revision, data=self.snapshot()).decode()
-        for link in self.links:
-            if link.client_id is not None:
-                link.down.append(Shown(frame))
+        self.show()
 
     def remember(self):
         self.past[self.feed.epoch, self.revision] = copy.deepcopy(self.data)
@@ -106,27 +87,10 @@ class Server:
         self.remember()
         self.broadcast(self.feed.committed(Patch(base, self.revision, json.dumps(wire).encode())))
 
-    def broadcast(self, message):
-        for link in self.links:
-            if link.client_id is not None:
-                link.down.append(message.decode())
-
     def receive(self, link, frame):
         message = link.server.receive(frame)
         if link.client_id is None:
-            given = {"revision": self.revision, "now": self.now}
-            if isinstance(message, Attach):
-                attachment = self.feed.attach(**given)
-            else:
-                assert self.feed.admits(message.key)
-                attachment = self.feed.resume(message, **given)
-                for older in [one for one in self.links if one.client_id == attachment.client]:
-                    self.lose(older)
-            link.client_id = attachment.client
-            state = attachment.missed
-            if state is None:
-                state = (self.feed.snapshot(revision=self.revision, data=self.snapshot()),)
-            link.down.extend(each.decode() for each in (*attachment.before, *state, *attachment.after))
+            self.attach(link, message)
         else:
             decision = self.feed.accept(link.client_id, message, self.now)
             if isinstance(decision, Repeated):
@@ -135,25 +99,15 @@ class Server:
                 work = json.loads(bytes(message.fields))["work"]
                 self.unanswered.append((link.client_id, message.number, work))
 
-    def snapshot(self):
-        return json.dumps(self.data).encode()
+    def state(self):
+        return {"revision": self.revision, "data": json.dumps(self.data).encode()}
 
     def handle(self, index):
         client_id, number, work = self.unanswered[index]
         del self.unanswered[index]
         self.applied.append(work)
         self.commit(("add", "/map/last", work))
-        answer = encode_answer(number, work)
-        if self.feed.answered(client_id, number, answer):
-            for link in self.links:
-                if link.client_id == client_id:
-                    link.down.append(answer.decode())
-
-    def lose(self, link):
-        if link in self.links:
-            self.links.remove(link)
-            if link.client_id is not None:
-                self.feed.detach(link.client_id, self.now)
+        self.answer(client_id, number, encode_answer(number, work))
 
     def drop_backlog(self, link):
         """As the outbox does: patches go, what else is queued stays, a snapshot takes the patches' place."""
@@ -161,26 +115,17 @@ class Server:
         if link.client_id is None or len(kept) == len(link.down):
             return
         link.down = deque(kept)
-        link.down.append(self.feed.snapshot(revision=self.revision, data=self.snapshot()).decode())
+        link.down.append(self.feed.snapshot(**self.state()).decode())
 
 
-class Page:
+class Page(LinkedPage):
     """One client, and what became of its sends."""
 
     def __init__(self, name, server):
-        self.name = name
-        self.server = server
-        self.client = ClientConnection(token="t")
-        self.link: Link | None = None
+        super().__init__(name, server)
         self.count = 0
         self.works: dict[int, str] = {}
         self.outcomes: dict[str, str] = {}
-        self.ids: set[str] = set()
-
-    def connect(self):
-        self.link = Link()
-        self.server.links.append(self.link)
-        self.link.up.append(self.client.opened())
 
     def flush(self):
         frames = self.client.outgoing()
@@ -217,12 +162,8 @@ class Page:
         assert work not in self.outcomes
         self.outcomes[work] = outcome
 
-    def lose(self):
-        self.link = None
-        assert isinstance(self.client.closed(1006, random=0.5), events.Reconnect)
 
-
-class Delivery(RuleBasedStateMachine):
+class Delivery(Linked):
     def __init__(self):
         super().__init__()
         self.server = Server()
@@ -230,46 +171,21 @@ class Delivery(RuleBasedStateMachine):
 
     pages_ = st.integers(0, 2)
 
-    @rule(page=pages_)
-    def connect(self, page):
-        if self.pages[page].link is None:
-            self.pages[page].connect()
+    connect = rule(page=pages_)(Linked.connect)
+    carry_up = rule(page=pages_, count=st.integers(1, 80))(Linked.carry_up)
+    carry_down = rule(page=pages_, count=st.integers(1, 80))(Linked.carry_down)
+    break_link = rule(page=pages_, noticed=st.booleans())(Linked.break_link)
+    begin_another_epoch = rule(again=st.integers(0, 5))(Linked.begin_another_epoch)
 
     @rule(page=pages_, count=st.sampled_from([1, 1, 2, 5, 70]))
     def send(self, page, count):
         for _ in range(count):
             self.pages[page].send()
 
-    @rule(page=pages_, count=st.integers(1, 80))
-    def carry_up(self, page, count):
-        link = self.pages[page].link
-        while link is not None and link in self.server.links and link.up and count:
-            self.server.receive(link, link.up.popleft())
-            count -= 1
-
-    @rule(page=pages_, count=st.integers(1, 80))
-    def carry_down(self, page, count):
-        link = self.pages[page].link
-        while link is not None and link.down and count:
-            self.pages[page].receive()
-            count -= 1
-
-    @rule(page=pages_, noticed=st.booleans())
-    def break_link(self, page, noticed):
-        """Frames on their way are lost; the server may notice only when the client takes over, or never."""
-        link = self.pages[page].link
-        if link is not None:
-            self.pages[page].lose()
-            if noticed:
-                self.server.lose(link)
-
     @rule(page=pages_)
     def catch_up(self, page):
         """All that is under way arrives: without this rule, few runs would get as far as the others need."""
-        one = self.pages[page]
-        if one.link is not None and one.link not in self.server.links:
-            one.lose()
-        self.connect(page)
+        self.reconnect(page)
         self.carry_up(page, 1_000)
         self.carry_down(page, 1_000)
         self.carry_up(page, 1_000)
@@ -350,15 +266,6 @@ class Delivery(RuleBasedStateMachine):
         if not away:
             assert sum(outcome == "unknown" for outcome in one.outcomes.values()) == unknown
 
-    @rule(again=st.integers(0, 5))
-    def begin_another_epoch(self, again):
-        """Rarely, because it ends all that was going on."""
-        if again == 0:
-            for page in self.pages:
-                if page.link is not None:
-                    page.lose()
-            self.server.begin_epoch()
-
     @invariant()
     def mirrors_show_the_document_as_it_was(self):
         for page in self.pages:
@@ -372,10 +279,7 @@ class Delivery(RuleBasedStateMachine):
 
     def teardown(self):
         for index, page in enumerate(self.pages):
-            if page.link is not None and page.link not in self.server.links:
-                page.lose()
-            if page.link is None:
-                page.connect()
+            self.reconnect(index)
             # A queue behind the window needs several rounds.
             while True:
                 self.carry_up(index, 10_000)

@@ -18,23 +18,22 @@ from collections import deque
 import attrs
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from supervisor.document.edit import EditOperation
 from supervisor.document.json_document import JsonDocument
 from supervisor.errors import Rejected, SendConflict, SendUnsent
 from supervisor.protocol import events
 from supervisor.protocol.carrying import operation_at
-from supervisor.protocol.client import NO_REVISION, ClientConnection
+from supervisor.protocol.client import NO_REVISION
 from supervisor.protocol.feed import Feed
-from supervisor.protocol.messages import Attach, Edit, encode_answer, encode_edited, encode_error
+from supervisor.protocol.messages import Edit, encode_answer, encode_edited, encode_error
 from supervisor.protocol.records import Repeated
-from supervisor.protocol.server import ServerConnection
 from supervisor.session.editing import EditConflict, EditRules
 
 from ..examples import many
+from .links import LINGER, Linked, LinkedPage, LinkedServer, Shown
 
-LINGER = 10.0
 MOODS = ["take", "reject", "fail", "log", "change", "complete", "keep", "scribble", "commit"]
 """What the app's function does with an edit."""
 EDITS = [
@@ -55,20 +54,6 @@ EDITS = [
 CHANGES = ["insert", "append", "remove", "replace", "n", "sub", "swap", "new list"]
 
 
-class Shown(str):
-    """A snapshot that a restart shows to those who are there: a backlog is dropped with it, as with patches."""
-
-
-@attrs.define(eq=False)
-class Link:
-    """One websocket: two queues of frames, and the server's end."""
-
-    up: deque[str] = attrs.Factory(deque)
-    down: deque[str] = attrs.Factory(deque)
-    server: ServerConnection = attrs.Factory(ServerConnection)
-    client_id: str | None = None
-
-
 def identities(data, keys, op):
     """The ids of the items that a path leads through, or to; None where there is no item."""
     found = []
@@ -81,16 +66,15 @@ def identities(data, keys, op):
     return found
 
 
-class Server:
+class Server(LinkedServer):
     """A session, as small as it can be."""
 
     def __init__(self, max_revisions):
+        super().__init__()
         self.max_revisions = max_revisions
         self.epochs = itertools.count(1)
         self.ids = (f"c-{number}" for number in itertools.count(1))
         self.items = (f"s{number}" for number in itertools.count(1))
-        self.now = 0.0
-        self.links: list[Link] = []
         # (epoch, client id, number) of each edit that was done
         self.done: list[tuple[str, str, int]] = []
         self.past: dict[tuple[str, int], dict] = {}
@@ -124,10 +108,10 @@ class Server:
         patch = self.document.commit()
         self.feed.renewed(epoch=f"e-{next(self.epochs)}", revision=patch.revision)
         self.past[self.feed.epoch, patch.revision] = copy.deepcopy(self.document.root)
-        frame = self.feed.snapshot(revision=patch.revision, data=self.document.snapshot()).decode()
-        for link in self.links:
-            if link.client_id is not None:
-                link.down.append(Shown(frame))
+        self.show()
+
+    def state(self):
+        return {"revision": self.document.revision, "data": self.document.snapshot()}
 
     def item(self):
         return {"id": next(self.items), "n": 0, "sub": []}
@@ -145,32 +129,10 @@ class Server:
         if patch is not None:
             self.broadcast(self.feed.committed(patch))
 
-    def broadcast(self, message):
-        for link in self.links:
-            if link.client_id is not None:
-                link.down.append(message.decode())
-
-    def answer(self, client_id, number, message, *, edited=False):
-        if self.feed.answered(client_id, number, message, edited=edited):
-            for link in self.links:
-                if link.client_id == client_id:
-                    link.down.append(message.decode())
-
     def receive(self, link, frame):
         message = link.server.receive(frame)
         if link.client_id is None:
-            given = {"revision": self.document.revision, "now": self.now}
-            if isinstance(message, Attach):
-                attachment = self.feed.attach(**given)
-            else:
-                attachment = self.feed.resume(message, **given)
-                for older in [one for one in self.links if one.client_id == attachment.client]:
-                    self.lose(older)
-            link.client_id = attachment.client
-            state = attachment.missed
-            if state is None:
-                state = (self.feed.snapshot(revision=self.document.revision, data=self.document.snapshot()),)
-            link.down.extend(each.decode() for each in (*attachment.before, *state, *attachment.after))
+            self.attach(link, message)
             return
         if isinstance(message, Edit):
             accepted = self.feed.accept_edit(link.client_id, message, self.document.revision, self.now)
@@ -263,12 +225,6 @@ class Server:
             value = value[key]
         return value
 
-    def lose(self, link):
-        if link in self.links:
-            self.links.remove(link)
-            if link.client_id is not None:
-                self.feed.detach(link.client_id, self.now)
-
     def fall_behind(self, link):
         """As a connection does: patches and answers go, what came before stays, and a snapshot takes their place."""
         frames = [(json.loads(frame)["type"], frame) for frame in link.down]
@@ -276,31 +232,21 @@ class Server:
         if link.client_id is None or not any(kind in ("patch", "shown") for kind, _ in frames):
             return
         link.down = deque(frame for kind, frame in frames if kind not in ("patch", "shown", "answer", "error"))
-        revision = self.document.revision
-        link.down.append(self.feed.snapshot(revision=revision, data=self.document.snapshot()).decode())
+        link.down.append(self.feed.snapshot(**self.state()).decode())
         link.down.extend(frame for kind, frame in frames if kind in ("answer", "error"))
 
 
-class Page:
+class Page(LinkedPage):
     """One client, and what became of its edits."""
 
     def __init__(self, name, server):
-        self.name = name
-        self.server = server
-        self.client = ClientConnection(token="t")
-        self.link: Link | None = None
+        super().__init__(name, server)
         self.items = (f"{name}{number}" for number in itertools.count(1))
         self.seen: dict[int, list[str]] = {}
         self.numbers: dict[tuple[str, str, int], int] = {}
         self.outcomes: dict[int, str] = {}
         self.arrived: set[int] = set()
         self.tickets: list[int] = []
-        self.ids: set[str] = set()
-
-    def connect(self):
-        self.link = Link()
-        self.server.links.append(self.link)
-        self.link.up.append(self.client.opened())
 
     def flush(self):
         for frame in self.client.outgoing():
@@ -400,10 +346,6 @@ class Page:
                 self.arrived.add(event.ticket)
         self.flush()
 
-    def lose(self):
-        self.link = None
-        assert isinstance(self.client.closed(1006, random=0.5), events.Reconnect)
-
 
 def all_ids(value):
     if isinstance(value, dict):
@@ -416,7 +358,7 @@ def all_ids(value):
             yield from all_ids(inner)
 
 
-class Edits(RuleBasedStateMachine):
+class Edits(Linked):
     pages_ = st.integers(0, 1)
     places = st.integers(0, 9)
     edits_ = st.lists(st.tuples(st.sampled_from(EDITS), places, places), max_size=4)
@@ -430,10 +372,11 @@ class Edits(RuleBasedStateMachine):
             for page in (0, 1):
                 self.catch_up(page)
 
-    @rule(page=pages_)
-    def connect(self, page):
-        if self.pages[page].link is None:
-            self.pages[page].connect()
+    connect = rule(page=pages_)(Linked.connect)
+    carry_up = rule(page=pages_, count=st.integers(1, 8))(Linked.carry_up)
+    carry_down = rule(page=pages_, count=st.integers(1, 8))(Linked.carry_down)
+    break_link = rule(page=pages_, noticed=st.booleans())(Linked.break_link)
+    begin_another_epoch = rule(again=st.integers(0, 9))(Linked.begin_another_epoch)
 
     @rule(page=pages_, edits=edits_)
     def edit(self, page, edits):
@@ -483,20 +426,6 @@ class Edits(RuleBasedStateMachine):
     def be_in_moods(self, moods):
         self.server.moods.extend(moods)
 
-    @rule(page=pages_, count=st.integers(1, 8))
-    def carry_up(self, page, count):
-        link = self.pages[page].link
-        while link is not None and link in self.server.links and link.up and count:
-            self.server.receive(link, link.up.popleft())
-            count -= 1
-
-    @rule(page=pages_, count=st.integers(1, 8))
-    def carry_down(self, page, count):
-        link = self.pages[page].link
-        while link is not None and link.down and count:
-            self.pages[page].receive()
-            count -= 1
-
     @rule(count=st.integers(1, 8))
     def handle(self, count):
         while self.server.unhandled and count:
@@ -536,21 +465,10 @@ class Edits(RuleBasedStateMachine):
             self.server.document.replace({"list": [self.server.item()], "map": {}})
         self.server.change(lambda root: root.update(map={}) if kind == "clear" else root["map"].update({kind: 0}))
 
-    @rule(page=pages_, noticed=st.booleans())
-    def break_link(self, page, noticed):
-        link = self.pages[page].link
-        if link is not None:
-            self.pages[page].lose()
-            if noticed:
-                self.server.lose(link)
-
     @rule(page=pages_)
     def catch_up(self, page):
         """All that is under way arrives: without this rule, few runs would get as far as the others need."""
-        one = self.pages[page]
-        if one.link is not None and one.link not in self.server.links:
-            one.lose()
-        self.connect(page)
+        self.reconnect(page)
         self.carry_up(page, 1_000)
         self.handle(1_000)
         self.carry_down(page, 1_000)
@@ -585,14 +503,6 @@ class Edits(RuleBasedStateMachine):
         self.edit(page, edits)
         self.catch_up(page)
 
-    @rule(again=st.integers(0, 9))
-    def begin_another_epoch(self, again):
-        if again == 0:
-            for page in self.pages:
-                if page.link is not None:
-                    page.lose()
-            self.server.begin_epoch()
-
     @invariant()
     def mirrors_show_the_document_as_it_was(self):
         for page in getattr(self, "pages", ()):
@@ -613,10 +523,7 @@ class Edits(RuleBasedStateMachine):
             return
         for _ in range(2):  # what one client's last edits changed, the other has still to hear
             for index, page in enumerate(self.pages):
-                if page.link is not None and page.link not in self.server.links:
-                    page.lose()
-                if page.link is None:
-                    page.connect()
+                self.reconnect(index)
                 while True:
                     self.carry_up(index, 10_000)
                     self.handle(10_000)
