@@ -1,4 +1,4 @@
-"""A server around a block of a program's own: it serves while the block runs, and shuts down when that is left."""
+"""A server around a block of somebody's program: it serves while the block runs, and shuts down as it is left."""
 
 from __future__ import annotations
 

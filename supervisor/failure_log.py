@@ -1,4 +1,4 @@
-"""What a server tells that was given no instruments: failures and refused connections, by Python's `logging`."""
+"""What a server without instruments logs: failures and refused connections, by Python's `logging`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guards: what of an exception is a failure of somebody's code, and what must pass.
+"""Guards: which part of an exception is a failure of somebody's code, and which part must pass.
 
 Essay: the two guards. App code runs inside cancel scopes that we cancel, and cleanup code that runs while it is being
 cancelled can raise. Then trio raises a group that holds `Cancelled` beside the app's exception. An `except Exception`

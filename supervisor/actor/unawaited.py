@@ -1,4 +1,4 @@
-"""Coroutines that nobody awaited: found when they are dropped, and laid at the door of who dropped them.
+"""Coroutines that nobody awaited: found when they are dropped, and held against whoever dropped them.
 
 Essay: an error, never a warning. `session_context.tell(m)` without `await` does nothing, and Python says so only by a
 `RuntimeWarning` on stderr, which no asker and no log of ours sees. But Python says it at the moment at which the

@@ -1,4 +1,4 @@
-"""Loading several apps, of which one that can't be loaded keeps no other from being served.
+"""Loading several apps: one that can't be loaded doesn't keep the others from being served.
 
 Essay: the stand-in. An app whose code can't be loaded is served all the same, by an `Application` that has its name and
 its source and nothing else: it fails as one does whose load hook raises. So there is one kind of application that has

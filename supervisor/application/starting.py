@@ -1,4 +1,4 @@
-"""Starting several applications, of which one that can't be loaded keeps no other from being served."""
+"""Starting several applications: one whose load hooks fail doesn't keep the others from being served."""
 
 from __future__ import annotations
 

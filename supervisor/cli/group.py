@@ -1,4 +1,4 @@
-"""A group of commands, each imported when it is run: who asks what there is doesn't wait for the server's code."""
+"""A group of commands, each imported when it is run: to list them, nobody waits for the server's code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session's changes, as whoever looks at them in their own time sees them: several revisions may be one change."""
+"""A session's changes, for a reader that takes them in its own time: several revisions may come as one change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session as a program has it that is its client: the document's mirror, its changes, and what can be sent."""
+"""A session as its client program sees it: the document's mirror, its changes, and what can be sent."""
 
 from __future__ import annotations
 

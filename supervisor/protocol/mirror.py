@@ -1,4 +1,4 @@
-"""A client's mirror of a document: plain Python data, of which each revision has its own and shares the rest. Pure.
+"""A client's mirror of a document: plain data; each revision is a value of its own and shares what didn't change. Pure.
 
 Rule: data that were given to anybody never change. A patch makes new containers along its paths and keeps every other
 one, so whoever holds `data` of a revision can look at it for as long as they like, and `before["prices"] is

@@ -1,4 +1,4 @@
-"""Whether clients have what the documents of their sessions are: seen at each turn of the loop, without waiting for it.
+"""Whether clients have what their sessions' documents have: looked at in each turn of the loop, without waiting.
 
 Essay: how to compare what never rests. A client is behind its session by whatever is under way, so the two can be
 compared only when the client's revision is the session's. With an app that changes its document all the time there may

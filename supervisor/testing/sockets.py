@@ -1,4 +1,4 @@
-"""The sockets that this process has open, by its descriptors; of those that are left, the addresses.
+"""The sockets that this process has open, by their descriptors, and the addresses of those that are left.
 
 `/dev/fd` lists a process's descriptors on Linux, macOS and the BSDs. Where there is none, no socket is found. Which
 piece of code opened one can't be told; so all that appear in a block of `supervise` are laid at the app's door.

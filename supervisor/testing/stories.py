@@ -1,4 +1,4 @@
-"""What the sessions of a test have gone through, as text: for who asks, and for who reads why a test has failed."""
+"""What the sessions of a test have gone through, as text: for tests that ask, and in reports of those that fail."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class StoryBook:
         server.runtime.stories.on_begin = self.begins
 
     def tell(self, error: BaseException, incidents: Iterable[Incident]) -> None:
-        """Let who reads of a failure read what happened before; once."""
+        """Add to a failure what happened before, for whoever reads of it; once."""
         story = self.involved([incident.session for incident in incidents], error)
         if story and not is_told(error):
             error.add_note(story)

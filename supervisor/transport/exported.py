@@ -1,4 +1,4 @@
-"""The page of an exported document: one file that shows it as a tree, without a script, and asks no network."""
+"""The page of an exported document: one file that shows it as a tree, without a script, and needs no network."""
 
 from __future__ import annotations
 

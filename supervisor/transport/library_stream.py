@@ -1,4 +1,4 @@
-"""What the websocket library has of a connection: its outbox, but for the right to close it too early.
+"""A connection as the websocket library has it: the outbox, without the right to close it too early.
 
 Essay: whose the end is. A peer that breaks RFC 6455 is to be told so by a close frame with 1002 or 1007 (§7.1.7), but
 the library closes the stream under it without one. And closing a socket with unread input resets the connection, which

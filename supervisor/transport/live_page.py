@@ -1,4 +1,4 @@
-"""The page of an application: which session it is of, and what those read who get none.
+"""The page of an application: which session it belongs to, and what a visitor reads who gets none.
 
 Essay: only a page's GET creates a session. HEAD asks about a page without wanting one, and a prefetch is a browser's
 guess; a session for each of them would be a session for nobody. Creating is the application's work and not the

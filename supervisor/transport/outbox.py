@@ -1,21 +1,18 @@
-"""The stream under a websocket: one order for all its bytes, written at once where the socket takes them,
-else queued.
+"""The stream under a websocket: one order for all its bytes, written at once where the socket takes them, else queued.
 
-Essay: why the library's stream is ours. A broadcast hands one frame to thousands of connections. Through a
-    websocket
-library each hand-over costs a lock, a checkpoint and an encoding, and one client that doesn't read makes the
-sender wait for it. Here the session writes frames itself, with a plain call that never waits (`push`), and
-the library's own writes (its handshake, pongs, close frames) come in by `send_all`. Both go through one
-queue, because a frame that begins inside another one destroys the connection. The invariants:
+Essay: the session writes frames itself, and the library's stream is ours. A broadcast hands one frame to thousands of
+connections. Through a websocket library each hand-over costs a lock, a checkpoint and an encoding, and one client that
+doesn't read makes the sender wait for it. Here a frame is handed over by a plain call that never waits (`push`), and
+the library's own writes (its handshake, pongs, close frames) come in by `send_all`. Both go through one queue, because
+a frame that begins inside another one destroys the connection. The invariants:
 
 * While anything is queued, everything is queued. So bytes leave in the order in which they were given.
-* An entry whose first byte was written stays at the queue's head until its last byte was. Nothing tears a
-  frame: neither dropping the backlog nor cancelling a `send_all`.
+* An entry whose first byte was written stays at the queue's head until its last byte was. Nothing tears a frame:
+  neither dropping the backlog nor cancelling a `send_all`.
 * Entries leave the queue after they were written, never before. So a cancelled flusher loses nothing.
 
-Not a task per connection that owns the writes, fed by a channel: that wakes a task per frame (8 µs). Not
-`send_all` of the socket's stream: 11 µs, and it waits. A bare `os.write` is 5 to 7 µs, all of it the
-kernel's.
+Rejected: a task per connection that owns the writes, fed by a channel, since that wakes a task per frame (8 µs); and
+`send_all` of the socket's stream, which takes 11 µs and waits. A bare `os.write` is 5 to 7 µs, all of it the kernel's.
 """
 
 from __future__ import annotations

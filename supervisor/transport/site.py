@@ -1,4 +1,4 @@
-"""What the pages of one server need, and what every address of it does alike."""
+"""What the pages of one server need, and what all of its addresses do alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of a websocket connection: how much of what it may have, and for how long. Pure."""
+"""The options of a websocket connection: how much it may take of each thing, and for how long. Pure."""
 
 from __future__ import annotations
 
