@@ -26,11 +26,11 @@ from supervisor.testing.sockets import addresses_of, open_sockets
 CHECKS: Mapping[str, str] = MappingProxyType({
     "tasks": "no task and no thread that the app started is left",
     "actors": "no session and no application is left",
-    "connections": "no connection is left that has no client any more",
+    "connections": "no connection is left whose client has gone",
     "sockets": "no socket is open that was not open before",
-    "coroutines": "no coroutine was dropped without await",
-    "errors": "nothing has failed that no failure hook of the app was told of",
-    "documents": "clients have what the documents are",
+    "coroutines": "no coroutine was dropped without being awaited",
+    "errors": "nothing has failed, except what a failure hook of the app was told of",
+    "documents": "clients show what the documents are",
 })  # fmt: skip
 """The checks by name, and what each asserts."""
 
