@@ -18,6 +18,7 @@ from supervisor.instruments import Incident
 from supervisor.server import Server
 from supervisor.session.actor import SessionActor
 from supervisor.testing.agreement import Agreement
+from supervisor.testing.births import watching_births
 from supervisor.testing.client import Client
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.origins import ARROW, Origins
@@ -124,7 +125,8 @@ class Checks:
         """Entered before the first server starts, and left when the last one is over."""
         trio.lowlevel.add_instrument(self._origins)
         try:
-            yield
+            with watching_births(self._origins.note_birth):
+                yield
         finally:
             trio.lowlevel.remove_instrument(self._origins)
 
@@ -254,11 +256,16 @@ class Checks:
 
     def _sockets(self, server: Server) -> list[str]:
         """Sockets, but for those of the server and its clients."""
-        found: Iterable[str] = addresses_of(open_sockets() - self._sockets_before).values()
         port = self._authority().partition(":")[2]
-        if port and not self._is_over:
-            found = [address for address in found if not re.search(rf":{port}\b", address)]
-        return [f"sockets: {address} is open" for address in found]
+        found = []
+        for (descriptor, _), address in addresses_of(open_sockets() - self._sockets_before).items():
+            if port and not self._is_over and re.search(rf":{port}\b", address):
+                continue
+            origin = self._origins.opener_of(descriptor)
+            path = "" if origin is None else f"{origin.path}{ARROW}"
+            opened = "" if origin is None or not origin.started else f" (opened at {origin.started})"
+            found.append(f"sockets: {path}socket {address} is open{opened}")
+        return found
 
     def _coroutines(self, server: Server) -> list[str]:
         """Coroutines that were dropped."""

@@ -1,4 +1,4 @@
-"""Who started a task: what an app started outside of its own scopes, and has not ended when the app has.
+"""Who started what an app has not ended when it ends: tasks outside of its own scopes, threads, and sockets.
 
 Essay: which tasks can outlive an app. A task that stands below the server's own in the tree of nurseries ends before
 the server does: of those nothing need be noted but that they are there. What can be left is a task that one of them
@@ -6,12 +6,14 @@ started *elsewhere*: into the system's nursery, by `trio.lowlevel.spawn_system_t
 outside had opened. At that moment the frames of whoever starts it still stand on the stack, and tell the whole story:
 application, session, handler, line. So they are read then, for such tasks alone, and no other task pays for it.
 
-Threads are told by their context, which they inherit: whoever starts a worker thread hands its own over.
+Worker threads are told by their context, which they inherit: whoever starts one hands its own over. Of other threads,
+and of sockets, the frames are read as of tasks: when one is started or opened.
 """
 
 from __future__ import annotations
 
 import gc
+import socket
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -19,12 +21,14 @@ from contextvars import Context, ContextVar
 from pathlib import Path
 from types import FrameType
 from typing import Any, final
+from weakref import WeakKeyDictionary
 
 import attrs
 import trio
 
 from supervisor.actor.stalls import Work
 from supervisor.actor.workers import Work as ThreadWork
+from supervisor.application.places import work_of
 from supervisor.transport.places import STACKS
 
 ARROW = " → "
@@ -34,8 +38,8 @@ _mark: ContextVar[Origins | None] = ContextVar("supervisor.testing origins", def
 
 @final
 @attrs.frozen(eq=False)
-class _Escape:
-    """How a task came to be where its starter doesn't end it."""
+class Origin:
+    """How something came to be that its starter may not end."""
 
     path: str
     """By whom: "application ticker → session 4f2c → handler on_quote"."""
@@ -50,7 +54,9 @@ class Origins(trio.abc.Instrument):
     def __init__(self) -> None:
         # All that live: the servers' own, and those that escaped, with what is below them.
         self._tasks: set[trio.lowlevel.Task] = set()
-        self._escaped: dict[trio.lowlevel.Task, _Escape] = {}
+        self._escaped: dict[trio.lowlevel.Task, Origin] = {}
+        # Of threads that are no worker's, and of sockets.
+        self._born: WeakKeyDictionary[object, Origin] = WeakKeyDictionary()
         self._threads_before = set(threading.enumerate())
         # Those that were found at work the last time.
         self._at_work: list[threading.Thread] = []
@@ -79,11 +85,28 @@ class Origins(trio.abc.Instrument):
         self._tasks.discard(task)
         self._escaped.pop(task, None)
 
-    def _escape(self, starter: trio.lowlevel.Task | None, frame: FrameType | None) -> _Escape:
+    def note_birth(self, thing: object, frame: FrameType) -> None:
+        """A thread is started, or a socket opened. Called in any thread."""
+        task, stack = _current_task(), _without_trio(_stack_of(frame))
+        if task is not None:
+            path = ARROW.join(self._steps_to(task, stack))
+        else:
+            owner = self._owner_in(stack)
+            path = f"{owner}{ARROW}thread {threading.current_thread().name}" if owner else ""
+        if path:
+            self._born[thing] = Origin(path, _place_of(_own_in(stack)))
+
+    def opener_of(self, descriptor: int) -> Origin | None:
+        """Who opened the socket that has this descriptor now; None if that isn't known."""
+        for thing, origin in list(self._born.items()):
+            if isinstance(thing, socket.socket) and thing.fileno() == descriptor:
+                return origin
+        return None
+
+    def _escape(self, starter: trio.lowlevel.Task | None, frame: FrameType | None) -> Origin:
         stack = _without_trio(_stack_of(frame))
-        own = next((each for each in stack if STACKS.is_own(each.f_code.co_filename)), None)
         path = ARROW.join(self._steps_to(starter, stack))
-        return _Escape(path or "a thread, or other code that is no handler's", _place_of(own))
+        return Origin(path or "a thread, or other code that is no handler's", _place_of(_own_in(stack)))
 
     def _steps_to(self, task: trio.lowlevel.Task | None, stack: list[FrameType]) -> list[str]:
         """Those above this stack of this task, in words; the outermost first."""
@@ -106,9 +129,8 @@ class Origins(trio.abc.Instrument):
         """The tasks and worker threads that the servers' apps have started elsewhere and not ended, in words."""
         return [self._told(task, escape) for task, escape in self._escaped.items()] + list(self._threads())
 
-    def _told(self, task: trio.lowlevel.Task, escape: _Escape) -> str:
-        frames = [frame for frame, _ in task.iter_await_frames()]
-        own = next((frame for frame in reversed(frames) if STACKS.is_own(frame.f_code.co_filename)), None)
+    def _told(self, task: trio.lowlevel.Task, escape: Origin) -> str:
+        own = _own_in([frame for frame, _ in task.iter_await_frames()][::-1])
         at = f", at {_place_of(own)}" if own is not None else ""
         started = f" (started at {escape.started})" if escape.started else ""
         return f"{escape.path}{ARROW}task {_short(task.name)}{at}{started}"
@@ -155,20 +177,30 @@ class Origins(trio.abc.Instrument):
             is_of_trio = any(each.f_globals.get("__name__") == "trio._core._thread_cache" for each in stack)
             if owner is None and (is_of_trio or thread in self._threads_before):
                 continue  # it waits for work, or is somebody else's
-            own = next((each for each in stack if STACKS.is_own(each.f_code.co_filename)), None)
+            own = _own_in(stack)
             at = f", at {_place_of(own)}" if own is not None else ""
+            # trio's threads work for one after the other, and were started for the first.
+            begun = None if is_of_trio else self._born.get(thread)
+            path = owner or ("" if begun is None else begun.path)
+            started = f" (started at {begun.started})" if begun is not None and begun.started else ""
             self._at_work.append(thread)
-            yield f"{owner or ''}{ARROW if owner else ''}thread {thread.name}{at}"
+            yield f"{path}{ARROW if path else ''}thread {thread.name}{at}{started}"
 
     def _owner_in(self, stack: Iterable[FrameType]) -> str | None:
         """Whose work a thread does; None if it isn't an app's of this block, and empty if it is nobody's known."""
         for frame in stack:
             for value in frame.f_locals.values():
                 if isinstance(value, ThreadWork) and value._context.get(_mark) is self:
-                    return value.owner.name
+                    return _owner_of(value)
                 if isinstance(value, Context) and value.get(_mark) is self:
                     return ""
         return None
+
+
+def _owner_of(work: ThreadWork) -> str:
+    """Whom a thread works for: "application ticker → session 4f2c"."""
+    whose = getattr(work.owner.report, "__self__", None)
+    return ARROW.join(_places_of(work_of(whose, what=work.name, piece=work))) or work.owner.name
 
 
 def _current_task() -> trio.lowlevel.Task | None:
@@ -196,6 +228,11 @@ def _stack_of(frame: FrameType | None) -> list[FrameType]:
     return stack
 
 
+def _own_in(stack: Iterable[FrameType]) -> FrameType | None:
+    """The innermost frame of an app's own code; the innermost first."""
+    return next((each for each in stack if STACKS.is_own(each.f_code.co_filename)), None)
+
+
 def _without_trio(stack: list[FrameType]) -> list[FrameType]:
     return [each for each in stack if not each.f_globals.get("__name__", "").startswith("trio.")]
 
@@ -217,8 +254,12 @@ def _in_words(work: Work, inner: FrameType | None) -> str:
     what = work.what
     if what.startswith("message ") and inner is not None:
         what = f"handler {inner.f_code.co_name}"
+    return ARROW.join([*_places_of(work), what])
+
+
+def _places_of(work: Work) -> list[str]:
     places = (("application", work.application), ("session", work.session))
-    return ARROW.join([*(f"{kind} {name}" for kind, name in places if name != "-"), what])
+    return [f"{kind} {name}" for kind, name in places if name != "-"]
 
 
 def _short(name: str) -> str:

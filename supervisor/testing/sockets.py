@@ -1,7 +1,8 @@
 """The sockets that this process has open, by their descriptors, and the addresses of those that are left.
 
-`/dev/fd` lists a process's descriptors on Linux, macOS and the BSDs. Where there is none, no socket is found. Which
-piece of code opened one can't be told; so all that appear in a block of `supervise` are laid at the app's door.
+`/dev/fd` lists a process's descriptors on Linux, macOS and the BSDs. Where there is none, no socket is found. Those
+that libraries in C open have no object that tells who did; so all that appear in a block of `supervise` are laid at the
+app's door.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
 """For each check an app that leaks so, and what is told; and what isn't told."""
 
 import gc
+import os
+import re
 import socket
 import threading
 
 import pytest
 import trio
 
+from supervisor.actor.in_thread import in_thread
 from supervisor.client import connect
 from supervisor.testing import Left
 from supervisor.testing.checks import CHECKS
@@ -22,19 +25,23 @@ async def test_an_app_that_leaves_nothing_passes_all_checks(supervise):
         assert client.data == {"n": 1}
 
 
-async def test_a_socket_that_stays_open_is_told_by_its_address(supervise):
+async def test_a_socket_that_stays_open_is_told_by_its_parents_and_its_address(supervise):
     opened = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(Left) as raised:
             async with supervise(make_app()) as app:
-                await do(app, lambda doc: opened.append(socket.create_connection(("127.0.0.1", port))))
+                session = await do(app, lambda doc: opened.append(socket.create_connection(("127.0.0.1", port))))
+                shown = app.actor.find(session.id).shown_id
                 with pytest.raises(Left, match="sockets: "):
                     await app.check("sockets")
         ours = opened[0].getsockname()[1]
-        assert f"sockets: 127.0.0.1:{ours} → 127.0.0.1:{port}, descriptor {opened[0].fileno()} is open" in str(
-            raised.value
+        line = str(raised.value).splitlines()[1]
+        assert line.startswith(
+            f"  sockets: application shop → session {shown} → handler on_do → socket 127.0.0.1:{ours} → "
+            f"127.0.0.1:{port}, descriptor {opened[0].fileno()} is open (opened at line "
         )
+        assert line.endswith("tests/testing/test_checks.py)")
         opened[0].close()
         async with supervise(make_app()) as app:
             await do(app, lambda doc: socket.create_connection(("127.0.0.1", port)).close())
@@ -174,6 +181,31 @@ async def test_all_that_is_left_is_told(supervise):
     ]
     for each in opened:
         each.close()
+
+
+async def test_a_socket_of_a_thread_is_told_by_whose_it_is(supervise):
+    opened = []
+
+    def on_session_created(session_context):
+        opened.append(socket.socket())
+
+    with pytest.raises(Left) as raised:
+        async with supervise(make_app(on_session_created=in_thread(on_session_created))) as app:
+            await app.new_session()
+    line = str(raised.value).splitlines()[1]
+    assert re.search(r"sockets: application shop → .*thread .*on_session_created.* → socket 0.0.0.0:0, descr", line), (
+        line
+    )
+    opened[0].close()
+
+
+async def test_a_socket_whose_opener_is_not_known_is_told_by_its_address(supervise):
+    """As one that a library in C has opened, or that has lost its object."""
+    opened = []
+    with pytest.raises(Left, match=r"sockets: socket 0\.0\.0\.0:0, descriptor \d+ is open\n"):
+        async with supervise(make_app()) as app:
+            await do(app, lambda doc: opened.append(socket.socket().detach()))
+    os.close(opened[0])
 
 
 async def test_failures_and_what_is_left_are_told_together(supervise):

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import trio
 
+from supervisor.actor.in_thread import in_thread
 from supervisor.testing import Left
 
 from .shop import add_system_task, do, line_of, make_app, sleep_long
@@ -145,9 +146,44 @@ async def test_a_thread_that_the_app_started_by_itself_is_left_and_one_that_ends
 
     async with supervise(make_app()) as app:
         await do(app, lambda doc: start(doc, 0.02))
-    with pytest.raises(Left, match="tasks: thread feed"):
+    with pytest.raises(Left) as raised:
         async with supervise(make_app()) as app:
-            await do(app, lambda doc: start(doc, 20))
+            session = await do(app, lambda doc: start(doc, 20))
+            shown = app.actor.find(session.id).shown_id
+    release.set()
+    line = str(raised.value).splitlines()[1]
+    assert line.startswith(f"  tasks: application shop → session {shown} → handler on_do → thread feed")
+    assert f"(started at line {line_of(start)} of tests/testing/test_origins.py)" in line
+
+
+async def test_a_worker_thread_is_told_by_whom_it_works_for(supervise):
+    begun, release = threading.Event(), threading.Event()
+
+    def block():
+        begun.set()
+        release.wait(20)
+
+    async with supervise(make_app()) as app:
+        session = await app.new_session()
+        session.context.document.add_next_tick_callback(block, thread=True)
+        await trio.to_thread.run_sync(begun.wait)
+        shown = app.actor.find(session.id).shown_id
+        with pytest.raises(
+            Left, match=rf"tasks: application shop → session {shown} → thread .*block.*, at line \d+ of"
+        ):
+            await app.check("tasks")
+        release.set()
+
+
+async def test_a_thread_that_another_one_started_is_told_by_whom_that_works_for(supervise):
+    release = threading.Event()
+
+    def load(app_context):
+        threading.Thread(target=release.wait, args=(20,), name="feed", daemon=True).start()
+
+    with pytest.raises(Left, match=r"tasks: application shop → thread .*load.* → thread feed.* \(started at line"):
+        async with supervise(make_app(on_application_load=in_thread(load))):
+            pass
     release.set()
 
 
