@@ -7,14 +7,14 @@ pytest_plugins = ["pytester"]
 
 @pytest.fixture
 def report(pytester):
-    """Run a test file in a process of its own; returns its report."""
+    """Run a test file; returns its report."""
 
     def run(tests):
         pytester.makeini("[pytest]\ntrio_mode = true\n")
         pytester.makeconftest('pytest_plugins = ["supervisor.testing.plugin"]')
         pytester.makepyfile("import pytest\nimport trio\n" + tests)
         arguments = ("-p", "no:cacheprovider", "-p", "no:supervisor_testing")
-        return pytester.runpytest_subprocess(*arguments).stdout.str()
+        return pytester.runpytest_inprocess(*arguments).stdout.str()
 
     return run
 
