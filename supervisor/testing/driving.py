@@ -64,6 +64,8 @@ class Waits(Rejected):
 class Driven(Entry):
     """An entry that is handled by hand: it keeps what became of it.
 
+    Nobody else has it, and it is under no policy: so it is never cancelled alone, and gives its place to no other.
+
     Args:
         entry: what it stands for.
         call: the method that handles it, for errors.
@@ -113,19 +115,10 @@ class Driven(Entry):
             self.error.__cause__ = error
         self._entry.failed(error, incident)
 
-    def cancelled(self) -> None:
-        """See `Entry.cancelled`."""
-        self.dropped()
-
     def dropped(self) -> None:
         """See `Entry.dropped`."""
         self.is_over = True
         self._entry.dropped()
-
-    def displaced(self, error: Exception) -> None:
-        """See `Entry.displaced`."""
-        self.is_over, self.error = True, error
-        self._entry.displaced(error)
 
     def describe(self) -> str:
         """See `Entry.describe`."""

@@ -97,10 +97,19 @@ async def test_an_async_handler_is_refused_before_it_runs_and_the_error_names_th
     assert ran == [True]
 
 
-async def test_a_plain_handler_that_returns_something_to_await_is_rolled_back(session):
-    async def later():
-        pass
+class Awaitable:
+    """No coroutine, and so without a method `close`."""
 
+    def __await__(self):
+        yield from ()
+
+
+async def do_nothing():
+    pass
+
+
+@pytest.mark.parametrize("later", [do_nothing, Awaitable])
+async def test_a_plain_handler_that_returns_something_to_await_is_rolled_back(session, later):
     def change(doc):
         doc.data["changed"] = True
         return later()
@@ -155,6 +164,19 @@ async def test_cancelled_it_rolls_the_handler_back_and_the_session_goes_on(sessi
     assert session.receive(Quote("ACME", 12.5)) == ("ACME", 1)
 
 
+async def test_cancelled_before_its_turn_a_message_is_not_done_later(session, autojump_clock):
+    async def hang(doc):
+        doc.data["changed"] = True
+        await trio.sleep_forever()
+
+    session.context.tell_nowait(Slowly(hang))
+    with trio.move_on_after(1):
+        await session.receive_async(Quote("ACME", 12.5))
+    assert session.queued == []
+    session.advance(0)
+    assert session.data == {"prices": {}}
+
+
 async def test_a_handler_in_a_thread_is_lent_the_document(session):
     def change(doc):
         doc.data["changed"] = True
@@ -180,8 +202,13 @@ async def test_a_coroutine_that_a_handler_drops_fails_it(session):
         doc.data["changed"] = True
         later()
 
+    async def forget_too(doc):
+        forget(doc)
+
     with pytest.raises(Unawaited, match="later"):
         session.receive(Call(forget))
+    with pytest.raises(Unawaited, match="later"):
+        await session.receive_async(Slowly(forget_too))
     assert "changed" not in session.data
 
 
@@ -190,6 +217,11 @@ async def test_a_session_does_one_thing_at_a_time(session):
         session.receive(Call(lambda doc: session.receive(Quote("ACME", 1.0))))
     with pytest.raises(RuntimeError, match=r"while session\.receive\(\) goes on"):
         session.receive(Call(lambda doc: session.advance(1)))
+    with pytest.raises(RuntimeError, match=r"while session\.receive\(\) goes on"):
+        await session.receive_async(Slowly(lambda doc: session.receive_async(Quote("ACME", 1.0))))
+    with pytest.raises(RuntimeError, match=r"while session\.advance\(\) goes on"):
+        session.context.tell_nowait(Slowly(lambda doc: session.advance_async(1)))
+        await session.advance_async(0)
 
 
 async def test_a_handler_that_asks_its_own_session_is_told_of_the_circle(session):
@@ -233,6 +265,15 @@ async def test_messages_that_wait_together_are_conflated_and_dropped_as_they_are
         assert session.queued == ["message Quote"] * len(expected)
         session.advance(0)
         assert prices == expected
+
+
+async def test_where_the_mailbox_is_full_the_error_says_what_to_do():
+    async with hand_driven(ticker(), options=attrs.evolve(FOR_EVER, mailbox_capacity=1)) as session:
+        session.context.tell_nowait(Quote("ACME", 1.0))
+        with pytest.raises(MailboxFull, match=r"advance\(0\)"):
+            session.receive(Quote("ACME", 2.0))
+        session.advance(0)
+        assert session.receive(Quote("ACME", 2.0)) == ("ACME", 1)
 
 
 async def test_what_a_message_causes_waits_until_it_is_asked_for(session):

@@ -88,6 +88,17 @@ async def test_an_async_callback_needs_advance_async(session, autojump_clock):
     assert session.data["ticks"] == 3
 
 
+async def test_an_async_callback_that_fails_is_raised_by_advance_async(session, autojump_clock):
+    async def tick():
+        await trio.lowlevel.checkpoint()
+        raise ZeroDivisionError
+
+    session.receive(Call(lambda doc: doc.add_timeout_callback(tick, seconds=1) and None))
+    with pytest.raises(ZeroDivisionError):
+        await session.advance_async(2)
+    await session.advance_async(2)
+
+
 @pytest.mark.parametrize("seconds", [-1, float("nan")])
 async def test_time_does_not_go_back(session, seconds):
     with pytest.raises(ValueError, match="seconds is a number from 0 on"):
