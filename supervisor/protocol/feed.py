@@ -19,11 +19,15 @@ from supervisor.protocol.bridge import EditTurn
 from supervisor.protocol.encoding import encode_value
 from supervisor.protocol.history import MAX_BYTES, MAX_REVISIONS, History
 from supervisor.protocol.messages import Attached, Edit, Editable, Resume, Send, encode
-from supervisor.protocol.records import ClientRecord, New, Repeated
+from supervisor.protocol.records import ClientRecord, Kept, New, Repeated
 
 MAX_DETACHED = 1_000
 """Records of clients that left, per session, where there is no bound on its connections: all of them may be cut at
 once, and it bounds what a client can cost that attaches again and again."""
+
+MAX_ANSWERS = 4 * 1024 * 1024
+"""Bytes of the answers that are kept until clients confirm them, per session: thousands of usual ones, and some that
+are as large as a document."""
 
 
 class CommittedPatch(Protocol):
@@ -76,6 +80,7 @@ class Feed:
         session: the session's id, as clients are told it
         max_revisions: bound of the log, in patches
         max_bytes: bound of the log, in bytes of messages
+        max_answers: bound of the answers that clients have yet to confirm, in bytes of messages
         max_detached: bound of the clients that left and are remembered; as many as may be attached, since a network or
             a proxy that fails cuts all of them at once, and who is forgotten can't know what was done of its sends
 
@@ -88,8 +93,10 @@ class Feed:
         "_encoded_epoch",
         "_epoch",
         "_history",
+        "_kept",
         "_key",
         "_linger",
+        "_max_answers",
         "_max_detached",
         "_new_client_id",
         "_session",
@@ -105,6 +112,7 @@ class Feed:
         linger: float,
         max_revisions: int = MAX_REVISIONS,
         max_bytes: int = MAX_BYTES,
+        max_answers: int = MAX_ANSWERS,
         max_detached: int = MAX_DETACHED,
     ) -> None:
         self._session = session
@@ -113,7 +121,9 @@ class Feed:
         self._key = key
         self._new_client_id = new_client_id
         self._linger = linger
+        self._max_answers = max_answers
         self._max_detached = max_detached
+        self._kept = Kept()
         self._history = History(max_patches=max_revisions, max_bytes=max_bytes)
         self._editable: tuple[str, ...] = ()
         self._attached: dict[str, ClientRecord] = {}
@@ -175,7 +185,7 @@ class Feed:
         self._expire(now)
         record = None
         if message is not None and message.epoch == self._epoch:
-            record = self._attached.get(message.client) or self._detached.get(message.client)
+            record = self._returning(message)
         if record is None:
             return self._new_client_id(), None
         self._connected(record)
@@ -215,7 +225,7 @@ class Feed:
             # Its numbers and its mirror are of another life of the document.
             return self._attachment(self._new_record(peer), revision=revision, missed=None)
         missed = self._history.since(message.revision, current=revision)
-        record = self._attached.get(message.client) or self._detached.get(message.client)
+        record = self._returning(message)
         if record is None:
             record = self._new_record(peer)
         else:
@@ -252,6 +262,9 @@ class Feed:
     def answered(self, client_id: str, number: int, message: bytes, *, edited: bool = False) -> bool:
         """Keep the answer to an accepted send until it is confirmed; the caller sends it too, if it can.
 
+        Where all that are kept are too large, those of the clients with the most are let go. Who then comes back
+        without them is taken for a new client, to which it is unknown what was done.
+
         `edited`: it is one, which comes before the state that it tells of. False: the client was forgotten, so nobody
         will want it.
         """
@@ -259,6 +272,8 @@ class Feed:
         if record is None:
             return False
         record.keep(number, message, edited=edited)
+        if self._kept.size > self._max_answers:
+            self._make_room()
         return True
 
     def detach(self, client_id: str, now: float) -> None:
@@ -270,8 +285,24 @@ class Feed:
             record.detached_at = now
             self._detached[client_id] = record
             if len(self._detached) > self._max_detached:
-                self._detached.popitem(last=False)
+                self._forget(next(iter(self._detached)))
         self._expire(now)
+
+    def _make_room(self) -> None:
+        """Let answers go until half of the bound is free, so that it isn't done at each one: of those with the most."""
+        records = sorted((*self._attached.values(), *self._detached.values()), key=lambda record: -record.size)
+        for record in records:
+            if self._kept.size <= self._max_answers / 2:
+                return
+            record.let_go()
+
+    def _returning(self, message: Resume) -> ClientRecord | None:
+        """The client that comes back; None if it isn't remembered, or lacks an answer that was let go."""
+        record = self._attached.get(message.client) or self._detached.get(message.client)
+        return None if record is None or record.lost > message.confirmed else record
+
+    def _forget(self, client_id: str) -> None:
+        self._detached.pop(client_id).let_go()
 
     def _connected(self, record: ClientRecord) -> None:
         self._detached.pop(record.id, None)
@@ -279,7 +310,7 @@ class Feed:
         record.connections += 1
 
     def _new_record(self, peer: str | None) -> ClientRecord:
-        record = ClientRecord(self._new_client_id(), peer or self._new_client_id())
+        record = ClientRecord(self._new_client_id(), peer or self._new_client_id(), self._kept)
         self._attached[record.id] = record
         return record
 
@@ -310,7 +341,7 @@ class Feed:
             first = next(iter(detached.values()))
             if now - first.detached_at < self._linger:
                 return
-            del detached[first.id]
+            self._forget(first.id)
 
     def __repr__(self) -> str:
         """For logs, so without the key and the session's id."""

@@ -4,6 +4,9 @@ The rule, on which "applied exactly once" rests: **a number is accepted once, an
 client confirms it.** A client that comes back sends again what the server has not received, and the server
 sends again what the client has not confirmed; so both sides need to remember at most a window of 64.
 
+A window of large answers may be too much to keep. Then they are let go, and with them what the number said: who comes
+back without them is no more known than one that was forgotten, and can't take an answer for lost that was given.
+
 `confirmed` must not run ahead of the answers. A client that confirmed what was never answered could have any
 number of sends in hand at once; so that is a protocol error, like a number that leaves a gap.
 """
@@ -19,8 +22,7 @@ from supervisor.protocol.bridge import Bridge
 from supervisor.protocol.messages import Edit, Send
 
 WINDOW = 64
-"""Sends of one client that may be unanswered or unconfirmed: as many as a person causes in a bad reconnect,
-and few enough that keeping their answers costs nothing."""
+"""Sends of one client that may be unanswered or unconfirmed: as many as a person causes in a bad reconnect."""
 
 
 @final
@@ -40,12 +42,23 @@ class Repeated:
 
 @final
 @attrs.define(eq=False)
+class Kept:
+    """The answers that are kept for all clients of one session."""
+
+    size: int = 0
+    """In bytes."""
+
+
+@final
+@attrs.define(eq=False)
 class ClientRecord:
     """One client id's numbers and answers."""
 
     id: str
     peer: str
     """What others call this client; opens nothing."""
+    kept_by_all: Kept = attrs.field(factory=Kept)
+    """Of which this one's answers are a part."""
     connections: int = 1
     """How many connections speak for it; two for a moment, when a newer one takes over."""
     received: int = 0
@@ -54,6 +67,10 @@ class ClientRecord:
     """When its last connection left; means nothing while it has one."""
     bridge: Bridge = attrs.field(factory=Bridge, init=False)
     """What its edits are carried over; another one in each epoch."""
+    size: int = attrs.field(default=0, init=False)
+    """Bytes of the answers that are kept."""
+    lost: int = attrs.field(default=0, init=False)
+    """The highest number of which the answer was let go; 0: of none."""
     _unanswered: dict[int, None] = attrs.field(factory=dict, init=False)  # a dict as an ordered set: rising numbers
     _answers: dict[int, bytes] = attrs.field(factory=dict, init=False)
     # The numbers of those answers that come before the state.
@@ -103,9 +120,11 @@ class ClientRecord:
         first_unanswered = next(iter(self._unanswered), self.received + 1)
         if number >= first_unanswered:
             raise ProtocolError(f"answer {number} was confirmed, but answer {first_unanswered} was not given yet")
+        freed = 0
         for confirmed in range(self.confirmed + 1, number + 1):
-            del self._answers[confirmed]
+            freed += len(self._answers.pop(confirmed, b""))
             self._edited.discard(confirmed)
+        self._grow(-freed)
         self.confirmed = number
 
     def keep(self, number: int, message: bytes, *, edited: bool = False) -> None:
@@ -119,8 +138,20 @@ class ClientRecord:
             raise ValueError(f"send {number} of client {self.id!r} isn't waiting for an answer")
         del self._unanswered[number]
         self._answers[number] = message
+        self._grow(len(message))
         if edited:
             self._edited.add(number)
+
+    def let_go(self) -> None:
+        """Keep none of the answers that were given until now."""
+        self.lost = max(self._answers, default=self.lost)
+        self._answers.clear()
+        self._edited.clear()
+        self._grow(-self.size)
+
+    def _grow(self, size: int) -> None:
+        self.size += size
+        self.kept_by_all.size += size
 
     def kept(self) -> tuple[bytes, ...]:
         """All answers that are not confirmed, by number; but for those that come before the state."""

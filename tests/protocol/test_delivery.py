@@ -3,8 +3,8 @@
 - A mirror is, at every moment, the document as it was at the mirror's revision; in the end all equal the document.
 - A client sees revisions rise, without a gap or a duplicate (otherwise it would raise a protocol error).
 - A send is done at most once. It is done exactly once and answered, or refused as `unknown`; that only if the server
-  forgot the client, or began another epoch while the client was away. A restart of the session costs those nothing who
-  are there: what they sent is done and answered after it.
+  forgot the client, or had let go an answer that it lacks, or began another epoch while the client was away. A restart
+  of the session costs those nothing who are there: what they sent is done and answered after it.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Server(LinkedServer):
             linger=LINGER,
             max_revisions=5,
             max_bytes=600,
+            max_answers=400,
         )
         self.data = {"list": [], "map": {}}
         self.revision = 0

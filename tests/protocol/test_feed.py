@@ -248,6 +248,68 @@ def test_of_those_who_left_so_many_are_remembered_and_the_oldest_forgotten():
     assert feed.resume(resume(client="c-3"), revision=0, now=1).client == "c-3"
 
 
+def answer_of(feed, size, *, sends=1, now=0):
+    """A new client, with so many answers of this size that it has not confirmed."""
+    client = feed.attach(revision=0, now=now).client
+    for number in range(1, sends + 1):
+        feed.accept(client, send(number), now)
+        feed.answered(client, number, b"a" * size)
+    return client
+
+
+def test_of_answers_that_are_too_large_together_those_of_the_clients_with_the_most_are_let_go():
+    """Until half of the bound is free; a client that lacks one of them is a new one when it comes back."""
+    feed = new_feed(max_answers=1_000)
+    little, much, more = (answer_of(feed, 100, sends=sends) for sends in (1, 3, 6))
+    assert all(feed.resume(resume(client), revision=0, now=0).client == client for client in (little, much, more))
+    feed.accept(little, send(2), 0)
+    feed.answered(little, 2, b"")
+    feed.accept(little, send(3), 0)
+    feed.answered(little, 3, b"a")  # one byte too many
+    back = feed.resume(resume(more, confirmed=5), revision=0, now=1)
+    assert (back.client, back.after, decoded(back)[0]["received"]) == ("c-4", (), 0)
+    for client, kept in ((little, 3), (much, 3)):
+        back = feed.resume(resume(client), revision=0, now=1)
+        assert (back.client, len(back.after)) == (client, kept)
+
+
+def test_who_has_the_answers_that_were_let_go_stays_the_same_client():
+    feed = new_feed(max_answers=1_000)
+    client = answer_of(feed, 2_000)
+    feed.accept(client, send(2, confirmed=1), 0)
+    feed.answered(client, 2, b"answer 2")
+    feed.detach(client, 0)
+    assert feed.expect(resume(client, confirmed=0), 1)[1] is None
+    assert feed.expect(resume(client, confirmed=1), 1)[1] == client
+    back = feed.resume(resume(client, confirmed=1), revision=0, now=1)
+    assert (back.client, back.after) == (client, (b"answer 2",))
+
+
+def test_an_edit_whose_answer_was_let_go_is_not_told_when_its_client_comes_back():
+    feed = new_feed(max_answers=10)
+    client = feed.attach(revision=0, now=0).client
+    feed.accept(client, send(1), 0)
+    feed.answered(client, 1, b"edited " * 2, edited=True)
+    back = feed.resume(resume(client, confirmed=1), revision=0, now=1)
+    assert (back.client, len(back.before)) == (client, 1)
+
+
+@pytest.mark.parametrize("leaves", ["confirms", "is forgotten", "is one of too many"])
+def test_answers_that_nobody_needs_any_more_take_no_room(leaves):
+    feed = new_feed(max_answers=1_000, max_detached=1)
+    client, now = answer_of(feed, 800), 0
+    if leaves == "confirms":
+        feed.accept(client, send(2, confirmed=1), 0)
+    else:
+        feed.detach(client, 0)
+        if leaves == "is forgotten":
+            now = 15
+        else:
+            feed.detach(feed.attach(revision=0, now=0).client, 0)
+    other = answer_of(feed, 800, now=now)
+    assert feed.resume(resume(other), revision=0, now=now).client == other
+
+
 def test_a_newer_connection_takes_over():
     """The older connection's leaving doesn't detach the client that the newer one speaks for."""
     feed = new_feed()
