@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import final
 
-from supervisor.instruments import Incident, Instruments
+from supervisor.instruments import WAY_OUT_OF_STALLS, Incident, Instruments
 
 
 @final
@@ -32,7 +32,8 @@ class LoggedFailures(Instruments):
         if over:
             self._log.warning("the loop turns again: %s held it for %.3f s (%s)", what, seconds, place)
         else:
-            self._log.warning("the loop is blocked: %s, in %s (%s)\n%s", what, where, place, stack.rstrip())
+            way_out = "" if application == "-" else f": {WAY_OUT_OF_STALLS}"
+            self._log.warning("the loop is blocked: %s, in %s (%s)%s\n%s", what, where, place, way_out, stack.rstrip())
 
     def application_failed(self, *, application: str, reason: str, incident: str) -> None:
         """See `Instruments.application_failed`."""

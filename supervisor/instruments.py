@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 import attrs
 
+WAY_OUT_OF_STALLS = "nobody else is served meanwhile; thread=True or @in_thread lets it run in a worker thread"
+"""What is told with the first report of an app's code that blocks the loop."""
+
 
 @attrs.frozen(kw_only=True)
 class Incident:

@@ -18,7 +18,8 @@ export class SendError extends Error {
    * @param {string | null} incident what to look for in the server's log
    */
   constructor(kind, text, incident = null) {
-    super(incident === null ? text : `${text} (incident ${incident})`)
+    // The server's own text names it already.
+    super(incident === null || text.includes(incident) ? text : `${text} (incident ${incident})`)
     this.kind = kind
     this.text = text
     this.incident = incident

@@ -20,7 +20,7 @@ from typing import Any, TextIO, final
 import structlog
 
 from supervisor.actor.guard import text_of
-from supervisor.instruments import Incident, Instruments
+from supervisor.instruments import WAY_OUT_OF_STALLS, Incident, Instruments
 
 
 def make_logger(level: str, *, stream: TextIO | None = None, as_json: bool = False) -> Any:
@@ -296,6 +296,8 @@ class LogInstruments(Instruments):
         if over:
             self._log.warning("the loop turns again", **told)
         else:
+            if application != "-":  # else it isn't the app's, which could let it run elsewhere
+                told["reason"] = WAY_OUT_OF_STALLS
             self._log.warning("the loop is blocked", **told, where=where, stack=stack.rstrip())
 
     def proxy_not_trusted(self, *, address: str) -> None:

@@ -150,6 +150,8 @@ test("a refused send rejects with a SendError that has kind, text and incident",
   await assert.rejects(answer, (error) => {
     assert(error instanceof SendError && error instanceof Error)
     assert.deepEqual([error.kind, error.text, error.incident], ["failed", "It failed.", "ab12cd34"])
+    const named = "Look for incident ab12cd34."
+    assert.equal(new SendError("failed", named, "ab12cd34").message, named, "the incident is said once")
     assert.match(error.message, /ab12cd34/)
     return true
   })

@@ -288,6 +288,7 @@ def test_the_stack_of_what_blocks_is_below_its_line_and_each_line_says_whose_it_
     first, *rest = stream.getvalue().splitlines()
     assert first.endswith(
         "the loop is blocked application=shop session=abcdefgh seconds=0.1 what='message Quote'"
+        " reason='nobody else is served meanwhile; thread=True or @in_thread lets it run in a worker thread'"
         " where='f, line 3 of x.py'"
     )
     assert "application=shop session=abcdefgh |     time.sleep(1)" in rest
@@ -295,8 +296,10 @@ def test_the_stack_of_what_blocks_is_below_its_line_and_each_line_says_whose_it_
 
 def test_the_stack_of_what_blocks_is_a_text_in_json(stream):
     log = LogInstruments(make_logger("info", stream=stream, as_json=True))
-    log.loop_blocked(**ABOUT, what="message Quote", where="f", seconds=0.1, stack="a\nb\n", over=False)
+    nobody = {"application": "-", "session": "-"}
+    log.loop_blocked(**nobody, what="garbage collection", where="f", seconds=0.1, stack="a\nb\n", over=False)
     line = json.loads(stream.getvalue())
+    assert "reason" not in line
     assert (line["event"], line["stack"], line["level"]) == ("the loop is blocked", "a\nb", "warning")
 
 

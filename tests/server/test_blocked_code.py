@@ -77,6 +77,7 @@ def test_blocked_code_is_logged_by_a_server_without_instruments(caplog):
         server.runtime.instruments.loop_blocked(**told, seconds=0.1, stack="  File x\n", over=False)
         server.runtime.instruments.loop_blocked(**told, seconds=1.25, stack="  File x\n", over=True)
     assert caplog.messages == [
-        "the loop is blocked: message Block, in f, line 3 of x.py (application app, session abc)\n  File x",
+        "the loop is blocked: message Block, in f, line 3 of x.py (application app, session abc): nobody else is served"
+        " meanwhile; thread=True or @in_thread lets it run in a worker thread\n  File x",
         "the loop turns again: message Block held it for 1.250 s (application app, session abc)",
     ]
