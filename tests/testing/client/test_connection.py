@@ -83,7 +83,7 @@ async def test_a_server_that_breaks_the_rules_is_left_and_tried_again(app, sessi
     client = await session.connect()
     wire = app.actor.find(session.id).audience
     for viewer in list(wire._viewers):
-        viewer.show(text_frame(b'{"type":"nonsense"}'))
+        viewer.show(text_frame(b'{"type":"patch"}'))
     await trio.testing.wait_all_tasks_blocked()
     assert client.status == "reconnecting"
     await trio.sleep(1)
