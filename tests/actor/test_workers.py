@@ -1,4 +1,4 @@
-"""Worker threads: how they are limited, cancelled and left behind. What they do for sessions: test_threads.py there."""
+"""Worker threads: how they are limited, cancelled and left behind. For sessions: `tests/session/threads/`."""
 
 import contextvars
 import math
