@@ -1,4 +1,9 @@
-"""The Python client: `async with connect(url) as session`."""
+"""The Python client: `async with connect(url) as session`.
+
+- from an address to a session: `connecting`, `address`, `visit`, `http`, `page`
+- kept connected: `link`, `websocket`, `dialing`, `status`
+- what a program holds: `session`, `changes`, `difference`, `editable`, `presence`; how it waits: `newest`, `predicate`
+"""
 
 from supervisor.client.changes import Change as Change
 from supervisor.client.connecting import connect as connect

@@ -6,6 +6,16 @@
         await client.until(lambda data: data["prices"])
 
 With pytest, `supervise` is a fixture of the plugin `supervisor.testing.plugin`.
+
+- a whole server: `harness`, `block`, `kit`, `servers`, `application`, `app`, `session`, `client`, `record`; in a
+  process of its own: `process`
+- how it is reached: `transports`, `memory`, `network`, `ports`, `http`, `httpx_client`
+- one session without a server: `by_hand`, `driving`, `sender`, `surroundings`, `stand_ins`
+- time and chance: `clock`, `schedules`; what a test does to an app: `faults`, `crash`, `probe`, `behaviour`,
+  `strategies`
+- what it must not leave behind: `checks`, `births`, `origins`, `sockets`, `incidents`; what is shown: `agreement`,
+  `stories`
+- in pytest: `plugin`
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,7 @@
 """The shape of the code: what stands where, and what each file says of itself."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -117,6 +118,16 @@ def test_only_pure_modules_call_themselves_pure_and_all_of_them_do(file):
     listed = any(module == pure or module.startswith(f"{pure}.") for pure in contract["source_modules"])
     says_so = "Pure" in docstring_of(file).partition("\n\n")[0]
     assert says_so == listed
+
+
+ROOMS = sorted(folder for folder in PACKAGE.iterdir() if len(list(folder.glob("[!_]*.py"))) > 3)
+
+
+@pytest.mark.parametrize("folder", ROOMS, ids=lambda folder: folder.name)
+def test_a_room_says_where_to_find_what(folder):
+    """The list in a package's docstring is the map of its modules: a new one has its place there."""
+    _, _, listed = docstring_of(folder / "__init__.py").partition("\n- ")
+    assert set(re.findall(r"`(\w+)`", listed)) == {file.stem for file in folder.glob("[!_]*.py")}
 
 
 def test_every_package_has_an_init_file():
