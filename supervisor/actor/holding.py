@@ -1,11 +1,11 @@
 """Whom a task holds up: the actors that must wait until it is done with what it does now.
 
-Essay: why not a context variable. Whose wait is it when a task waits? A context variable that names the actor "in
-hand" is inherited by every task that a handler starts, background tasks of the session too. Those hold nobody up, and
-a check by context would accuse them of circles that don't exist. What decides is the tree of nurseries: a handler ends
-only after the nurseries opened *inside* it, so a task started in one of those holds the actor up, and a task in the
-session's own nursery, which was opened before the handler began, does not. The same is true of a borrower and the
-session that lent it its document: the session waits for everything that the borrower opened inside the borrow.
+Essay: the tree of nurseries decides whose wait it is when a task waits. A context variable that names the actor "in
+hand" would not do: every task that a handler starts inherits it, background tasks of the session too. Those hold nobody
+up, and a check by context would accuse them of circles that don't exist. By the tree, a handler ends only after the
+nurseries opened *inside* it, so a task started in one of those holds the actor up, and a task in the session's own
+nursery, which was opened before the handler began, does not. The same is true of a borrower and the session that lent
+it its document: the session waits for everything that the borrower opened inside the borrow.
 
 But once the session ends it waits for its background tasks too, so its end holds those in a hold of its own.
 

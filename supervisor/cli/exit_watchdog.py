@@ -1,11 +1,11 @@
 """The exit watchdog: a thread that ends the process when a shutdown can't, and names the code that held it.
 
-Essay: why a thread, and why it hears of signals by itself. What holds a shutdown may be the thread of the loop: a
-handler that never returns. Then no task runs, and Python's own signal handlers run only if that thread still executes
-Python. So the thread reads the descriptor that the interpreter writes to as a signal arrives, before anything else, and
-hands what it read on to trio, whose descriptor that was. It needs nothing of the loop: it counts by itself, from the
-first signal what a shutdown may take, and from each further one what is left of one that is cut short. A shutdown that
-the server begins by itself, since its last application has failed, is told to it by `stopping()`.
+Essay: it is a thread, and hears of signals by itself. What holds a shutdown may be the thread of the loop: a handler
+that never returns. Then no task runs, and Python's own signal handlers run only if that thread still executes Python.
+So the thread reads the descriptor that the interpreter writes to as a signal arrives, before anything else, and hands
+what it read on to trio, whose descriptor that was. It needs nothing of the loop: it counts by itself, from the first
+signal what a shutdown may take, and from each further one what is left of one that is cut short. A shutdown that the
+server begins by itself, since its last application has failed, is told to it by `stopping()`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """A connection's two entries in its session's mailbox: before it is attached, and after it has left.
 
-Essay: who may interrupt an opened hook. Nobody but the session's end. A connection that dies, or waits too long, takes
-its entry out of the queue; once it is in hand the hook is let finish, as a visitor who leaves doesn't interrupt a
-creation. What the hook has let in is noted by the household, with no await between the hook's return and the note. So
-whatever happens afterwards, the household knows whose closed hook is due, and it is the household that takes it off the
-list before it calls it. Hence a closed hook runs exactly once for each opened hook that succeeded: by the departure's
-entry, or, if the session ends before that had its turn, by the end.
+Essay: nothing but the session's end interrupts an opened hook. A connection that dies, or waits too long, takes its
+entry out of the queue; once it is in hand the hook is let finish, as a visitor who leaves doesn't interrupt a creation.
+What the hook has let in is noted by the household, with no await between the hook's return and the note. So whatever
+happens afterwards, the household knows whose closed hook is due, and it is the household that takes it off the list
+before it calls it. Hence a closed hook runs exactly once for each opened hook that succeeded: by the departure's entry,
+or, if the session ends before that had its turn, by the end.
 """
 
 from __future__ import annotations

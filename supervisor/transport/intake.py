@@ -1,9 +1,9 @@
 """How much of one client is read ahead of what its session has done: bounded in bytes.
 
-Essay: why the stream and not the queue. The library's queue has room for a whole window of messages, so that pings are
-answered while the session has no room. But a window of messages may be 64 times the largest one. So the stream itself
-is not read on while too much waits: in the library's queue, in the mailbox, or in hand. A client that goes on sending
-fills its own socket's buffer then, and waits.
+Essay: the stream is held back, and not the queue. The library's queue has room for a whole window of messages, so that
+pings are answered while the session has no room. But a window of messages may be 64 times the largest one. So the
+stream itself is not read on while too much waits: in the library's queue, in the mailbox, or in hand. A client that
+goes on sending fills its own socket's buffer then, and waits.
 
 Bytes on the stream can't be told apart here: some are heads of frames, pings, or half a message. So this doesn't count
 what leaves. It lets so many bytes in, and then waits for the moment at which the conversation waits in vain: then all
