@@ -12,7 +12,7 @@ Whatever isn't done can be removed: from failed too, which is how an app says th
 
 from __future__ import annotations
 
-from typing import Literal, final, get_args
+from typing import Literal, final
 
 from supervisor.actor.restart import (
     Backoff,
@@ -26,7 +26,6 @@ from supervisor.actor.restart import (
 ProducerState = Literal["waiting", "running", "backing off", "done", "failed", "removed"]
 """Waiting: for the load hooks. Running: called, and not back yet. Backing off: it is called again after a pause. Done:
 it returned. Failed: for good. Removed: by the app, or by its end."""
-PRODUCER_STATES = get_args(ProducerState)
 
 
 @final

@@ -153,10 +153,7 @@ async def _do(command: Command, clients: dict[int, Client], session: TestSession
     if client.ended is not None:  # the app said that it should stay away
         return
     match command:
-        case Send():
-            answers.start_soon(_answered, client, command)
-            await trio.lowlevel.checkpoint()
-        case Edit():
+        case Send() | Edit():
             answers.start_soon(_answered, client, command)
             await trio.lowlevel.checkpoint()
         case Drop():

@@ -1,11 +1,12 @@
 import math
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.actor.restart import Backoff
-from supervisor.application.producer_life import PRODUCER_STATES, ProducerLife
+from supervisor.application.producer_life import ProducerLife, ProducerState
 
 
 def run_until(life, *, failed, ran=0.0, times=1, now=0.0):
@@ -141,7 +142,7 @@ def test_whatever_happens_to_it_its_state_says_what_follows(restart, max_restart
     life = ProducerLife(restart=restart, max_restarts=max_restarts, within=within, backoff=backoff)
     now, failures, restarts = 0.0, 0, []
     for event, *details in events:
-        assert life.state in PRODUCER_STATES
+        assert life.state in get_args(ProducerState)
         if event != "ends":
             before = life.state
             life.remove() if event == "removed" else life.give_up()
