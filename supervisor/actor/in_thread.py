@@ -27,12 +27,12 @@ _MARK = "__supervisor_in_thread__"
 def in_thread(func: F) -> F:
     """Mark a plain function that blocks: it runs in a worker thread, and the server goes on meanwhile.
 
-    For functions that are found by their names: hooks and `modify_document`. What is handed over says `thread=True`:
-    `@receives(Query, thread=True)`, `doc.add_periodic_callback(func, seconds=5, thread=True)`.
+    For functions that the server finds by their names: hooks and `modify_document`. For functions that you hand over,
+    say `thread=True`: `@receives(Query, thread=True)`, `doc.add_periodic_callback(func, seconds=5, thread=True)`.
 
-    The session's document is lent to the thread: it is as good as held there, order and transaction are as before, and
-    the session handles nothing else. What else a plain call of the server's changes is refused there; the way to it is
-    `app_context.call_from_thread(func, *args)`.
+    The session's document is lent to the thread, which holds it as a task would: order and transaction are the same,
+    and the session handles nothing else meanwhile. The thread can't make other calls that change something in the
+    server; they go through `app_context.call_from_thread(func, *args)`.
 
     Raises:
         TypeError: the function is `async`, or has a yield in it.

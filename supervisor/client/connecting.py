@@ -37,7 +37,7 @@ async def connect(
     open_stream: OpenStream = open_tcp,
     random: Callable[[], float] = _random.random,
 ) -> AsyncIterator[ClientSession]:
-    """Visit an app's page, as a browser does, and be a client of the session that it gives, for this block.
+    """Visit an app's page, as a browser does, and be a client of the page's session during this block.
 
         async with connect("http://127.0.0.1:5006/ticker") as session:
             await session.send("Watch", {"symbol": "ACME"})
@@ -47,24 +47,25 @@ async def connect(
     The session is live when the block begins. Leaving the block ends it, politely within 2 seconds.
 
     Args:
-        url: of the page, with http or https; `user:password@` in it is for HTTP's basic authentication
-        headers: names and values, such as Authorization or Cookie; sent with the page and with each websocket, and to
-            no other server that a redirect may lead to
-        session: the id of a session to join; without it the page gives one
-        ssl_context: what is trusted; by default what the system trusts
-        timeout: seconds until it has to be live; from then on it comes back by itself for as long as it takes
-        follow_reload: whether to load the page again, for a new session, where the old one is gone, as a browser does;
-            `ClientStatus.sessions` and `Change.is_new_session` tell. Without it that is the end, with code 4404 or 4401
+        url: the page's address, with http or https; `user:password@` in it is for HTTP's basic authentication
+        headers: names and values, such as Authorization or Cookie; sent with the page and with each websocket, but not
+            to another server that a redirect leads to
+        session: the id of a session to join; without it, the page decides
+        ssl_context: which certificates to trust; by default those that the system trusts
+        timeout: seconds until the session must be live; later on, it comes back by itself for as long as that takes
+        follow_reload: whether to load the page again, as a browser does, when the session is gone, and so get a new
+            one; `ClientStatus.sessions` and `Change.is_new_session` tell. Otherwise the client ends then, with code
+            4404 or 4401
         max_message_size: bytes of one message of the server; a snapshot is a whole document
-        open_stream: opens the network's stream to host and port, for Unix sockets, tunnels and tests
-        random: evenly from 0 to 1; spreads the delays before coming back
+        open_stream: opens a stream to host and port, for Unix sockets, tunnels and tests
+        random: random numbers from 0 to 1, which spread the delays before coming back
 
     Raises:
         PageRefused: the server doesn't serve the page to this client
         ConnectFailed: there is no server, or no session's page, at that address
         SessionEnded: the session ended before it was live
         TooSlowError: it was not live within `timeout` seconds; the message says what was in the way
-        ValueError: the address is none, or a header can't be sent
+        ValueError: the address is malformed, or a header can't be sent
         TypeError: `follow_reload` is neither True nor False
 
     """
@@ -105,9 +106,9 @@ async def connect_to(
     open_stream: OpenStream = open_tcp,
     random: Callable[[], float] = _random.random,
 ) -> AsyncIterator[ClientSession]:
-    """As `connect()`, for who has the session's id and a token already, from a page that was got in another way.
+    """As `connect()`, if you already have the session's id and a token, from a page that you loaded in another way.
 
-    There is no page to load again: where the session is gone, that is the end.
+    There is no page to load again: when the session is gone, the client ends.
 
     Args:
         websocket_url: with ws or wss
@@ -124,7 +125,7 @@ async def connect_to(
         ConnectFailed: the server refuses the websocket
         SessionEnded: the session ended before it was live, or the token admits nobody any more
         TooSlowError: it was not live within `timeout` seconds
-        ValueError: the address is none, or a header can't be sent
+        ValueError: the address is malformed, or a header can't be sent
 
     """
     address = websocket_address(websocket_url)

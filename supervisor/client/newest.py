@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 @final
 class Newest(Generic[T]):
-    """`async for … in` it: what is there at once, and then the newest, with what came in between left out.
+    """Use it by `async for`: it gives the present state at once, and then the newest one, without those in between.
 
-    It keeps no queue, so who is slow costs nothing. One task takes from one iterator; to stop is to take no more, and
-    nothing has to be closed.
+    It keeps no queue, so a slow consumer costs nothing. One task uses one iterator. To stop, just take no more: nothing
+    has to be closed.
     """
 
     # A class, and no async generator: trio warns of those that are left half-way, which is what `break` does.

@@ -19,13 +19,13 @@ class Peer:
     """Somebody who is there; a client of the same session, or of the same application."""
 
     id: str
-    """The same for as long as that client is there, also while it comes back; opens nothing."""
+    """The same for as long as that client is there, also while it comes back; it is no secret."""
     name: str | None
     """What the app calls it."""
     metadata: Mapping[str, Any]
-    """What it says of itself; untrusted."""
+    """What it says about itself; untrusted."""
     is_self: bool
-    """It is this client."""
+    """Whether it is this client."""
 
 
 @final
@@ -43,12 +43,12 @@ class ClientPresence:
         self._news = 0
 
     def set(self, metadata: Mapping[str, Any]) -> None:
-        """Say something of this client to others, in the place of what it said before; nothing is waited for.
+        """Tell others something about this client, in place of what it told before; doesn't wait.
 
-        It is said again when the client comes back. The newest one counts.
+        The client repeats it when it comes back.
 
         Raises:
-            TypeError, ValueError: it is no mapping, can't be sent as JSON, or has more than 1,024 bytes there
+            TypeError, ValueError: it is no mapping, can't be sent as JSON, or has more than 1,024 bytes as JSON
 
         """
         self._protocol.present(metadata)
@@ -58,12 +58,12 @@ class ClientPresence:
     def watch(self, scope: Scope = "session") -> Newest[tuple[Peer, ...]]:
         """Those who are there, this client too: once the server has told, and then whenever that changes.
 
-        Who is slow gets the newest state. Where the app doesn't share the application's presence, nobody is there.
-        Without a connection it shows who was there last. When nothing more will be told, its `__anext__` raises
+        A slow consumer gets the newest state. If the app doesn't share the application's presence, nobody is there.
+        Without a connection it shows who was there last. When nothing more will come, its `__anext__` raises
         `SessionEnded`.
 
         Args:
-            scope: `session`, or `application` for those of all its sessions
+            scope: `session`, or `application` for the clients of all its sessions
 
         Raises:
             ValueError: there is no such scope

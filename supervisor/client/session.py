@@ -78,8 +78,8 @@ class _Waiting:
 class ClientSession:
     """One session, of which this program is a client. `connect()` makes it; it lives as long as its block.
 
-    It comes back by itself when the connection is lost, and then has what it missed. Every method may be called by
-    any task of the same trio run. Each wait is safe to cancel; a send that was cancelled may be done all the same.
+    When the connection is lost, it comes back by itself and gets what it missed. Any task of the same trio run may call
+    its methods. Each wait is safe to cancel, but a send that was cancelled may still be done.
     """
 
     def __init__(self) -> None:
@@ -99,15 +99,15 @@ class ClientSession:
 
     @property
     def id(self) -> str:
-        """The session's id. It opens the session to whoever may join by it: don't log it."""
+        """The session's id. Whoever knows it may be able to join the session: don't log it."""
         return self._protocol.session or ""
 
     @property
     def data(self) -> dict[str, Any]:
-        """The document: plain Python, of which each revision has its own. Read it, don't change it.
+        """The document as plain Python. Each revision has its own object: read it, don't change it.
 
-        What you hold stays as it is, also across an `await`; ask again for what is there then. Revisions share what is
-        equal, so `before["prices"] is session.data["prices"]` says that nothing changed in there.
+        What you hold stays as it is, even across an `await`; ask again to see what is there then. Revisions share equal
+        parts, so `before["prices"] is session.data["prices"]` means that nothing has changed in there.
         """
         return self._moment.data
 
@@ -118,12 +118,12 @@ class ClientSession:
 
     @property
     def restarts(self) -> int:
-        """How often the document has become another one, because the session was restarted after a failure."""
+        """How often the document was replaced because the session was restarted after a failure."""
         return self._restarts
 
     @property
     def status(self) -> ClientStatus:
-        """Where this client is in its life."""
+        """The state of this client, such as `live`, and why."""
         return self._status
 
     @property
@@ -144,7 +144,7 @@ class ClientSession:
     def may_edit(self, path: str, action: EditAction = "edit") -> bool:
         """Whether the app lets clients `edit()` the place at `path`, or `insert()` or `remove()` there.
 
-        The server decides for itself once more.
+        The server checks each edit again.
 
         Raises:
             ValueError: the path is no JSON Pointer, or there is no such action
@@ -153,11 +153,11 @@ class ClientSession:
         return allows(self.editable, path, action)
 
     def changes(self, path: str = "") -> Newest[Change]:
-        """An async iterator over what becomes of the document, or of the part at `path` (a JSON Pointer).
+        """An async iterator over the changes of the document, or of the part at `path` (a JSON Pointer).
 
-        The first change comes at once and tells what is there. From then on there is one for each revision, in order;
-        to a consumer who is slower than the server, the revisions that came meanwhile are one change. Of a part, only
-        changes that touch it are told. Its `__anext__` raises `SessionEnded` when there will be no other.
+        The first change comes at once and tells what is there. From then on there is one for each revision, in order; a
+        slow consumer gets the revisions that came meanwhile as one change. With a path, only changes that touch that
+        part are told. Its `__anext__` raises `SessionEnded` when no other change will come.
 
         Raises:
             ValueError: the path is no JSON Pointer
@@ -166,7 +166,7 @@ class ClientSession:
         return Newest(Differences(lambda: self._moment, path).take, self._wait_changed)
 
     def statuses(self) -> Newest[ClientStatus]:
-        """The statuses: that of the moment at once, then the newest whenever it is another. `ended` is the last one."""
+        """An async iterator over the statuses: the present one at once, then each newest one. `ended` is the last."""
         last: ClientStatus | None = None
 
         def take() -> ClientStatus | None:
@@ -184,11 +184,12 @@ class ClientSession:
         return Newest(take, wait)
 
     async def until(self, predicate: Callable[[dict[str, Any]], object], *, timeout: float = UNTIL) -> dict[str, Any]:
-        """Wait until `predicate(data)` is true, and return the data for which it was. Each revision is looked at.
+        """Wait until `predicate(data)` is true, and return the data for which it was. It is asked about each revision.
 
         Raises:
             TooSlowError: it did not become true within `timeout` seconds
-            SessionEnded: it can't any more; and whatever the predicate raises
+            SessionEnded: it can no longer become true
+            Exception: whatever the predicate raises
             TypeError: the predicate is no plain function of one argument
 
         """
@@ -217,10 +218,10 @@ class ClientSession:
     async def send(
         self, message: str | object, fields: Mapping[str, object] | None = None, *, timeout: float = ANSWER
     ) -> Any:
-        """Send a message to the app, and return what its handler returned, after the changes that it made are here.
+        """Send a message to the app, and return what its handler returned; by then, `data` has the handler's changes.
 
-        The app must take the type from clients: `@receives(…, from_client=True)`. Without a connection it waits for
-        the next one. It is done once, also if the connection is lost on the way.
+        The app must accept the type from clients: `@receives(…, from_client=True)`. Without a connection, the message
+        waits for the next one. It is handled once, even if the connection is lost on the way.
 
         Args:
             message: the name of its type, with `fields`; or the message itself, an object of an attrs class, a
@@ -229,7 +230,7 @@ class ClientSession:
             timeout: seconds
 
         Raises:
-            SendFailed: it was not done, or nobody knows; each kind has a class of its own
+            SendFailed: it was not done, or nobody knows whether it was; each kind has its own class
             TooSlowError: no answer within `timeout` seconds; it may still be done
             TypeError, ValueError: JSON can't carry the fields
 
@@ -238,11 +239,11 @@ class ClientSession:
         return await self._answer(lambda: self._protocol.send(name, fields), what=name, timeout=timeout)
 
     async def edit(self, path: str, value: object, *, timeout: float = ANSWER) -> None:
-        """Set the value at `path` (a JSON Pointer): of a key, which may be new, or of an index that is there.
+        """Set the value at `path` (a JSON Pointer): of a key, which may be new, or of an existing index.
 
-        `data` shows it at once, with all that the server tells below it; so do `changes()` and `until()`. The server's
-        order counts, and what it refuses is undone. This returns once the server has done it and the mirror has it;
-        the app may have made something else of the value.
+        `data`, `changes()` and `until()` show it at once, on top of what the server tells. The server's order counts,
+        and what it refuses is undone. This returns when the server has made the edit and the mirror has it; the app may
+        have changed the value.
 
         Raises:
             SendFailed: as of `send()`; `SendRejected` if the app doesn't allow it, `SendConflict` if the place has gone

@@ -19,7 +19,7 @@ SESSION_RESTARTS = "The session has failed and is restarting."
 @final
 @attrs.frozen(kw_only=True)
 class ClientStatus:
-    """Where a client is in its life."""
+    """The state of a client's connection to its session."""
 
     state: State = "connecting"
     reason: str = ""

@@ -42,7 +42,7 @@ class RunningApp:
 
     @property
     def clock(self) -> Clock:
-        """The server's time: it may jump, and its wall clock may be set."""
+        """The server's time: a test can let it jump, and set its wall clock."""
         return self._kit.clock
 
     @property
@@ -57,7 +57,7 @@ class RunningApp:
 
     @property
     def actor(self) -> ApplicationActor:
-        """The application's actor: our inside, for the kit's own tests."""
+        """The application's actor: an internal object, for the kit's own tests."""
         return self._servers.actor
 
     @property
@@ -67,7 +67,7 @@ class RunningApp:
 
     @property
     def context(self) -> ApplicationContext:
-        """The application, as its hooks meet it."""
+        """The `app_context`, as the app's hooks get it."""
         return self.actor.context
 
     @property
@@ -85,17 +85,17 @@ class RunningApp:
 
     @property
     def incidents(self) -> list[Incident]:
-        """What failed so far. A test that expects failures looks at them here and clears the list."""
+        """What has failed so far. A test that expects failures looks at them here and clears the list."""
         return self._kit.seen.incidents
 
     def story(self, session: TestSession | SessionContext | str | None = None) -> str:
-        """What happened to a session lately, also if it has ended; without one, to the application. It is for print().
+        """What happened to a session lately, even if it has ended; without an argument, to the application.
 
             story of session 1a2b3c4d (id 'desk'):
                0.000 s  hook modify_document  → revision 1: add /prices
               12.500 s  message Quote(symbol='ACME', price=12.5)  → revision 2: add /prices/ACME; to 5e6f7a8b
 
-        Times count from the block's begin. The last 100 entries are kept, or `ServerOptions.story_length`.
+        Times count from the beginning of the block. The last 100 entries are kept, or `ServerOptions.story_length`.
 
         Raises:
             LookupError: there was no such session, or a hundred others began after it.
@@ -113,19 +113,19 @@ class RunningApp:
         return await self.context.broadcast(message, timeout=timeout)
 
     async def settle(self) -> None:
-        """Wait until all has come to rest and clients have what the documents are. No time passes if it needs none.
+        """Wait until everything has come to rest and clients show what the documents are. Needs no time by itself.
 
         Clients that were dropped, have ended or are stalled are left out.
 
         Raises:
-            Left: a client has something else; or has not, within 60 seconds, what was there when this began.
+            Left: a client shows something else, or within 60 seconds didn't get what was there when this began.
         """
         await self._kit.checks.now(self.server, ("documents",))
 
     async def check(self, *names: str) -> None:
         """Make these checks now: "tasks", "actors", "connections", "sockets", "coroutines", "errors", "documents".
 
-        Without a name all are made that are not switched off. Of them, "documents" waits: see `settle`.
+        Without a name, all checks are made that are not switched off. Only "documents" waits: see `settle`.
 
         Raises:
             Left: something is left, each in a line.
@@ -145,10 +145,10 @@ class RunningApp:
         return await get(stream, target, headers=list((headers or {}).items()), method=method)
 
     def http(self, **options: Any) -> httpx.AsyncClient:
-        """A client of httpx, to be used by `async with`: `await http.get("/ticker")`. It needs the package httpx.
+        """An httpx client, to be used by `async with`: `await http.get("/ticker")`. It needs the package httpx.
 
-        Connections are the app's own, whatever host a URL names. `options` are those of `httpx.AsyncClient`; each step
-        of a request may take 60 seconds if they don't say otherwise.
+        Connections go to the app, whatever host a URL names. `options` are those of `httpx.AsyncClient`; unless they
+        say otherwise, each step of a request may take 60 seconds.
 
         Raises:
             RuntimeError: httpx isn't installed.
@@ -187,7 +187,7 @@ class RunningApp:
         Raises:
             PageRefused: the page was not served; `text` and `headers` are the answer's.
             ConnectFailed: no server accepts connections now, or what was served is no page of a session.
-            ValueError: a header can't be sent, or isn't the visitor's to give, such as Host.
+            ValueError: a header can't be sent, or visitors can't choose it, such as Host.
         """
         raise_if_over(self._nursery)
         return await open_session(

@@ -122,12 +122,12 @@ async def hand_driven(
 
 @final
 class HandDrivenSession:
-    """One session that does what it is told, in the task that tells it. Get one by `hand_driven()`.
+    """One session that works only when the test tells it to, in the test's own task. Get one by `hand_driven()`.
 
-    Plain methods are for an app's plain code. Each has a twin, `…_async`, that awaits what is `async`, or blocks a
-    thread; a plain one refuses that by `TypeError`, with nothing kept. All of them first handle what waits in the
-    mailbox before. They raise what failed meanwhile, several failures as a group; after the session's end they raise
-    `SessionGone`. One goes on at a time.
+    Plain methods are for an app's plain code. Each has a twin, `…_async`, for code that is `async` or runs in a thread;
+    for such code the plain method raises `TypeError`, and nothing is kept. All of them first handle what waits in the
+    mailbox. They raise what failed meanwhile, several failures as a group; after the session's end they raise
+    `SessionGone`. Only one of them may run at a time.
     """
 
     def __init__(
@@ -135,14 +135,14 @@ class HandDrivenSession:
     ) -> None:
         time = HandTime()
         self.faults = faults
-        """What is to go wrong in the app's code."""
+        """What the test makes go wrong in the app's code."""
         self._surroundings = Surroundings(
             definition, options=options, now=time.now, faults=faults, on_session=self._prepare
         )
         self._creation = Creation()
         self._is_loaded = False
         self.patches: list[list[dict[str, Any]]] = []
-        """The JSON Patch (RFC 6902) of each kept transaction, in order, those that built the document first."""
+        """The JSON Patch (RFC 6902) of each kept transaction, in order, including those that built the document."""
         self.started: list[Started] = []
         """The background tasks that the session started, in order. None of them runs."""
         self._actor: SessionActor = self._surroundings.registry.new_session(id, request, self._creation)
@@ -154,10 +154,10 @@ class HandDrivenSession:
 
     @property
     def context(self) -> SessionContext:
-        """The session, as hooks meet it.
+        """The `session_context`, as the app's hooks get it.
 
-        What it is sent waits in the mailbox, where `conflate` and `when_full` apply: `session.context.tell_nowait(…)`
-        several times, then `advance(0)`, which handles what is left.
+        What is sent through it waits in the mailbox, where `conflate` and `when_full` apply: call
+        `session.context.tell_nowait(…)` several times, then `advance(0)`, which handles what is left.
         """
         return self._actor.context
 
@@ -184,7 +184,7 @@ class HandDrivenSession:
 
     @property
     def scheduled(self) -> list[Scheduled]:
-        """The session's callbacks that will be called, in the order in which they were added."""
+        """The session's pending callbacks, in the order in which they were added."""
         return [
             Scheduled(kind=handle.kind, name=handle.name, seconds=handle.seconds)
             for handle in self._actor.callbacks
@@ -205,12 +205,12 @@ class HandDrivenSession:
 
     @property
     def incidents(self) -> list[Incident]:
-        """What failed so far, also what some call has raised."""
+        """What has failed so far, including what calls have raised."""
         return self._surroundings.seen.incidents
 
     @property
     def escalated(self) -> Incident | None:
-        """What the failure policy has handed on, which would end the application; None: nothing."""
+        """The failure that the policy has escalated, which would end the application; None if there is none."""
         return self._surroundings.escalated[0] if self._surroundings.escalated else None
 
     @property
@@ -255,11 +255,11 @@ class HandDrivenSession:
     ) -> Any:
         """Handle a message as a browser sends it; returns the answer as the browser gets it, which is JSON.
 
-        `connection` is whose it is: what `connect()` returned, or else a visitor of whom nothing is known.
+        `connection` is the sender: what `connect()` returned; by default, a visitor of whom nothing is known.
 
         Raises:
             SendInvalid: clients may not send that, or a field is wrong.
-            Exception: whatever the handler raised, `Rejected` if it said no; or as `receive()`.
+            Exception: whatever the handler raised, `Rejected` if it said no; otherwise as `receive()`.
         """
         entry = self._sender.message(name, fields or {}, connection or self._visitor())
         return _as_json(self._driver.handle(entry, "receive_from_client"))

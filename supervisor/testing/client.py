@@ -38,7 +38,7 @@ _CONNECTED = ("live", "restarting")
 
 @final
 class Client:
-    """One client of one session, which comes back by itself as others do. `TestSession.connect()` makes one.
+    """One client of one session, which comes back by itself as pages do. `TestSession.connect()` makes one.
 
     When its block is over, what is sent or waited for raises `RuntimeError`; what it had can be looked at.
 
@@ -58,7 +58,7 @@ class Client:
         network: Network | None = None,
     ) -> None:
         self.network = network or Network()
-        """What lies between this client and the server; its conditions may be changed at any time."""
+        """The network between this client and the server; its conditions may be changed at any time."""
         self._open_stream = open_stream
         # Chance is the same in every run.
         dialer, chance = Dialer(self._open), random.Random(0)  # noqa: S311
@@ -97,7 +97,7 @@ class Client:
 
     @property
     def is_following(self) -> bool:
-        """Whether it is live, or comes back by itself: not one that was dropped or stalled, or has ended."""
+        """Whether it is live or coming back by itself: not dropped, stalled or ended."""
         return self._is_online and not self._is_stalled and self.status in (*_CONNECTED, "reconnecting")
 
     @property
@@ -122,16 +122,16 @@ class Client:
 
     @property
     def received(self) -> list[Event]:
-        """All that came, in order; of more than 10,000 events the last ones. A test may clear it."""
+        """Everything that came, in order; at most the last 10,000 events. A test may clear it."""
         return self._record.received
 
     async def until(self, predicate: Callable[[dict[str, Any]], object], *, timeout: float = UNTIL) -> dict[str, Any]:
         """Wait until `predicate(data)` is true, and return the data for which it was.
 
-        It is asked about each revision, and whenever anything else has come; not before there are data.
+        It is called for each revision, and whenever anything else has come, but not before there are data.
 
         Raises:
-            AssertionError: it did not come true within `timeout` seconds, or the client ended; shows the last data.
+            AssertionError: it was not true within `timeout` seconds, or the client ended; shows the last data.
             Exception: what the predicate raises, with a note that shows the data it was asked about.
             TypeError: the predicate is no plain function of one argument.
         """
@@ -165,12 +165,12 @@ class Client:
     async def next_patch(self, *, timeout: float = UNTIL) -> Patch:
         """The JSON Patch (RFC 6902) of the next revision, such as `[{"op": "replace", "path": "/n", "value": 1}]`.
 
-        Next is the first one that came after what the test has seen by `connect()`, `until()` and this, so none is
-        overlooked. Several revisions that were merged for a slow client are one patch; a snapshot is one that replaces
-        the whole, at the path "".
+        That is the first one after what the test has seen by `connect()`, `until()` and this method, so none is
+        overlooked. Several revisions that were merged for a slow client are one patch; a snapshot is a patch that
+        replaces the whole document, at the path "".
 
         Raises:
-            AssertionError: none came within `timeout` seconds; or the client ended; or more than 1,000 came that
+            AssertionError: none came within `timeout` seconds, or the client ended, or more than 1,000 came that
                 nobody looked at.
         """
         await self._wait(self._record.has_patch, "there was a patch", timeout)
@@ -180,7 +180,7 @@ class Client:
         """Wait until the client stays away; returns why.
 
         Raises:
-            trio.TooSlowError: it did not within `timeout` seconds.
+            trio.TooSlowError: it did not stay away within `timeout` seconds.
         """
         self._raise_if_over()
         with trio.move_on_after(timeout):
@@ -195,7 +195,7 @@ class Client:
         The message is the name of its type, with its fields; or an object of its class.
 
         Raises:
-            SendFailed: it was rejected, invalid, or failed; or its fate can't be known.
+            SendFailed: it was rejected, invalid, or failed, or nobody knows whether it was done.
             AssertionError: no answer came within 600 seconds.
         """
         given = fields if isinstance(message, str) else fields or None
@@ -205,21 +205,21 @@ class Client:
     async def edit(self, path: str, value: Any) -> None:
         """Set a key or an index of the document, and wait until the server has done so and the mirror has it.
 
-        `data` shows it at once. The path is a JSON Pointer. What waits for a connection meanwhile is done after it.
+        `data` shows it at once. The path is a JSON Pointer. Without a connection, it waits for the next one.
 
         Raises:
-            SendFailed: it was rejected, is a conflict with what is shown or with another change, or failed; or its
-                fate can't be known.
+            SendFailed: it was rejected, conflicts with what is shown or with another change, or failed, or nobody knows
+                whether it was done.
             AssertionError: no answer came within 600 seconds.
         """
         await self._answer(self._session.edit(path, value, timeout=ANSWER), f"set of {path}")
 
     async def insert(self, path: str, value: Any) -> None:
-        """Put an item into a list, before the index that ends the path, or at the end with `-`. Else as `edit()`."""
+        """Insert into a list, before the index that ends the path, or at the end with `-`. Otherwise as `edit()`."""
         await self._answer(self._session.insert(path, value, timeout=ANSWER), f"insert of {path}")
 
     async def remove(self, path: str) -> None:
-        """Take a key or an item out. Else as `edit()`."""
+        """Take a key or an item out. Otherwise as `edit()`."""
         await self._answer(self._session.remove(path, timeout=ANSWER), f"remove of {path}")
 
     @property
@@ -229,9 +229,9 @@ class Client:
 
     @property
     def presence(self) -> dict[Scope, Mapping[str, Peer]]:
-        """Who is there, by scope and id, as far as it was told: `client.presence["session"][client.peer].name`.
+        """Who is there, by scope and peer, as this client was told: `client.presence["session"][client.peer].name`.
 
-        Nobody is in a scope that this client doesn't watch.
+        A scope that this client doesn't watch is empty.
         """
         return {scope: self._record.protocol.peers(scope) for scope in ("session", "application")}
 
@@ -241,7 +241,7 @@ class Client:
         await trio.lowlevel.checkpoint()
 
     async def present(self, metadata: Mapping[str, Any]) -> None:
-        """Say something of this client to those who watch."""
+        """Tell those who watch something about this client, such as `{"colour": "teal"}`."""
         self._session.presence.set(metadata)
         await trio.lowlevel.checkpoint()
 
@@ -252,10 +252,13 @@ class Client:
         scope: Scope = "session",
         timeout: float = UNTIL,
     ) -> None:
-        """Wait until `predicate(peers)` is true of those who are there, by id; begins to watch if need be.
+        """Wait until `predicate(peers)` is true of those who are there; begins to watch if need be.
+
+        `peers` maps each client's `peer` to an object with `name` and `metadata`. The scope `application` is empty
+        unless the app has called `share_presence()`.
 
         Raises:
-            AssertionError: it did not come true within `timeout` seconds, or the client ended; shows who was there.
+            AssertionError: it was not true within `timeout` seconds, or the client ended; shows who was there.
             TypeError: the predicate is no plain function of one argument.
         """
         predicate = plain_predicate(predicate, "until_present(lambda peers: len(peers) == 2)")
@@ -269,9 +272,9 @@ class Client:
         """Lose the connection, and stay offline until `reconnect()`. Returns once the client knows.
 
         Args:
-            code: None cuts it without a word, as a network does that breaks: what is under way is lost, and the server
-                gets an error. With a code the client sends a close frame, as a browser does with 1001 when its page is
-                left, and waits at most 2 seconds for the server's answer.
+            code: None cuts the connection without a close frame, as a broken network does: what is under way is lost,
+                and the server gets an error. With a code, the client sends a close frame, as a browser does with 1001
+                when its page is left, and waits at most 2 seconds for the server's answer.
 
         Raises:
             ValueError: no close frame carries this code.
@@ -291,8 +294,8 @@ class Client:
     async def reconnect(self, *, timeout: float = UNTIL) -> None:
         """Come back, and wait until the client is live and has what it missed.
 
-        At once, whatever delay it would keep by itself; also from `stall()`. A client that is online cuts its
-        connection first.
+        It connects at once, without the delay that it keeps by itself, also after `stall()`. If it is online, it cuts
+        its connection first.
 
         Raises:
             AssertionError: it was not live within `timeout` seconds, or was turned away.
@@ -305,10 +308,10 @@ class Client:
         await self._wait(lambda: self._record.attached > before and self._record.has_all, "it was back", timeout)
 
     def stall(self) -> None:
-        """Stop reading: no data, no ping, not even the end of the connection. What is sent goes out still.
+        """Stop reading: no data, no ping, not even the end of the connection. What it sends still goes out.
 
-        So its connection fills up: some 128 KiB are under way then, the rest waits in the server. The client never
-        gives up meanwhile, as a suspended program doesn't.
+        So its connection fills up: then some 128 KiB are under way, and the rest waits in the server. Like a suspended
+        program, the client never gives up meanwhile.
         """
         self._is_stalled = True
         self._link.pause()

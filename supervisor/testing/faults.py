@@ -29,7 +29,7 @@ _HOOKS = (*HOOKS, "modify_document")
 
 
 class InjectedFault(Exception):
-    """What a function raises that is to fail, unless the test chose another error. It is no error of ours."""
+    """What a struck function raises, unless the test chose another error. It is no `SupervisorError`."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -68,21 +68,22 @@ class _Place:
 
 @final
 class Faults:
-    """What is to go wrong in an app's code: `Faults().fail("on_quote", at=3)`.
+    """What a test makes go wrong in an app's code: `Faults().fail("on_quote", at=3)`.
 
-    Give it to `supervise(app, faults=…)` for hooks that run before the block, and change it inside of the block as
-    `app.faults`. It belongs to one app at a time.
+    Give it to `supervise(app, faults=…)` for hooks and producers that start before the block, and change it inside the
+    block as `app.faults`. It belongs to one app at a time.
 
-    Functions go by the names that their author gave them; hooks also by the names that the server knows them by. What
-    can be named: message handlers, hooks, `modify_document`, producers, callbacks, change listeners, functions that are
-    asked about edits, and background tasks. Those that are handed over in the app's code are known from then on.
-    Functions of equal names share their faults.
+    Name functions as their author did; hooks also by the names that the server gives them. You can name message
+    handlers, hooks, `modify_document`, producers, callbacks, change listeners, functions that are asked about edits,
+    and background tasks. Functions that the app's code hands over are known from then on. Functions of the same name
+    share their faults.
 
-    **What is counted:** calls that the server makes, from when the fault was set, of all sessions together, also those
-    that another fault strikes, that are cancelled, or that fail by themselves. What the app's own code calls directly
-    is not counted.
+    **What is counted:** calls that the server makes from when the fault was set, of all sessions together, including
+    those that another fault strikes, that are cancelled, or that fail by themselves. What the app's own code calls
+    directly is not counted. A producer is called when the app has loaded, and again after it has failed: a fault that
+    is set while it runs doesn't strike it.
 
-    The struck function keeps its name, so logs and incidents name it. What fails by an injected fault is one of
+    A struck function keeps its name, so logs and incidents name it. A failure that a fault has caused is one of
     `app.incidents`, and isn't raised at the end of the block.
     """
 
@@ -107,13 +108,13 @@ class Faults:
         error: BaseException | type[BaseException] | None = None,
         late: bool = False,
     ) -> Faults:
-        """Raise `error` in place of the call number `at`, or of each call; by default an `InjectedFault`.
+        """Raise `error` instead of call number `at`, or of each call; by default an `InjectedFault`.
 
         Args:
             name: the function's.
             at: which call from now on, from 1; None for each.
             error: an exception, or a class of them that is called without arguments.
-            late: raise it once the function has done its work: what it changed is rolled back then.
+            late: raise it after the function has done its work: then what it changed is rolled back.
 
         Returns:
             These faults, so that several can be set in a row.
@@ -129,7 +130,7 @@ class Faults:
         return self._set(_Fault(name=name, kind="fail", at=at, error=error, late=late))
 
     def hang(self, name: str, *, at: int | None = None) -> Faults:
-        """Let the call number `at`, or each, wait until it is cancelled, as by a hook's deadline or the session's end.
+        """Let call number `at`, or each, wait until it is cancelled, as by a hook's deadline or the session's end.
 
         A message handler has no deadline of its own: its session handles nothing else until it ends. A function that
         runs in a thread hangs before its thread begins, so that virtual time goes on. Returns and raises as `fail()`.
@@ -137,7 +138,7 @@ class Faults:
         return self._set(_Fault(name=name, kind="hang", at=at))
 
     def delay(self, name: str, *, seconds: float, at: int | None = None) -> Faults:
-        """Let the call number `at`, or each, begin so many seconds later. A thread begins later. Else as `hang()`.
+        """Let call number `at`, or each, begin this many seconds later; so does a thread. Otherwise as `hang()`.
 
         Raises:
             ValueError: `seconds` is no finite number from 0 on.
@@ -147,7 +148,7 @@ class Faults:
         return self._set(_Fault(name=name, kind="delay", at=at, seconds=seconds))
 
     def clear(self, name: str | None = None) -> None:
-        """Let the functions of this name, or all, be as their author wrote them. Calls that wait already go on so."""
+        """Let the functions of this name, or all, be as their author wrote them. Calls that already wait still wait."""
         if name is None:
             self._by_name.clear()
             self._unmet.clear()

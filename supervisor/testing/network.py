@@ -42,19 +42,19 @@ def _tell(conditions: Conditions, attribute: attrs.Attribute[Any], value: Any) -
 @final
 @attrs.define(eq=False, kw_only=True, on_setattr=[attrs.setters.validate, _tell])
 class Conditions:
-    """How one direction of a network is: at first as good as can be.
+    """The state of one direction of a network: perfect at first.
 
-    Each may be changed at any time, and counts at once, also for what is under way already.
+    Each condition may be changed at any time, and counts at once, also for what is already under way.
     """
 
     delay: float = attrs.field(default=0.0, validator=seconds())
     """Seconds for which each byte is under way."""
     jitter: float = attrs.field(default=0.0, validator=seconds())
-    """Seconds more at most, by chance; nothing overtakes, so what is late holds up what follows."""
+    """At most this many seconds more, by chance; nothing overtakes, so what is late holds up what follows."""
     rate: float | None = attrs.field(default=None, validator=none_or(number(0.001)))
-    """Bytes that arrive in a second; None for any number."""
+    """Bytes that arrive per second; None for any number."""
     cut_after: int | None = attrs.field(default=None, validator=none_or(count(0)))
-    """Bytes that arrive still; then the connection is cut, and this is None: the next connection is whole."""
+    """Bytes that still arrive; then the connection is cut, and this becomes None: the next connection is whole."""
     _changed: trio.Event = attrs.field(factory=trio.Event, init=False, repr=False, on_setattr=attrs.setters.NO_OP)
 
     def notify(self) -> None:
@@ -76,7 +76,7 @@ class Network:
     Args:
         up: from the client to the server.
         down: from the server to the client.
-        seed: of the chance that jitter is made of; the same seed gives the same delays.
+        seed: for the random jitter; the same seed gives the same delays.
     """
 
     def __init__(self, *, up: Conditions | None = None, down: Conditions | None = None, seed: int = 0) -> None:

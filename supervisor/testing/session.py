@@ -38,10 +38,10 @@ class Access:
 
 @final
 class TestSession:
-    """One session, as a page's visitor has it. `open_session()` makes one.
+    """One session, as a page's visitor sees it. `RunningApp.new_session()` makes one.
 
-    Its clients are as windows of one browser: they send the headers and cookies that the page was asked for with, and
-    those that pages have set.
+    Its clients are like windows of one browser: they send the headers and cookies with which the page was requested,
+    and the cookies that pages have set.
     """
 
     __test__ = False  # for pytest: no class of tests
@@ -59,7 +59,7 @@ class TestSession:
 
     @property
     def context(self) -> SessionContext:
-        """The session, as hooks meet it.
+        """The `session_context`, as the app's hooks get it.
 
         Raises:
             LookupError: it has ended.
@@ -73,15 +73,16 @@ class TestSession:
         return session
 
     async def crash(self, error: BaseException | None = None) -> Incident:
-        """Let the session's own code raise in the middle of a transaction, as a next tick callback of it might.
+        """Let the session's own code raise in the middle of a transaction, as a next tick callback might.
 
-        It comes in its turn, like a message, clears the document, and raises `error`, or an `InjectedFault`. That is
-        rolled back, the app's failure policy decides, and its hooks hear of it, all as ever. Returns when what was
-        decided is done: once the restarted session has its new document, or the stopped one has ended.
+        That comes in its turn, like a message, clears the document, and raises `error`, or an `InjectedFault`. As with
+        any failure, the change is rolled back, the app's failure policy decides, and its hooks hear of it. Returns when
+        the decision has been carried out: when the restarted session has its new document, or the stopped one has
+        ended.
 
         Returns:
             What was reported; its `decision` says what followed. It is one of `app.incidents`, and isn't raised at
-            the end of the block, since the test wanted it.
+            the end of the block, because the test wanted it.
 
         Raises:
             LookupError: the session has ended; `SessionGone`: … before its turn came.
@@ -94,9 +95,9 @@ class TestSession:
         """A client that is attached and has the document. It is closed when the test's block ends.
 
         Args:
-            network: what lies between the client and the server; a good one by default.
-            follow_reload: whether it loads the page again, for a new session, where the old one is gone, as a browser
-                does. Without it that is the end, with code 4404 or 4401.
+            network: the network between the client and the server; a good one by default.
+            follow_reload: whether it loads the page again, as a browser does, when the session is gone, and so gets a
+                new session. Otherwise the client ends then, with code 4404 or 4401.
 
         Raises:
             AssertionError: it was not live within 60 seconds, or was turned away.
@@ -107,7 +108,7 @@ class TestSession:
         return client
 
     def client(self, *, network: Network | None = None, follow_reload: bool = True) -> Client:
-        """As `connect()`, but nothing is waited for: the client begins to connect."""
+        """As `connect()`, but without waiting: the client begins to connect."""
         check_whether("follow_reload", follow_reload)
         revisit = (lambda dialer: self._visitor.by(dialer).visit(self._address)) if follow_reload else None
         client = Client(self._visit, self._access.open_stream, revisit=revisit, network=network)
