@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any, Protocol, TypeVar
 
 from supervisor.limits import check_whether
@@ -83,9 +84,15 @@ def threaded(func: Callable[..., Any], run: Run | None, *, thread: bool = False)
     Without `run` there is no thread for it, whatever its mark.
 
     Raises:
-        TypeError: it is for a thread, and can't be called in one; or `thread` is neither True nor False.
+        TypeError: it is for a thread, and can't be called in one; it is no function but a call of an `async` one, which
+            nobody would await; or `thread` is neither True nor False.
     """
     check_whether("thread", thread)
+    given: object = func
+    if isinstance(given, CoroutineType):
+        given.close()
+        name = given.__qualname__
+        raise TypeError(f"a callback is a function, and its arguments come after it: write {name}, not {name}(…)")
     if run is None or not callable(func) or not (thread or is_marked(func)):
         return func
     check_plain(func)

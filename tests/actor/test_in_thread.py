@@ -91,6 +91,14 @@ def test_whether_it_is_for_a_thread_is_true_or_false(run):
         threaded(plain, run, thread="no")
 
 
+def test_a_call_of_an_async_function_is_no_function_and_is_let_go_at_once():
+    async def poll(seconds):
+        pass
+
+    with pytest.raises(TypeError, match=r"arguments come after it: write .*poll, not .*poll\(…\)$"):
+        threaded(poll(5), None)  # left un-awaited, it would be a warning, and so an error
+
+
 def test_what_is_for_no_thread_stays_itself():
     assert threaded(plain, None) is plain
     assert threaded_by_host(plain) is plain

@@ -196,3 +196,26 @@ async def test_an_update_that_waits_names_those_that_are_not_done(run_app, autoj
             *_, update = app.context.waits
             assert (update.doing, update.targets) == ("update_sessions()", (f"session {second.id}",))
             assert first.id != second.id
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda app_context, doc, call: app_context.add_callback(call),
+        lambda app_context, doc, call: app_context.add_periodic_callback(call, seconds=1),
+        lambda app_context, doc, call: doc.add_next_tick_callback(call),
+        lambda app_context, doc, call: doc.add_timeout_callback(call, seconds=1),
+        lambda app_context, doc, call: doc.on_change("", call),
+        lambda app_context, doc, call: doc.allow_edits("/n", call),
+        lambda app_context, doc, call: doc.session_context.start_soon(call),
+    ],
+)
+async def test_no_adder_takes_the_call_of_an_async_function_for_the_function(supervise, add):
+    async def poll():
+        pass
+
+    async with supervise(lambda doc: None) as app:
+        session = await app.new_session()
+        with pytest.raises(TypeError, match=r"write .*poll, not .*poll\(…\)$"):
+            add(app.context, session.context.document, poll())
+        await app.check("coroutines")
