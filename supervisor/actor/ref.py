@@ -364,7 +364,13 @@ class Knowing(Protocol):
 def check_handled(actor: Knowing, message: object) -> None:
     """Refuse a message that the actor has no handler for, at its sender."""
     if not actor.knows(type(message)):
-        raise TypeError(
-            f"{actor} has no handler for {type(message).__qualname__}; "
-            f"write one and mark it @receives({type(message).__qualname__})"
-        )
+        raise unhandled(str(actor), message)
+
+
+def unhandled(who: str, message: object) -> TypeError:
+    """The error of a message that they have no handler for."""
+    if isinstance(message, type):
+        name = message.__qualname__
+        return TypeError(f"{who} is sent messages, and {name} is a class of them: write {name}(…)")
+    name = type(message).__qualname__
+    return TypeError(f"{who} has no handler for {name}; write one and mark it @receives({name})")

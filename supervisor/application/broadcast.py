@@ -19,7 +19,7 @@ import trio
 from supervisor.actor.entry import Doer, Entry, Tell
 from supervisor.actor.holding import Holds
 from supervisor.actor.policy import Admission, MailboxPolicy
-from supervisor.actor.ref import Parked
+from supervisor.actor.ref import Parked, unhandled
 from supervisor.actor.waiting import in_words
 from supervisor.errors import DeadlockError
 from supervisor.session.actor import SessionActor
@@ -114,10 +114,7 @@ class _Broadcast:
 def check_received(application: str, types: Container[type], message: object) -> None:
     """Refuse a message that the application has no handler for, at its sender."""
     if type(message) not in types:
-        name = type(message).__qualname__
-        raise TypeError(
-            f"application {application!r} has no handler for {name}; write one and mark it @receives({name})"
-        )
+        raise unhandled(f"application {application!r}", message)
 
 
 async def broadcast(

@@ -89,7 +89,13 @@ async def hand_driven(
         Exception: whatever a hook or `modify_document` raised.
         LookupError: a fault was to strike a function that never was there.
         RuntimeError: this is no trio run.
+        TypeError: the options are no `ApplicationOptions`, such as a server's.
     """
+    given: object = options
+    if not (given is None or isinstance(given, ApplicationOptions)):
+        raise TypeError(
+            f"options is an ApplicationOptions, as in ApplicationOptions(linger=60.0), not {type(given).__name__}"
+        )
     if not trio.lowlevel.in_trio_run():
         raise RuntimeError(
             "hand_driven() works inside of a trio run; write an `async def` test for pytest-trio (trio_mode = true)"

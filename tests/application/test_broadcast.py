@@ -89,6 +89,10 @@ async def test_a_message_that_no_session_handles_is_a_type_error_and_nothing_is_
         await app.open()
         with pytest.raises(TypeError, match=r"application 'app' has no handler for int; .* @receives\(int\)"):
             await app.context.broadcast(5)
+        with pytest.raises(
+            TypeError, match=r"application 'app' is sent messages, and Note is a class of them: write N"
+        ):
+            await app.context.broadcast(Note)
 
 
 async def test_a_session_without_room_by_the_deadline_has_lagged(run_app, autojump_clock):

@@ -118,6 +118,11 @@ async def test_a_message_type_without_a_handler_is_an_error_at_the_sender(clerk)
     assert clerk.is_idle
 
 
+async def test_the_class_of_a_message_is_none(clerk):
+    with pytest.raises(TypeError, match=r"^clerk is sent messages, and str is a class of them: write str\(…\)$"):
+        clerk.ref.tell_nowait(str)
+
+
 async def test_it_is_an_error_after_the_end_too(clerk):
     clerk.stop()
     await clerk.ended.wait()

@@ -5,6 +5,7 @@ import trio
 
 from supervisor.application.options import ApplicationOptions
 from supervisor.errors import ApplicationError, SessionGone, SessionRefused
+from supervisor.server_options import ServerOptions
 from supervisor.session.request import Request
 from supervisor.testing import hand_driven
 
@@ -170,6 +171,12 @@ def test_outside_of_a_trio_run_it_is_refused():
     opening = hand_driven(ticker()).__aenter__()
     with pytest.raises(RuntimeError, match=r"inside of a trio run.*pytest-trio"):
         opening.send(None)
+
+
+async def test_the_options_of_a_server_are_not_an_applications():
+    with pytest.raises(TypeError, match=r"as in ApplicationOptions\(linger=60\.0\), not ServerOptions$"):
+        async with hand_driven(ticker(), options=ServerOptions()):
+            pass
 
 
 async def test_a_thread_may_not_drive_it(session):
