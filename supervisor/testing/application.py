@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import PathLike, fspath
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -45,6 +46,11 @@ def application_of(app: App) -> Application:
             return load_application(fspath(app))
         except ApplicationError as error:
             own_part_of(error)  # cuts its cause's traceback down to the app's own code
+            if str(error).startswith("there is no app at") and not Path(app).is_absolute():
+                error.add_note(
+                    f"paths count from {Path.cwd()}, where the tests were started; "
+                    "Path(__file__).parent / … counts from the test's own file"
+                )
             raise error.with_traceback(None) from error.__cause__
     if not callable(app):
         raise TypeError(

@@ -29,6 +29,20 @@ def test_a_path(tmp_path):
         application_of(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize("app", ["no_such_app", "no/such/app", "no_such.py"])
+def test_a_path_that_is_not_there_says_from_where_it_counts(app, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ApplicationError, match="there is no app at") as caught:
+        application_of(app)
+    assert caught.value.__notes__ == [
+        f"paths count from {tmp_path}, where the tests were started; "
+        "Path(__file__).parent / … counts from the test's own file"
+    ]
+    with pytest.raises(ApplicationError) as caught:
+        application_of(tmp_path / app)
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_what_names_no_app_is_refused():
     with pytest.raises(TypeError, match=r"an app is a path, .* not 42"):
         application_of(42)
