@@ -85,8 +85,8 @@ async def test_cookies_that_pages_set_are_sent_as_by_the_windows_of_one_browser(
         client, neighbour = await session.connect(), await session.connect()
         assert [each.request.cookies for each in session.context.connections] == [{"team": "red", "visit": "1"}] * 2
         await app.restart()
-        await client.reconnect()
-        await neighbour.reconnect()
+        for each in (client, neighbour):
+            await each.until(lambda data, each=each: each.session != session.id)
         assert visits == [b"team=red", b"team=red; visit=1", b"team=red; visit=2"]
         assert sorted(each.request.cookies["visit"] for session in app.sessions for each in session.connections) == [
             "2",

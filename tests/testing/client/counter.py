@@ -70,3 +70,19 @@ class HandMade:
 def grow(doc):
     doc.data["n"] += 1
     doc.data["text"] = f"{doc.data['n']} " + "x" * 20_000
+
+
+class Codes(list):
+    """With what connections have ended, as the server sees it."""
+
+    def __init__(self, app):
+        self._told = trio.Event()
+        app.server.runtime.instruments.connection_detached = self._on_detached
+
+    def _on_detached(self, *, code, **told):
+        self.append(code)
+        self._told.set()
+
+    async def wait(self):
+        """Wait for the first."""
+        await self._told.wait()

@@ -7,13 +7,12 @@ import trio.testing
 from supervisor.protocol import events
 from supervisor.testing.client import Client
 
-from .counter import VISIT, HandMade, add, modify_document
+from .counter import VISIT, Codes, HandMade, add, modify_document
 
 
 async def test_a_drop_is_seen_by_the_server_with_the_code_that_was_given_and_the_client_stays_offline(supervise):
     async with supervise(modify_document) as app:
-        codes = []
-        app.server.runtime.instruments.connection_detached = lambda **told: codes.append(told["code"])
+        codes = Codes(app)
         session = await app.new_session()
         client = await session.connect()
         for code in (None, 1000, 1001, 4999):

@@ -6,15 +6,14 @@ import trio.testing
 
 from supervisor.errors import SendUnknown
 
-from .counter import modify_document
+from .counter import Codes, modify_document
 
 
 async def test_closing_is_polite_and_final(app, session):
     client = await session.connect()
-    codes = []
-    app.server.runtime.instruments.connection_detached = lambda **told: codes.append(told["code"])
+    codes = Codes(app)
     await client.close()
-    await trio.testing.wait_all_tasks_blocked()
+    await codes.wait()
     assert client.status == "ended"
     assert client.ended.reason == "This client has left."
     assert session.context.connections == ()
@@ -42,9 +41,9 @@ async def test_a_client_can_be_closed_while_it_connects(session, steps):
     client = session.client()
     for _ in range(steps):
         await trio.lowlevel.checkpoint()
-    with trio.fail_after(1):
+    with trio.fail_after(5):
         await client.close()
-    await trio.testing.wait_all_tasks_blocked()
+    await trio.sleep(0.5)
     assert session.context.connections == ()
 
 
@@ -59,8 +58,8 @@ async def test_a_client_can_be_closed_at_any_time(session, moment):
         client._is_online = True
         await trio.testing.wait_all_tasks_blocked()
     elif moment == "offline":
-        await trio.sleep(5)
-    with trio.fail_after(1):
+        await trio.sleep(1)
+    with trio.fail_after(5):
         await client.close()
     assert client.status == "ended"
 
@@ -98,5 +97,5 @@ async def test_after_its_block_a_client_does_nothing_and_keeps_what_it_had(super
     ):
         with pytest.raises(RuntimeError, match=r"^the block of this client is over, and its connection with it: do th"):
             await act()
-    assert trio.current_time() < began + 1
+    assert trio.current_time() < began + 5
     assert client.data == {"n": 0}

@@ -63,7 +63,7 @@ async def test_a_send_while_offline_is_done_after_the_return(session):
     async with trio.open_nursery() as nursery:
         for _ in range(64):
             nursery.start_soon(send)
-        await trio.sleep(10)
+        await trio.sleep(1)
         with pytest.raises(SendUnsent):
             await client.send("Add")
         assert answers == []
@@ -74,11 +74,11 @@ async def test_a_send_while_offline_is_done_after_the_return(session):
 async def test_a_send_whose_connection_is_lost_is_done_once(session):
     client = await session.connect()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lambda: client.send("Wait", seconds=5))
+        nursery.start_soon(lambda: client.send("Wait", seconds=1))
         nursery.start_soon(lambda: client.send("Add"))
         await trio.testing.wait_all_tasks_blocked()
         await client.drop()
-        await trio.sleep(8)
+        await trio.sleep(2)
         await client.reconnect()
     assert client.data == {"n": 1}
 

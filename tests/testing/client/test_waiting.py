@@ -45,7 +45,7 @@ async def test_until_fails_at_once_when_the_client_has_ended(session):
     began = trio.current_time()
     with pytest.raises(AssertionError, match=r"the client ended \(code 4410: over\); .*'n': 0"):
         await client.until(lambda data: data["n"] == 1)
-    assert trio.current_time() < began + 1
+    assert trio.current_time() < began + 5
 
 
 async def test_until_ended_says_why(session):
