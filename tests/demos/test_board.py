@@ -1,8 +1,9 @@
-"""The board demo, on virtual time: people who edit at once, in a real server, and no test waits."""
+"""The board demo: people who edit at once, in a real server."""
 
 import pytest
 import trio
 
+from supervisor import ApplicationOptions, ServerOptions
 from supervisor.errors import Rejected
 from supervisor.testing import PageRefused, hand_driven
 
@@ -13,6 +14,14 @@ MOST_BOARDS = 50
 @pytest.fixture
 async def app(supervise, demos):
     async with supervise(demos / "board") as app:
+        yield app
+
+
+@pytest.fixture
+async def hasty(supervise, demos):
+    """One whose sessions end soon after the last client."""
+    options = ServerOptions(application=ApplicationOptions(linger=0.5))
+    async with supervise(demos / "board", options=options) as app:
         yield app
 
 
@@ -212,22 +221,21 @@ async def test_every_board_shows_all_boards(app):
     await ada.until(lambda data: data["boards"][1]["people"] == 0)
 
 
-@pytest.mark.virtual_time("much time passes")
-async def test_a_board_outlives_its_session(app):
-    ada = await visit(app)
+async def test_a_board_outlives_its_session(hasty):
+    ada = await visit(hasty)
     await ada.insert("/notes/-", note("a", "milk"))
     await ada.edit("/title", "Groceries")
     await settled(ada)
+    [session] = hasty.sessions
     await ada.close()
-    await trio.sleep(60)
-    assert len(app.sessions) == 0
-    ada = await visit(app)
+    await session.wait_destroyed()
+    assert len(hasty.sessions) == 0
+    ada = await visit(hasty)
     assert (ada.data["title"], texts(ada)) == ("Groceries", ["milk"])
 
 
-@pytest.mark.virtual_time("much time passes")
-async def test_a_board_on_which_nothing_is_left_is_forgotten(app):
-    ada, bob = await visit(app), await visit(app, board="garden")
+async def test_a_board_on_which_nothing_is_left_is_forgotten(hasty):
+    ada, bob = await visit(hasty), await visit(hasty, board="garden")
     await bob.insert("/notes/-", note("a"))
     await bob.remove("/notes/0")
     await bob.close()
