@@ -172,27 +172,17 @@ class Checks:
 
     def _overdue(self, server: Server) -> list[str]:
         """What has not ended in time, and who shields itself."""
-        found = [
-            f"{name}: {line}"
-            for name in ("actors", "connections")
-            if self.is_on(name)
-            for line in self._alive(name, server)
-        ]
+        found = []
+        if self.is_on("actors"):
+            found += [
+                f"actors: {_in_words(actor, session)} has not ended {OVERDUE:g} s after the server's time was over"
+                for actor in server.applications.values()
+                for session in actor.unended()
+            ]
         freed = self._origins.unshield()
         if self.is_on("tasks"):
             found += [f"tasks: {each}, shields itself from the end of its server" for each in freed]
         return found
-
-    def _alive(self, name: str, server: Server) -> Iterator[str]:
-        for actor in server.applications.values():
-            for session in actor.unended():
-                path = _in_words(actor, session)
-                if name == "actors":
-                    yield f"{path} has not ended {OVERDUE:g} s after the server's time was over"
-                else:
-                    yield from (
-                        f"{path}{ARROW}connection {each.id[:8]} has not ended" for each in session.connection_contexts
-                    )
 
     async def after_end(self, server: Server) -> list[str]:
         """The server is over: all that was found, a line for each thing."""

@@ -12,7 +12,8 @@ import trio
 from supervisor.actor.in_thread import in_thread
 from supervisor.client import connect
 from supervisor.testing import Left
-from supervisor.testing.checks import CHECKS
+from supervisor.testing.checks import CHECKS, Checks
+from supervisor.testing.incidents import Incidents
 
 from .shop import Do, add_system_task, do, line_of, make_app
 
@@ -108,6 +109,7 @@ async def test_a_failure_that_no_hook_heard_of_is_an_error(supervise):
                 await trio.testing.wait_all_tasks_blocked()
                 with pytest.raises(Left, match=r"errors: application shop → session .* KeyError: 'ACME'"):
                     await app.check("errors")
+                await app.check("coroutines")
         assert [type(error) for error in raised.value.exceptions] == expected
 
 
@@ -174,6 +176,9 @@ async def test_all_that_is_left_is_told(supervise):
     with pytest.raises(Left) as raised:
         async with supervise(make_app()) as app:
             await do(app, leak)
+            with pytest.raises(Left, match=r"tasks: .*\n  sockets: "):
+                await app.check()
+    assert str(raised.value).splitlines()[0].endswith('supervise(…, unchecked={"tasks": "why"})')
     assert [line.split(":")[0].strip() for line in str(raised.value).splitlines()[1:]] == [
         "tasks",
         "sockets",
@@ -272,6 +277,39 @@ async def test_what_shields_itself_from_the_end_is_told_and_the_test_ends(superv
     assert f"actors: application shop → session {shown} has not ended 60 s after the server's time was over" in actors
     assert f"tasks: application shop → session {shown} → handler shield, at line {line_of(shield) + 1} of " in tasks
     assert tasks.endswith("shields itself from the end of its server")
+
+
+@pytest.mark.virtual_time("a minute passes after the server's last deadline")
+async def test_of_what_shields_itself_nothing_is_told_that_is_switched_off(supervise):
+    unchecked = {"actors": "a session hangs", "tasks": "a task shields itself"}
+    async with supervise(make_app(), unchecked=unchecked) as app:
+        session = await app.new_session()
+        session.context.tell_nowait(Do(shield))
+
+
+async def test_a_task_that_is_left_behind_a_shield_is_told_once(supervise):
+    """Its server ended in time, so its shield hid nothing from that."""
+    release = trio.Event()
+
+    async def behind_a_shield():
+        with trio.CancelScope(shield=True):
+            await release.wait()
+
+    with pytest.raises(Left) as raised:
+        async with supervise(make_app()) as app:
+            await do(app, lambda doc: trio.lowlevel.spawn_system_task(behind_a_shield))
+    release.set()
+    (line,) = str(raised.value).splitlines()[1:]
+    assert "task behind_a_shield" in line
+    assert "shields itself" not in line
+
+
+async def test_it_leaves_nothing_behind_in_trio():
+    checks = Checks(None, Incidents())
+    with checks.watching():
+        pass
+    with pytest.raises(KeyError):
+        trio.lowlevel.remove_instrument(checks._origins)
 
 
 @pytest.mark.virtual_time("a minute passes after the server's last deadline")
