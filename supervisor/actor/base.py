@@ -63,6 +63,20 @@ class Runtime:
 class Actor:
     """One task, one mailbox, one owner of state. Subclasses say what is kept, undone, and how messages are handled."""
 
+    __slots__ = (
+        "_handling",
+        "_in_hand",
+        "_main_hold",
+        "_unawaited",
+        "dead_letters",
+        "failures",
+        "holds",
+        "mailbox",
+        "name",
+        "runtime",
+        "story",
+    )
+
     policies: Mapping[type, MailboxPolicy] = MappingProxyType({})
     """See `Recipient.policies`."""
 

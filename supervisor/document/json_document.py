@@ -154,7 +154,8 @@ class JsonDocument:
         journal = self._journal
         if not journal.operations:
             # Nothing was mutated. What may be there are copies that a refused mutation had made.
-            journal.take_back()
+            if journal.entries or journal.added:
+                journal.take_back()
             return None
         encoded = _encode(journal.operations)
         self._room -= len(encoded)
