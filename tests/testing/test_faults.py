@@ -256,6 +256,32 @@ async def test_a_producer_fails_at_its_second_call_and_is_called_again(autojump_
     assert [type(error) for error in raised.value.exceptions] == [ConnectionError] * 2  # but not the injected one
 
 
+async def test_a_fault_of_a_producer_that_runs_strikes_when_the_server_calls_it_again(autojump_clock):
+    """It is not called while it runs: a test that wants its first call struck sets the fault before the block."""
+    cut = trio.Event()
+    calls = []
+
+    async def listen(app_context):
+        calls.append(trio.current_time())
+        await cut.wait()
+        if len(calls) == 1:
+            raise ConnectionError("the feed was cut")
+        await trio.sleep_forever()
+
+    def on_application_load(app_context):
+        app_context.add_callback(listen, app_context)
+
+    async with supervise(app_of(on_application_load=on_application_load)) as app:
+        app.faults.fail("listen", at=1)
+        await trio.sleep(60)
+        assert (len(calls), app.incidents) == (1, [])
+        cut.set()
+        await trio.sleep(10)
+        assert [type(incident.error) for incident in app.incidents] == [ConnectionError, InjectedFault]
+        assert len(calls) == 2
+        app.incidents.clear()
+
+
 @pytest.mark.parametrize("wait", [False, True])
 async def test_a_callback_that_was_added_before_fails_from_now_on(autojump_clock, wait):
     ticks = []
