@@ -305,8 +305,8 @@ class Application:
     async def on_application_load(self, app_context: Any) -> None:
         """Call all handlers' load hooks, in order.
 
-        This and the methods below are for who drives an application by hand, without a server. They wait for each hook
-        and stop at the first that raises. A server calls the handlers' hooks one by one, each under its deadline.
+        This and the methods below are for code that drives an application by hand, without a server. They wait for each
+        hook and stop at the first that raises. A server calls the hooks one by one, each under its deadline.
         """
         for handler in self.handlers:
             await _finish(handler.on_application_load(app_context))

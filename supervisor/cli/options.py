@@ -271,7 +271,7 @@ OPTIONS = (
         DEVELOPMENT,
         "--dev",
         is_flag=True,
-        help="Load an APP anew when its files change, and let open pages follow; show tracebacks in error pages. For"
+        help="Reload an APP when its files change, and let open pages follow; show tracebacks in error pages. For"
         " this machine only.",
     ),
     option(
