@@ -44,7 +44,6 @@ TESTS = sorted(EXAMPLES.rglob("test_*.py"))
 
 
 @pytest.mark.parametrize("app", APPS, ids=name_of)
-@pytest.mark.virtual_time("much time passes")
 async def test_an_app_runs(app, autojump_clock):
     async with open_app(app) as running:
         client = await (await running.new_session()).connect()
@@ -102,7 +101,6 @@ async def test_the_clock_of_the_readme_ticks_in_each_session(autojump_clock):
         assert re.fullmatch(r"\d\d:\d\d:\d\d", late.data["now"])
 
 
-@pytest.mark.virtual_time("much time passes")
 async def test_callbacks_fire_when_they_should(autojump_clock):
     async with open_app(EXAMPLES / "callbacks.py") as app:
         client = await (await app.new_session()).connect()
