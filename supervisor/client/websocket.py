@@ -123,8 +123,6 @@ class Websocket:
         """Connect and converse until the end; returns how it ended. Raises nothing but what is a bug of ours."""
         self._have_patience(ATTEMPT)
         with self._patience:
-            if self._is_left:
-                self._patience.cancel()
             try:
                 stream = await self._dialer(self._address)
             except ConnectFailed as error:
@@ -181,8 +179,6 @@ class Websocket:
         reason = ""
         try:
             with self._talking:
-                if self._is_left:
-                    self._talking.cancel()
                 while True:
                     frame = await socket.get_message()
                     events = self._protocol.receive(frame)

@@ -85,21 +85,91 @@ async def test_a_connection_that_is_cut_is_lost(run, scripted, autojump_clock):
     assert (await it.until_closed()).code == 1006
 
 
-async def test_leaving_says_goodbye(run, scripted, autojump_clock):
+async def test_a_close_without_a_reason_has_none(run, scripted, autojump_clock):
     it = run()
     line, _ = await scripted.live()
-    it.websocket.leave()
-    it.websocket.leave()
-    assert (await line.until_closed()).code == 1000
-    await it.until_closed()
+    await line.socket.aclose(4410, None)
+    assert await it.until_closed() == Closed(code=4410, reason="")
+
+
+async def test_what_waited_for_an_answer_is_written_when_that_is_there(run, scripted, autojump_clock):
+    it = run()
+    it.websocket.flush()  # before there is anything
+    it.protocol.send("Watch", {"symbol": "A"})
+    line, first = await scripted.live()
+    assert first["type"] == "attach"
+    assert (await line.receive())["name"] == "Watch"
+
+
+@pytest.mark.parametrize("code", [1000, 4000])
+async def test_leaving_says_goodbye(run, scripted, autojump_clock, code):
+    it = run()
+    line, _ = await scripted.live()
+    it.websocket.leave(code)
+    it.websocket.leave(code)
+    assert (await line.until_closed()).code == code
+    assert (await it.until_closed()).problem == ""
 
 
 async def test_leaving_ends_what_has_not_begun(run, scripted, autojump_clock):
     it = run()
     it.websocket.leave()
+    assert await it.until_closed() == Closed(code=1006)
+    assert scripted.opened == []
+
+
+@pytest.mark.parametrize("way", ["left", "cancelled"])
+async def test_leaving_ends_a_handshake_and_closes_its_connection(run, scripted, autojump_clock, way):
+    over = trio.Event()
+
+    async def silent(stream, *_):
+        while await stream.receive_some():
+            pass
+        over.set()
+
+    scripted._answer = silent
+    it = run()
+    await trio.testing.wait_all_tasks_blocked()
+    if way == "left":
+        it.websocket.leave()
+        assert await it.until_closed() == Closed(code=1006)
+    else:
+        it.scope.cancel()
+    with trio.fail_after(1):
+        await over.wait()
+    assert trio.current_time() == 0
+
+
+async def test_paused_it_reads_nothing_and_has_patience(run, scripted, autojump_clock):
+    it = run()
+    line, _ = await scripted.live()
+    await trio.testing.wait_all_tasks_blocked()
+    it.websocket.pause()
+    await line.patch(0, ("add", "/a", 1))
+    await trio.sleep(3 * SILENCE)
+    assert it.protocol.data == {}
+    it.websocket.resume()
+    await trio.testing.wait_all_tasks_blocked()
+    assert it.protocol.data == {"a": 1}
+    it.websocket.pause()
+    await line.cut()
+    await trio.sleep(3 * SILENCE)
+    assert it.closed is None
+    it.websocket.resume()
     assert (await it.until_closed()).code == 1006
-    scripted.pages = [None]
-    scripted.upgrade = b""
+
+
+async def test_after_a_pause_its_patience_has_an_end_again(run, scripted, autojump_clock):
+    it = run()
+    await scripted.live()
+    await trio.testing.wait_all_tasks_blocked()
+    it.websocket.pause()
+    await trio.sleep(3 * SILENCE)
+    it.websocket.resume()
+    began = trio.current_time()
+    with trio.fail_after(3 * SILENCE):
+        await it.until_closed()
+    assert trio.current_time() - began == SILENCE
 
 
 async def test_leaving_a_server_that_does_not_answer_takes_two_seconds(run, scripted, autojump_clock):
@@ -238,6 +308,8 @@ async def test_after_an_announced_end_patience_is_short(run, scripted, autojump_
     line, _ = await scripted.live()
     began = trio.current_time()
     await line.send(type="closing", code=1012, reason="restarting", retry_after=None)
+    await trio.sleep(LAST_WORDS / 2)
+    await line.socket.ping()  # which asks for no more patience
     assert await it.until_closed() == Closed(code=1012, reason="restarting")
     assert trio.current_time() - began == LAST_WORDS
 
