@@ -115,6 +115,14 @@ async def test_shielded_work_goes_on_until_the_deadline_when_what_is_around_it_i
     assert trio.current_time() == 5
 
 
+async def test_work_without_a_shield_ends_with_what_is_around_it(autojump_clock):
+    with trio.CancelScope() as around:
+        around.cancel()
+        with Stopping().working(timeout=5):
+            await trio.sleep_forever()
+    assert trio.current_time() == 0
+
+
 async def test_a_hard_stop_cancels_at_once_what_goes_on_and_what_begins(nursery, autojump_clock):
     stopping, ended = Stopping(), []
 
@@ -144,6 +152,10 @@ async def test_a_scope_of_somebody_else_is_bounded_too(autojump_clock):
         with stopping.bounding(nursery.cancel_scope, 1.0):
             await trio.sleep_forever()
     assert trio.current_time() == 2
+    async with trio.open_nursery() as nursery:
+        with stopping.bounding(nursery.cancel_scope):
+            await trio.sleep_forever()
+    assert trio.current_time() == 3
 
 
 def test_who_is_further_in_has_never_more_time_than_who_is_around_it():
@@ -181,6 +193,7 @@ async def test_many_may_wait_for_the_begin(nursery, autojump_clock):
     nursery.start_soon(wait, 1)
     nursery.start_soon(wait, 2)
     await trio.testing.wait_all_tasks_blocked()
+    assert told == []
     stopping.soft()
     stopping.soft()
     await trio.testing.wait_all_tasks_blocked()
