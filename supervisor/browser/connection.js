@@ -15,7 +15,6 @@ import { Presence } from "./presence.js"
 import { afterClose } from "./reconnect.js"
 import { Sends } from "./sends.js"
 import { frozen, shared } from "./tree.js"
-
 const CONNECTED = ["live", "restarting"]  // and with a mirror that has all that there is
 
 export class ClientConnection {
@@ -77,7 +76,7 @@ export class ClientConnection {
    * is not looked at, and the mirror counts as unusable, so that the next connection begins with a snapshot.
    *
    * @param {unknown} frame
-   * @returns {Array<{type: "live", resumed: boolean} | {type: "changed"} | {type: "restarting", after: number}
+   * @returns {Array<{type: "live", resumed: boolean} | {type: "changed"} | {type: "restarting", after: number} | {type: "alive"}
    *   | {type: "restarted"} | {type: "editable"} | {type: "presence", scope: string} | {type: "arrived", ticket: number}
    *   | {type: "answered", ticket: number, value: unknown} | {type: "refused", ticket: number, error: SendError}>}
    */
@@ -183,7 +182,8 @@ export class ClientConnection {
         return this.presence.told(message) ? [{ type: "presence", scope: message.scope }] : []
       case "restarting":
         if (!CONNECTED.includes(this.status)) throw new ProtocolError("restarting, before there is a mirror")
-        this.status = "restarting"
+        this.status = "restarting"  // and falls through
+      case "alive":
         return [message]
       default:
         this.#closing = message

@@ -9,6 +9,8 @@ const ATTEMPT = 20
 /** One that opened has this long for its first frame: the server lets it wait 30 s for its session's turn, then 10 s for
  * each hook that lets it in, and says so if that was not enough. Seconds. */
 const ADMISSION = 60
+/** A server that says at least every 45 s that it is there is believed to be gone after this. Seconds. */
+const SILENCE = 60
 /** A websocket whose end was announced has this long to close. Seconds. */
 const LAST_WORDS = 5
 
@@ -25,6 +27,8 @@ export class Link {
   #socket = null
   #retry = null
   #patience = null
+  // Does the server say that it is there?
+  #isKeptUp = false
   // Went the machine offline since the present websocket was made? It may be dead then without anyone noticing.
   #wasOffline = false
   // Is the page kept in the back/forward cache? Its websocket would keep it from being put there.
@@ -102,7 +106,9 @@ export class Link {
       this.#lost(4400, "")
       return
     }
+    if (events.some(({ type }) => type === "alive")) this.#isKeptUp = true
     if (this.#connection.isClosing) this.#giveUpAfter(LAST_WORDS)
+    else if (this.#isKeptUp) this.#giveUpAfter(SILENCE)
     const restarting = events.find(({ type }) => type === "restarting")
     if (restarting !== undefined) {
       const retryAt = this.#environment.now() + restarting.after * 1000
@@ -138,7 +144,7 @@ export class Link {
   }
 
   #online() {
-    // A websocket that only listens never learns that its line is dead. Resuming is cheap and loses nothing, so ask.
+    // A websocket that only listens learns late that its line is dead. Resuming is cheap and loses nothing, so ask.
     if (this.#wasOffline && this.#socket !== null) {
       this.#drop(1000)
       this.#lost(1006, "")

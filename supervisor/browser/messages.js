@@ -14,6 +14,7 @@
  *     {"type":"presence","scope":"session"|"application","complete":false,"present":[{"id":"…","name":"Ada"|null,
  *      "metadata":{}}],"left":["…"]}
  *     {"type":"restarting","after":1.7}
+ *     {"type":"alive"}
  *     {"type":"closing","code":1012,"reason":"restarting","retry_after":1.7}
  */
 
@@ -61,6 +62,7 @@ const FIELDS = {
     left: listOf(text),
   },
   restarting: { after: seconds },
+  alive: {},
   closing: {
     code: count,
     reason: text,

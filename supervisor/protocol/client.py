@@ -59,6 +59,7 @@ _EXPECTED: dict[_Link, tuple[type[messages.ServerMessage], ...]] = {
         messages.Editable,
         messages.Presence,
         messages.Restarting,
+        messages.Alive,
         messages.Closing,
     ),
     _Link.BROKEN: (),
@@ -324,6 +325,8 @@ class ClientConnection:
             return [events.PresenceChanged(scope=message.scope)] if self._peers.take(message) else []
         if isinstance(message, messages.Restarting):
             return self._take_restarting(message)
+        if isinstance(message, messages.Alive):  # whoever drives this hears the ping
+            return []
         if isinstance(message, messages.Closing):
             self._closing = message
             return [events.Closing(code=message.code, reason=message.reason, retry_after=message.retry_after)]

@@ -282,6 +282,11 @@ class Restarting(Message, frozen=True, tag="restarting"):
 
 
 @final
+class Alive(Message, frozen=True, tag="alive"):
+    """The server is there: `{"type":"alive"}`. With each ping, since pages can't see those."""
+
+
+@final
 class Closing(Message, frozen=True, tag="closing"):
     """The server closes next: `{"type":"closing","code":1012,"reason":"…","retry_after":1.7}`."""
 
@@ -307,7 +312,9 @@ class Places(Struct, frozen=True, rename={"revision": "to"}):
     operations: list[Place]
 
 
-ServerMessage = Attached | Snapshot | Patch | Answer | Error | Edited | Editable | Presence | Restarting | Closing
+ServerMessage = (
+    Attached | Snapshot | Patch | Answer | Error | Edited | Editable | Presence | Restarting | Alive | Closing
+)
 
 
 class _Tagged(Struct):

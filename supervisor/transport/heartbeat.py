@@ -14,10 +14,12 @@ from typing import final
 import trio
 
 from supervisor.actor.timers import Alarm, TimerQueue
-from supervisor.transport.frames import ping_frame
+from supervisor.protocol.messages import Alive, encode
+from supervisor.transport.frames import ping_frame, text_frame
 from supervisor.transport.outbox import Outbox
 
-_PING = ping_frame()
+# Pages can't see pings, and a line that is dead without a word would look live to them for ever.
+_PING = ping_frame() + text_frame(encode(Alive()))
 
 
 @final

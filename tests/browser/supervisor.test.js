@@ -107,6 +107,26 @@ test("while the session restarts the status says so, sends wait, and the new doc
   assert.deepEqual(statuses.map((status) => status.state), ["connecting", "live", "restarting", "live"])
 })
 
+test("a server that fell silent, and had said that it is there, is left for a new connection after a minute", async () => {
+  const { browser, session } = await live({ n: 1 })
+  browser.advance(600)
+  assert.equal(session.status.state, "live", "who never says so is believed")
+  browser.socket.receive({ type: "alive" })
+  for (let minute = 0; minute < 3; minute++) {
+    browser.advance(59)
+    browser.socket.receive({ type: "alive" })
+  }
+  browser.advance(59)
+  browser.socket.patch(0, replace("/n", 2))
+  browser.advance(59)
+  assert.deepEqual([session.status.state, browser.sockets.length], ["live", 1])
+  browser.advance(1)
+  assert.deepEqual([session.status.state, session.status.reason], ["reconnecting", "The connection was lost."])
+  browser.advance(0.5)
+  browser.socket.open()
+  assert.equal(browser.socket.sent[0].type, "resume")
+})
+
 test("what a callback throws is reported and stops no other", async () => {
   const { browser, session } = await live({ a: 1 })
   const seen = []

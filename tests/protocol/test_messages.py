@@ -56,6 +56,7 @@ def test_client_messages_go_round(message):
         messages.Answer(number=4, value=None),
         messages.Error(number=4, kind="failed", text="x", incident="ab12cd34"),
         messages.Restarting(after=1.5),
+        messages.Alive(),
         messages.Closing(code=1012, reason="restarting", retry_after=1.5),
     ],
 )

@@ -7,7 +7,8 @@ from supervisor.actor.timers import TimerQueue
 from supervisor.transport.heartbeat import Heartbeat
 from supervisor.transport.outbox import Outbox
 
-PING = b"\x89\0"
+PING = b'\x89\0\x81\x10{"type":"alive"}'
+"""And what says the same to pages, which can't see pings."""
 
 
 class Line:
