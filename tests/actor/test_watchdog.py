@@ -55,37 +55,32 @@ async def turn():
         await trio.lowlevel.checkpoint()
 
 
+def own(reports):
+    """What was told of `reports.first.wait`: a machine that gives the test no time for so long is told of as well."""
+    return [each for each in reports.told if "reports.first.wait(PATIENCE)" in each["stack"]]
+
+
+async def over(reports):
+    """Let the loop turn until each stall that was told is over; a busy machine takes some turns to tell that."""
+    with trio.fail_after(PATIENCE):
+        while [each["over"] for each in reports.told].count(True) < len(reports.told) / 2:
+            await turn()
+
+
 async def test_code_is_named_while_it_holds_the_loop_and_again_when_it_is_over(watchdog, reports):
     await turn()
-    began = time.perf_counter()
     assert reports.first.wait(PATIENCE)  # this very line holds the loop
-    (first,) = reports.told
-    held = time.perf_counter() - began
-    await turn()
+    await over(reports)
+    first, last = own(reports)
     assert first["thread"] != threading.get_ident()
     assert not first["over"]
     assert first["what"].startswith("task ")
     assert re.search(r"test_code_is_named.*, line \d+ of .*test_watchdog.py", first["where"])
-    assert "reports.first.wait(PATIENCE)" in first["stack"]
     assert first["seconds"] >= LIMIT
-    (_, last) = reports.told
     assert last["thread"] == threading.get_ident()
     assert last["over"]
-    assert last["seconds"] >= max(held, first["seconds"])
+    assert last["seconds"] >= first["seconds"]
     assert (last["where"], last["stack"]) == (first["where"], first["stack"])
-
-
-async def test_each_stall_is_told_once_and_counted_with_the_worst_case(watchdog, reports):
-    for _ in range(2):
-        await turn()
-        reports.first.clear()
-        assert reports.first.wait(PATIENCE)
-    await turn()
-    assert [each["over"] for each in reports.told] == [False, True, False, True]
-    statistics = watchdog.statistics()
-    assert statistics.blocked == 2
-    first, second = (each["seconds"] for each in reports.told if each["over"])
-    assert statistics.longest == max(first, second) > max(each["seconds"] for each in reports.told[::2])
 
 
 @pytest.fixture
@@ -96,6 +91,20 @@ def by_hand(reports, monkeypatch):
     dog = Watchdog(LIMIT, stacks=STACKS, instruments=reports, clock=lambda: now[0])
     dog._thread = threading.get_ident()
     return dog, now
+
+
+async def test_each_stall_is_told_once_and_counted_with_the_worst_case(by_hand, reports):
+    dog, now = by_hand
+    for looks in (3, 9, 5):
+        dog.after_io_wait(0)
+        for _ in range(looks):
+            now[0] += dog._look()
+        dog.before_io_wait(0)
+    assert [each["over"] for each in reports.told] == 3 * [False, True]
+    statistics = dog.statistics()
+    assert statistics.blocked == 3
+    first, second, third = (each["seconds"] for each in reports.told if each["over"])
+    assert statistics.longest == second > third > first > max(each["seconds"] for each in reports.told[::2])
 
 
 async def test_a_loop_that_waits_or_turns_often_is_not_accused(by_hand, reports):
@@ -116,11 +125,10 @@ async def test_a_loop_that_waits_or_turns_often_is_not_accused(by_hand, reports)
 async def test_code_that_keeps_pythons_lock_is_named_as_soon_as_it_lets_go(watchdog, reports):
     await turn()
     size = 1_000_000
-    while not reports.told:
+    while not any("sum(range(size))" in each["stack"] for each in reports.told):
         sum(range(size))  # one call of C
         size *= 2
         assert size < 10**10
-    assert "sum(range(size))" in reports.told[0]["stack"]
 
 
 async def test_many_pieces_of_work_in_one_turn_are_no_single_one(watchdog, reports):
@@ -129,9 +137,14 @@ async def test_many_pieces_of_work_in_one_turn_are_no_single_one(watchdog, repor
         while time.perf_counter() < until:
             pass
 
+    def are_named():
+        return any(
+            each["what"].startswith("many pieces of work and no single one, task work ") for each in reports.told
+        )
+
     async def work():
         await trio.lowlevel.checkpoint()
-        while not reports.told:
+        while not are_named():
             spin()
             await trio.lowlevel.checkpoint()
 
@@ -139,7 +152,7 @@ async def test_many_pieces_of_work_in_one_turn_are_no_single_one(watchdog, repor
         async with trio.open_nursery() as nursery:
             for number in range(40):
                 nursery.start_soon(work, name=f"work {number}")
-    assert reports.told[0]["what"].startswith("many pieces of work and no single one, task work ")
+    assert are_named()
 
 
 async def test_the_collector_is_named_when_it_is_what_held_the_loop(watchdog, reports):
@@ -152,9 +165,11 @@ async def test_the_collector_is_named_when_it_is_what_held_the_loop(watchdog, re
     reports.told.clear()
     for _ in range(1_000):
         gc.collect()
-        if reports.told:
+        if any(each["what"] == COLLECTION for each in reports.told):
             break
-    assert reports.told[0]["what"] == COLLECTION
+        await turn()
+    else:
+        pytest.fail(f"the collector was never named, but {reports.told}")
 
 
 async def test_the_collector_in_another_thread_or_for_a_short_time_is_not(watchdog, reports):
@@ -205,15 +220,13 @@ async def test_who_hears_of_a_stall_may_call_the_loop_which_does_not_wait_for_it
     reports = Calling(trio.lowlevel.current_trio_token())
     with Watchdog(LIMIT, stacks=STACKS, instruments=reports).watching():
         await turn()
-        began = time.perf_counter()
         assert reports.first.wait(PATIENCE)
-        held = time.perf_counter() - began
         with trio.fail_after(PATIENCE):
             await reports.over.wait()
     first, last = reports.told
     assert len(reports.called) == 1
     assert [first["over"], last["over"]] == [False, True]
-    assert last["seconds"] >= max(held, first["seconds"])
+    assert last["seconds"] >= first["seconds"]
     assert last["thread"] == threading.get_ident() != first["thread"]
 
 
@@ -235,7 +248,7 @@ async def test_a_stall_that_lasts_to_the_end_of_the_watch_is_told_whole(reports)
     with dog.watching():
         await turn()
         assert reports.first.wait(PATIENCE)
-    assert [each["over"] for each in reports.told] == [False, True]
+    assert [each["over"] for each in own(reports)] == [False, True]
 
 
 SUSPENDED = textwrap.dedent("""
