@@ -14,6 +14,7 @@ from supervisor.errors import SendConflict, SendUnsent
 from supervisor.protocol import events
 from supervisor.protocol.client import ClientConnection
 
+from ..protocol import links
 from ..protocol import test_edits_converge as model
 
 _STORIES = 120
@@ -90,7 +91,7 @@ def settled(happened):
 def test_both_clients_do_the_same(monkeypatch, tmp_path: Path, node: str) -> None:
     """The same calls and frames: the same frames written, outcomes, data shown, revisions, and delays."""
     traces = []
-    monkeypatch.setattr(model, "ClientConnection", partial(Recorded, traces))
+    monkeypatch.setattr(links, "ClientConnection", partial(Recorded, traces))
     run_state_machine_as_test(
         model.Edits,
         settings=settings(
