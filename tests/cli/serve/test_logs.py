@@ -60,7 +60,7 @@ def test_code_that_blocks_the_server_is_logged_while_it_does(start, tmp_path, fe
     (url,) = server.until_served()
     with ThreadPoolExecutor() as pool:
         page = pool.submit(fetch, url)
-        server.until_logged("what=modify_document where='modify_document, line ")
+        server.until_log_matches("what=modify_document reason='.*thread=True.*' where='modify_document, line ")
         (tmp_path / "go_on").touch()
         assert page.result().status == 200
     server.until_logged("the loop turns again application=app session=")
