@@ -51,7 +51,8 @@ def prose(paragraph):
     title, _, block = paragraph.removeprefix("\b").strip().partition("\n")
     block = inspect.cleandoc(block)
     if title == "Exit codes:":
-        return table("exit code | meaning", [line.split(maxsplit=1) for line in block.splitlines()])
+        rows = re.sub(r"\n +", " ", block).splitlines()  # an indented line goes on with the one before it
+        return table("exit code | meaning", [line.split(maxsplit=1) for line in rows])
     return f"{title}\n\n{fenced('sh' if title == 'Examples:' else 'text', block)}"
 
 

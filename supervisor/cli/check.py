@@ -22,8 +22,8 @@ from supervisor.cli.parameters import FilePath
 def check(apps: tuple[str, ...], strict: bool, as_json: bool) -> int:
     """Load each APP as serve does, and print what is in it: hooks, messages, failure policy, templates, static files.
 
-    Its code is executed once, as it is imported; no hook is called, and no session is made. What looks wrong is a
-    warning; only what is sure is warned of.
+    Importing it runs its code once, but no hook is called and no session is made. Something that looks wrong is a
+    warning; nothing is reported that may be right.
 
     \b
     Examples:
@@ -32,8 +32,8 @@ def check(apps: tuple[str, ...], strict: bool, as_json: bool) -> int:
 
     \b
     Exit codes:
-      0  all can be served, perhaps with warnings
-      1  one can't, or has warnings and --strict was given
+      0  all APPs can be served, perhaps with warnings
+      1  an APP can't be served, or has warnings and --strict was given
       2  wrong usage
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     with contextlib.redirect_stdout(sys.stderr):  # what an app prints is no finding

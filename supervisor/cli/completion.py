@@ -17,16 +17,16 @@ VARIABLE = "_SESSION_SUPERVISOR_COMPLETE"
 @click.command(cls=Command)
 @click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a script for SHELL, which completes what is typed after session-supervisor.
+    """Print a script for SHELL that completes what is typed after session-supervisor.
 
     \b
-    Once and for all:
+    To install it:
       bash  echo 'eval "$(session-supervisor completion bash)"' >> ~/.bashrc
       zsh   echo 'eval "$(session-supervisor completion zsh)"' >> ~/.zshrc
       fish  session-supervisor completion fish > ~/.config/fish/completions/session-supervisor.fish
 
-    Shells that run already don't notice. The installed program has that name; python -m supervisor is the same program,
-    which shells can't complete.
+    Shells that are already running don't notice. python -m supervisor is the same program, but shells can't complete
+    it.
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     found = get_completion_class(shell)
     if found is None:

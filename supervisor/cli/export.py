@@ -43,15 +43,15 @@ def _session(_: click.Context, __: click.Parameter, value: str | None) -> str | 
     required=True,
     type=FilePath(),
     metavar="FILE",
-    help="The file to write, which is replaced if it is there; - for stdout.",
+    help="The file to write, replacing an existing one; - for stdout.",
 )
-@option(OUTPUT, "--json", "as_json", is_flag=True, help="Write the document alone, as JSON.")
+@option(OUTPUT, "--json", "as_json", is_flag=True, help="Write only the document, as JSON.")
 @option(
     REQUEST,
     "--session",
     callback=_session,
     metavar="ID",
-    help="The session's id, for an app that goes by it; else it is a new one that nobody guesses.",
+    help="The session's id, for an app that depends on it; by default a new one that can't be guessed.",
 )
 @option(REQUEST, "--query", default="", metavar="QUERY", help="The query of the page's address, such as a=1&b=2.")
 @option(
@@ -68,9 +68,9 @@ def export(
 ) -> None:
     """Write the document that a session of APP begins with, as a page that needs no server and no network.
 
-    One application and one session are made as a server makes them: the load hook, the created hook, modify_document,
+    This makes one application and one session as a server does: the load hook, the created hook, modify_document,
     the destroyed hook and the unload hook run. Callbacks and producers that they add never run. The page shows the
-    document as a tree that can be folded; it has no script, and an app's own template is not used, since that needs the
+    document as a tree that can be folded. It has no script, and doesn't use the app's own template, which needs a
     server.
 
     \b
@@ -81,7 +81,7 @@ def export(
     \b
     Exit codes:
       0  the file was written
-      1  nothing was written: APP can't be loaded, or a hook refused the session or failed
+      1  nothing was written: APP can't be loaded, or a hook failed or refused the session
       2  wrong usage
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     with contextlib.redirect_stdout(sys.stderr):  # what an app prints is no part of the document

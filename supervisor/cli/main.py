@@ -21,7 +21,7 @@ _PROGRAM = "python -m supervisor"
 _HOMES = {
     "new": ("supervisor.cli.new:new", "Make a small app with its test."),
     "serve": ("supervisor.cli.serve:serve", "Serve one or more apps on one port."),
-    "check": ("supervisor.cli.check:check", "Tell what is in apps, and what looks wrong."),
+    "check": ("supervisor.cli.check:check", "Show what is in apps, and what looks wrong."),
     "export": ("supervisor.cli.export:export", "Write an app's document as a page, without a server."),
     "watch": ("supervisor.cli.watch:watch", "Print a session's document as it changes."),
     "secret": ("supervisor.cli.secret:secret", "Make a key to sign with."),
@@ -44,13 +44,13 @@ def commands() -> None:
     """Serve live, stateful web apps: every session is a supervised actor that owns its document.
 
     Begin with `python -m supervisor serve APP`, or with `python -m supervisor new APP` if there is no app yet. Each
-    command tells its own with --help, such as `python -m supervisor serve --help`. An error is one sentence on stderr.
+    command has its own help, such as `python -m supervisor serve --help`. An error is one sentence on stderr.
 
     \b
     Exit codes of all commands:
-      0  a good end
+      0  success
       1  an app or the system failed
-      2  wrong usage: an unknown command or option, a value that can't be
+      2  wrong usage: an unknown command or option, or an invalid value
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
 
 

@@ -26,9 +26,9 @@ _EXTRA = "pytest_trio"
 @click.command(cls=Command)
 @click.argument("app", metavar="APP", type=FilePath(path_type=Path))
 def new(app: Path) -> None:
-    """Make the folder APP with a small app to begin from: a document, messages, a producer, a page, and its test.
+    """Make the folder APP with a small app to start from: a document, messages, a producer, a page, and its test.
 
-    The last part of APP is the app's name, and so of its address. A folder that is there already must be empty.
+    The last part of APP is the app's name, and so part of its address. An existing folder must be empty.
 
     \b
     Examples:
@@ -40,7 +40,7 @@ def new(app: Path) -> None:
     Exit codes:
       0  the app was made
       1  nothing was made: the folder is not empty, or can't be written
-      2  wrong usage, or a name that no app should have
+      2  wrong usage, or a name that doesn't suit an app
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     name = app.resolve().name
     if not name.isidentifier() or keyword.iskeyword(name):

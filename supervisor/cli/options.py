@@ -46,8 +46,8 @@ def secret_key_file(text: str, *, group: str = OTHERS) -> Callable[[F], F]:
         type=FilePath(path_type=Path),
         multiple=True,
         metavar="FILE",
-        help=f"{text} May be repeated, and a file may have several keys, one a line: the first signs, all are"
-        " accepted.",
+        help=f"{text} May be repeated, and a file may have several keys, one per line: the first one signs, and all"
+        " are accepted.",
     )
 
 
@@ -74,8 +74,8 @@ OPTIONS = (
         "--unix-socket",
         type=FilePath(),
         metavar="PATH",
-        help="A Unix socket to listen on, in place of a port. What a server left there that is gone is replaced, and"
-        " the file is taken away at the end.",
+        help="A Unix socket to listen on, instead of a port. It replaces the file of a server that has gone, and is"
+        " removed at the end.",
     ),
     option(
         ADDRESS,
@@ -91,15 +91,15 @@ OPTIONS = (
         "--ssl-certfile",
         type=FilePath(),
         metavar="FILE",
-        help="A certificate in PEM, followed by those that lead to one which browsers know. With it, the server speaks"
-        " TLS, and addresses begin with https.",
+        help="A certificate in PEM, followed by its chain up to a certificate that browsers know. With it, the server"
+        " speaks TLS, and addresses begin with https.",
     ),
     option(
         ADDRESS,
         "--ssl-keyfile",
         type=FilePath(),
         metavar="FILE",
-        help="The certificate's private key in PEM, without a passphrase; not needed if the certificate's file has it.",
+        help="The certificate's private key in PEM, without a passphrase; not needed if the certificate file has it.",
     ),
     option(
         ADDRESS,
@@ -107,7 +107,7 @@ OPTIONS = (
         default="",
         callback=read_prefix,
         metavar="PATH",
-        help="A path to put before all addresses, such as /tools/live.",
+        help="A path that all addresses begin with, such as /tools/live.",
     ),
     option(
         ADDRESS,
@@ -115,7 +115,8 @@ OPTIONS = (
         multiple=True,
         callback=read_origins,
         metavar="NAME",
-        help="A name that this server is reached by, such as example.org or https://example.org:8443. May be repeated.",
+        help="A name under which this server is reached, such as example.org or https://example.org:8443. May be"
+        " repeated.",
     ),
     option(
         ADDRESS,
@@ -123,7 +124,8 @@ OPTIONS = (
         multiple=True,
         callback=read_embedders,
         metavar="ORIGIN",
-        help="An origin whose pages may show ours in a frame, such as https://portal.example.org. May be repeated.",
+        help="An origin whose pages may show this server's pages in a frame, such as https://portal.example.org. May be"
+        " repeated.",
     ),
     option(
         ADDRESS,
@@ -131,8 +133,8 @@ OPTIONS = (
         multiple=True,
         callback=read_proxies,
         metavar="ADDRESS",
-        help="A proxy whose X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto count: an IP address, a network"
-        " such as 10.0.0.0/8, or the word unix for whoever connects by the Unix socket. May be repeated.",
+        help="A proxy whose X-Forwarded-For, X-Forwarded-Host and X-Forwarded-Proto are trusted: an IP address, a"
+        " network such as 10.0.0.0/8, or the word unix for whoever connects to the Unix socket. May be repeated.",
     ),
     option(
         IDS,
@@ -140,12 +142,13 @@ OPTIONS = (
         type=click.Choice(["generated", "any", "external-signed"]),
         default="generated",
         show_default=True,
-        help="Whose ids count: only those made here, whatever ?session=ID names (a public name; hooks decide), or only"
-        " those that another program has signed with the key (see the command session-id).",
+        help="Which session ids are accepted: only those made by this server, any that ?session=ID names (a public"
+        " name; hooks decide), or only those that another program has signed with the key (see the command"
+        " session-id).",
     ),
     secret_key_file(
-        "A file with the key that tokens and ids are signed with, readable by its owner only. Without it a random"
-        " key is made at each start.",
+        "A file with the key that signs tokens and ids, readable by its owner only. Without it, each start makes a"
+        " random key.",
         group=IDS,
     ),
     option(
@@ -154,7 +157,7 @@ OPTIONS = (
         type=Seconds(zero=True),
         default=15.0,
         show_default=True,
-        help="How long a session outlives its last connection.",
+        help="How long a session is kept after its last connection has closed.",
     ),
     option(
         IDS,
@@ -169,7 +172,7 @@ OPTIONS = (
         type=Count(1),
         default=1000,
         show_default=True,
-        help="Sessions at once, per app.",
+        help="Sessions at the same time, per app.",
     ),
     option(
         LIMITS,
@@ -177,7 +180,7 @@ OPTIONS = (
         type=Count(1),
         default=100,
         show_default=True,
-        help="Sessions at once that visitors from one address have made, per app; this machine's own are not counted.",
+        help="Sessions at the same time for visitors from one address, per app; those from this machine don't count.",
     ),
     option(
         LIMITS,
@@ -185,7 +188,7 @@ OPTIONS = (
         type=Count(1),
         default=10_000,
         show_default=True,
-        help="Connections at once, to all apps together; `ulimit -n` must allow as many files.",
+        help="Connections at the same time, to all apps together; `ulimit -n` must allow as many files.",
     ),
     option(
         LIMITS,
@@ -193,7 +196,7 @@ OPTIONS = (
         type=Count(1),
         default=1000,
         show_default=True,
-        help="Connections at once to one session.",
+        help="Connections to one session at the same time.",
     ),
     option(
         LIMITS,
@@ -201,7 +204,7 @@ OPTIONS = (
         type=Count(1),
         default=50,
         show_default=True,
-        help="Sessions that are created at once, per app.",
+        help="Sessions being created at the same time, per app.",
     ),
     option(
         LIMITS,
@@ -209,7 +212,7 @@ OPTIONS = (
         type=Count(1024),
         default=1024 * 1024,
         show_default=True,
-        help="Characters of one message of a client, as JSON.",
+        help="Characters in one message from a client, as JSON.",
     ),
     option(
         LIMITS,
@@ -217,7 +220,8 @@ OPTIONS = (
         type=Count(1),
         default=200,
         show_default=True,
-        help="Messages a second of one client; faster ones wait, and who goes on for a minute is closed for a while.",
+        help="Messages per second from one client. Faster ones wait; a client that goes on for a minute is disconnected"
+        " for a while.",
     ),
     option(
         LIMITS,
@@ -225,7 +229,7 @@ OPTIONS = (
         type=Count(1024),
         default=16 * 1024 * 1024,
         show_default=True,
-        help="Bytes of one session's document, as JSON.",
+        help="Bytes in one session's document, as JSON.",
     ),
     option(
         LIMITS,
@@ -233,7 +237,7 @@ OPTIONS = (
         type=Seconds(zero=False, most=LONGEST_PING_INTERVAL),
         default=20.0,
         show_default=True,
-        help="How often each client is asked whether it is there still; less than what a proxy takes for idle.",
+        help="How often each client is pinged; shorter than a proxy's idle timeout.",
     ),
     option(
         LIMITS,
@@ -257,7 +261,7 @@ OPTIONS = (
         type=Seconds(zero=True),
         default=0.1,
         show_default=True,
-        help="How long code may block the server before that is logged, with its stack; 0 for never.",
+        help="How long code may block the server before this is logged, with its stack; 0 for never.",
     ),
     option(
         LIMITS,
@@ -265,20 +269,20 @@ OPTIONS = (
         type=Seconds(zero=True),
         default=5.0,
         show_default=True,
-        help="How long sessions may finish what waits for them when a shutdown begins.",
+        help="How long sessions may go on with waiting messages when a shutdown begins.",
     ),
     option(
         DEVELOPMENT,
         "--dev",
         is_flag=True,
-        help="Reload an APP when its files change, and let open pages follow; show tracebacks in error pages. For"
-        " this machine only.",
+        help="Reload an APP and its open pages when its files change, and show tracebacks in error pages. For this"
+        " machine only.",
     ),
     option(
         DEVELOPMENT,
         "--show",
         is_flag=True,
-        help="Open the app in a browser once it is served; of several apps, their index.",
+        help="Open the app in a browser once it is served; if there are several, open their list.",
     ),
     option(
         LOGS,
@@ -286,7 +290,7 @@ OPTIONS = (
         type=click.Choice(["debug", "info", "warning", "error"]),
         default="info",
         show_default=True,
-        help="What is logged to stderr.",
+        help="The lowest level that is logged to stderr.",
     ),
     option(
         LOGS,
@@ -294,14 +298,14 @@ OPTIONS = (
         type=Count(0, LONGEST_STORY),
         default=0,
         show_default=True,
-        help="How many of the last things that happened to a session are kept, such as messages with what they say, and"
-        " logged with a failure; 0 for none.",
+        help="How many of a session's last events to keep, such as messages with their content, and to log with a"
+        " failure; 0 for none.",
     ),
     option(
         LOGS,
         "--log-json",
         is_flag=True,
-        help="Log one JSON object a line, for programs that read logs; what ends the server is one too.",
+        help="Log one JSON object per line, for programs that read logs; the error that ends the server is one too.",
     ),
 )
 

@@ -25,19 +25,18 @@ _LONGEST = 3_000_000_000.0
     "--output",
     type=FilePath(path_type=Path),
     metavar="FILE",
-    help="Write it into this new file, which only you can read. A file that is there already is left as it is;"
-    " - for stdout.",
+    help="Write it to this new file, which only you can read; an existing file is left as it is. - for stdout.",
 )
 def secret(output: Path | None) -> None:
-    """Print a fresh key, for the option --secret-key-file of serve and session-id.
+    """Print a new key, for the option --secret-key-file of serve and session-id.
 
     \b
     Examples:
       python -m supervisor secret -o key
       python -m supervisor serve app.py --secret-key-file key
 
-    A file may hold several keys, one a line: the first signs, and all of them are accepted. So a key is changed in
-    turn: put the new one first, restart, and take the old one out when nothing signed with it is in use any more.
+    A file may hold several keys, one per line: the first one signs, and all are accepted. To rotate a key, put the new
+    one first, restart, and remove the old one when nothing signed with it is in use any more.
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     key = secrets.token_hex(32)
     if output is None or str(output) == "-":
@@ -53,25 +52,25 @@ def secret(output: Path | None) -> None:
     "Options",
     "--max-age",
     type=Seconds(zero=False, most=_LONGEST),
-    help="How long a signed id opens the page; without it, for as long as the server has the key.",
+    help="How long a signed id opens the page; by default, for as long as the server has the key.",
 )
 def session_id(name: str | None, secret_key_file: tuple[Path, ...], max_age: float | None) -> None:
-    """Print the id of a session, for a link such as http://HOST:PORT/APP?session=ID to it.
+    """Print the id of a session, for a link to it such as http://HOST:PORT/APP?session=ID.
 
-    A signed id is for a server with --session-ids external-signed, which makes no session for any other. All links
-    with one NAME lead to one session, however often they were signed. Without NAME the session is a new one, with a
-    name that nobody guesses. Whoever has the link has the session: give it to whom it is meant for only.
+    A signed id is for a server with --session-ids external-signed, which accepts no other ids. All links with the same
+    NAME lead to the same session, however often they are signed. Without NAME, the session is a new one, with a name
+    that can't be guessed. Whoever has the link can open the session: give it only to the person it is meant for.
 
     \b
     Examples:
       python -m supervisor session-id board-7 --secret-key-file key --max-age 3600
       python -m supervisor serve app.py --session-ids external-signed --secret-key-file key
 
-    Without --secret-key-file a new name is printed as it is, for a server with --session-ids any.
+    Without --secret-key-file, it prints a new name unsigned, for a server with --session-ids any.
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     if name is not None and not is_well_formed(name):
         raise click.BadParameter(
-            f"{name!r} is no session id: it has 1 to {MAX_ID} characters, which are letters, digits and . _ ~ -",
+            f"{name!r} is not a session id, which has 1 to {MAX_ID} characters: letters, digits and . _ ~ -",
             param_hint="'NAME'",
         )
     ring = read_ring(secret_key_file)
@@ -79,7 +78,7 @@ def session_id(name: str | None, secret_key_file: tuple[Path, ...], max_age: flo
         if name is not None or max_age is not None:
             what = "NAME" if max_age is None else "--max-age"
             raise click.UsageError(
-                f"An id is only signed with a key: give --secret-key-file with {what}.", click.get_current_context()
+                f"Signing an id needs a key: give --secret-key-file with {what}.", click.get_current_context()
             )
         click.echo(new_id(secrets.token_bytes))
         return

@@ -37,8 +37,8 @@ from supervisor.transport.places import STACKS
 def serve(apps: tuple[str, ...], log_level: str, log_json: bool, **options: Any) -> int:
     """Serve each APP at http://HOST:PORT/NAME, until SIGTERM or Ctrl-C.
 
-    An APP is a directory with a main.py, a file x.py, a module, or module:function. It is served under the name of
-    the directory, file, module or function; one APP alone is found at / too.
+    An APP is a directory with a main.py or a lifecycle.py, a file x.py, a module, or module:function. It is served
+    under the name of the directory, file, module or function; a single APP is also found at /.
 
     \b
     Examples:
@@ -48,15 +48,15 @@ def serve(apps: tuple[str, ...], log_level: str, log_json: bool, **options: Any)
       python -m supervisor serve chat.py --ssl-certfile cert.pem --ssl-keyfile key.pem
       python -m supervisor serve chat.py --unix-socket chat.socket --trusted-proxy unix
 
-    Addresses go to stdout, one line for each APP, once connections are accepted. Logs go to stderr. Of several, an
-    APP that can't be loaded, or fails, ends alone: its page and the log say so.
+    The server prints addresses to stdout, one line for each APP, once it accepts connections. It logs to stderr.
+    If one of several APPs can't be loaded, or fails, its page and the log say so, and the others go on.
 
     \b
     Exit codes:
-      0  a stop by SIGTERM or Ctrl-C, also if a hook failed or hung meanwhile
-      1  no APP can be served, or all have failed; the port is taken, a key file is unsafe;
-         an APP held a shutdown up
-      2  wrong usage: an unknown option, a value that can't be
+      0  SIGTERM or Ctrl-C ended it, even if a hook failed or hung meanwhile
+      1  no APP can be served, or all have failed; the port is taken; a key file is unsafe;
+         an APP held up the shutdown
+      2  wrong usage: an unknown option or an invalid value
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     log = make_logger(log_level, as_json=log_json)
     with adopt_logging(log, log_level):

@@ -59,12 +59,12 @@ def _read_pointer(_: click.Context, __: click.Parameter, value: str) -> str:
     callback=_read_pointer,
     help="Print only this part, a JSON Pointer such as /prices/ACME, and only when it changes.",
 )
-@click.option("--count", type=Count(1), default=None, help="Stop after so many; the first is what is there.")
+@click.option("--count", type=Count(1), default=None, help="Stop after this many; the first is the initial document.")
 @click.option(
     "--timeout",
     type=Seconds(zero=False),
     default=None,
-    help="Stop after so long; with --count that is an error, since there were fewer.",
+    help="Stop after this time; with --count that is an error, since there were fewer.",
 )
 @click.option(
     "--header",
@@ -72,7 +72,7 @@ def _read_pointer(_: click.Context, __: click.Parameter, value: str) -> str:
     multiple=True,
     callback=read_headers,
     metavar="NAME:VALUE",
-    help="A header to send along, such as 'Cookie: login=…'. May be repeated.",
+    help="A header to send with each request, such as 'Cookie: login=…'. May be repeated.",
 )
 def watch(
     url: str,
@@ -83,9 +83,9 @@ def watch(
     timeout: float | None,
     headers: list[tuple[bytes, bytes]],
 ) -> int:
-    """Print the document of the session that the page at URL gives, and then its changes, until Ctrl-C.
+    """Print the document of the session behind the page at URL, and then its changes, until Ctrl-C.
 
-    It visits the page as a browser does, so this makes a session of its own, unless the URL ends with ?session=ID.
+    It visits the page as a browser does, so it gets a session of its own, unless the URL ends with ?session=ID.
 
     \b
     Examples:
@@ -94,14 +94,14 @@ def watch(
       python -m supervisor watch https://example.org/ticker --json | jq .data.watched
       python -m supervisor watch http://127.0.0.1:5006/ticker --json --count 1
 
-    The document goes to stdout, and what happens to the connection to stderr. While the server is away, this waits
-    for it. Where the session is gone, the page is loaded again, and the document of the new one follows.
+    It prints the document to stdout, and what happens to the connection to stderr. While the server is away, it
+    waits. When the session is gone, it loads the page again and goes on with the new session's document.
 
     \b
     Exit codes:
       0  Ctrl-C or SIGTERM, or --count or --timeout was reached, or nobody reads the output any more
-      1  there is no session at URL, it was ended, or --timeout came before --count
-      2  wrong usage: an unknown option, a value that can't be
+      1  there is no session at URL, the session was ended, or --timeout came before --count
+      2  wrong usage: an unknown option or an invalid value
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     if sys.stdout is None:  # closed before Python began: its number may be another file's soon
         raise _InVain("stdout is closed, and the document would go there")
