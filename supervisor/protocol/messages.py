@@ -293,7 +293,7 @@ class Closing(Message, frozen=True, tag="closing"):
     code: int
     reason: str
     retry_after: Annotated[float, Meta(ge=0)] | None
-    """Seconds until the client may come back; only 1012 and 1013 have it."""
+    """Seconds until the client comes back; only 1012, 1013 and 4429 have it."""
 
 
 @final
