@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 STAYS_AWAY = {1000, 1009, 4400, 4403, 4410}
 LOADS_ANEW = {4401, 4404}
-SAYS_WHEN = {1012, 1013}
+SAYS_WHEN = {1012, 1013, 4429}
 
 
 class Ended(Exception):
