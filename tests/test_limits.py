@@ -76,7 +76,7 @@ def test_the_defaults_can_be_given(options):
 
 def test_a_pong_is_not_waited_for_beyond_the_next_ping():
     assert WebSocketOptions(ping_interval=5, pong_timeout=5).pong_timeout == 5
-    with pytest.raises(ValueError, match="pong_timeout is at most ping_interval, 5 s, not 6"):
+    with pytest.raises(ValueError, match="pong_timeout must be at most ping_interval, which is 5 s, not 6 s"):
         WebSocketOptions(ping_interval=5, pong_timeout=6)
 
 

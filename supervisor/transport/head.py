@@ -1,9 +1,12 @@
-"""The head of an HTTP/1.1 request: limits, what is refused and how, the short answers. Pure.
+"""The head of an HTTP/1.1 request: its limits, what is refused and how, and the short responses. Pure.
 
-h11 parses heads; what it lets pass and we don't: a line that ends in a bare LF, folded lines, Content-Length
-beside Transfer-Encoding (each of them is read differently by some proxy, and then one request hides inside
-another: RFC 9112 §11.2), a whole head above the limit (h11 counts incomplete ones only), versions other than 1.x,
-CONNECT, and bytes outside of ASCII in the headers that wsproto decodes (it raises UnicodeDecodeError there).
+h11 parses heads. It accepts some things that we refuse:
+
+- a line that ends in a bare LF, folded lines, and Content-Length together with Transfer-Encoding: some proxy reads each
+  of them differently, so that one request can hide inside another (RFC 9112 §11.2);
+- a complete head above the limit (h11 counts only incomplete ones);
+- versions other than 1.x, and CONNECT;
+- bytes outside ASCII in the headers that wsproto decodes, where it raises UnicodeDecodeError.
 """
 
 from __future__ import annotations
@@ -22,35 +25,37 @@ KIB = 1024
 
 @attrs.frozen(kw_only=True)
 class HttpLimits:
-    """What one connection may take: sizes in bytes, times in seconds.
+    """Limits of one HTTP connection: sizes in bytes, times in seconds.
 
-    Raises `ValueError` or `TypeError` for what can't be, naming the option.
+    Raises `ValueError` or `TypeError` for an impossible value, naming the option.
     """
 
     max_head: int = attrs.field(default=16 * KIB, validator=count())
-    """The request line with all headers; beyond it 431 (RFC 6585 §5). Apache allows 8 KiB a line, nginx 8 in all."""
+    """Size of the request line with all headers; a larger one gets 431 (RFC 6585 §5). Apache allows 8 KiB per line,
+    nginx 8 KiB per line and 32 KiB in all."""
     max_body: int = attrs.field(default=1024 * KIB, validator=count(0))
-    """A request's body, as declared and as counted; beyond it 413 (RFC 9110 §15.5.14)."""
+    """Size of a request's body, declared or received; a larger one gets 413 (RFC 9110 §15.5.14)."""
     head_timeout: float = attrs.field(default=10.0, validator=seconds(zero=False))
-    """For a new connection's first byte (else it is closed), and from there to the head's end (else 408)."""
+    """How long a new connection may take to send its first byte, before it is closed; and how long a head may take from
+    its first byte to its end, before it gets 408."""
     idle_timeout: float = attrs.field(default=75.0, validator=seconds(zero=False))
-    """For the next request on a kept connection; then it is closed. nginx's default."""
+    """How long a kept-alive connection may wait for its next request, before it is closed. nginx's default."""
     body_timeout: float = attrs.field(default=30.0, validator=seconds(zero=False))
-    """For the next bytes of a body that the app waits for; then 408 (RFC 9110 §15.5.9)."""
+    """How long the next bytes of a body may take, before the request gets 408 (RFC 9110 §15.5.9)."""
     write_timeout: float = attrs.field(default=30.0, validator=seconds(zero=False))
-    """For the client to take the next 64 KiB of an answer; then the connection is lost."""
+    """How long the client may take to accept the next 64 KiB of a response, before the connection is lost."""
 
 
 @attrs.frozen(kw_only=True)
 class Refusal:
-    """A short answer in place of the app's; the connection ends with it."""
+    """A short response instead of the app's; the connection ends with it."""
 
     status: int
     """The HTTP status."""
     text: str
     """One sentence for the person who reads it."""
     retry_after: int | None = None
-    """Seconds after which it may be another answer; None if the header is left out."""
+    """Seconds after which to try again; None leaves the header out."""
 
 
 @attrs.frozen(kw_only=True)
