@@ -1,4 +1,4 @@
-"""A probe: stands in an application's sessions for another session, records what it is told, and answers as told to."""
+"""A probe: stands in for another session of the application, records what it is sent, and gives prepared answers."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ from supervisor.session.request import Request
 @final
 @attrs.frozen(kw_only=True)
 class Told:
-    """One message that other sessions were sent."""
+    """One message to other sessions."""
 
     to: str | None
-    """The id of the session; None: all of them."""
+    """The id of the session; None for all of them."""
     message: object
     """What was sent."""
     how: Literal["tell", "ask", "broadcast"]
-    """By which method; `tell_nowait()` is a tell."""
+    """How it was sent; `tell_nowait()` counts as a tell."""
 
 
 @final
 class Probe:
-    """Another session, as the code under test meets it: it has what a `SessionContext` has, and no actor behind it.
+    """Another session, as the code under test sees it: it has what a `SessionContext` has, but no actor behind it.
 
-    Get one by `HandDrivenSession.neighbour()`. What it was sent is in `received`, handled by nobody; what it is asked
-    is answered by what `answer()` was given. It has no document. All methods belong to the test's thread.
+    Get one from `HandDrivenSession.neighbour()`. It only records messages, in `received`; no handler runs. It answers
+    an `ask()` with the function that the test gave to `answer()`. It has no document. All methods belong to the test's
+    thread.
     """
 
     def __init__(
@@ -54,11 +55,11 @@ class Probe:
         self.request = request
         """See `SessionContext.request`."""
         self.connections: tuple[ConnectionContext, ...] = ()
-        """See `SessionContext.connections`; a test may put some here."""
+        """See `SessionContext.connections`; a test may set it."""
         self.received: list[object] = []
-        """The messages that it was told, asked, or got by a broadcast, in order."""
+        """The messages from `tell()`, `ask()` and broadcasts, in order."""
         self.dead_letters: list[object] = []
-        """Those that came after its end."""
+        """The messages that came after its end."""
         self.ending: Ending | None = None
         """Why it was destroyed; None while it lives."""
         self.restarts = 0
@@ -73,15 +74,17 @@ class Probe:
     # For the test.
 
     def answer(self, message_type: type, func: Callable[[Any], Any]) -> None:
-        """Answer messages of this type from now on by `func(message)`, plain or `async`; what it raises is raised.
+        """Answer `ask()` of this type with `func(message)`, plain or `async`; `ask()` raises what it raises.
 
         Raises:
-            TypeError: the app has no handler for messages of this type, so nobody could ask for it; or `func` is no
+            TypeError: the app has no handler for messages of this type, so nobody could ask for it; or `func` is not a
                 function.
         """
         self._check_type(message_type)
         if not callable(func):
-            raise TypeError(f"an answer is a function of the message, as in lambda message: {func!r}, not {func!r}")
+            raise TypeError(
+                f"an answer must be a function of the message, as in lambda message: {func!r}, not {func!r}"
+            )
         self._answers[message_type] = func
 
     # What a session's context has.
@@ -113,10 +116,10 @@ class Probe:
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def ask(self, message: object, *, timeout: float = TIMEOUT) -> Any:
-        """See `SessionContext.ask`: answered by what `answer()` was given.
+        """See `SessionContext.ask`: answered by the function that `answer()` got.
 
         Raises:
-            LookupError: nothing was given for messages of this type.
+            LookupError: `answer()` got no function for messages of this type.
         """
         check_handled(self, message)
         await trio.lowlevel.checkpoint()
@@ -126,7 +129,7 @@ class Probe:
         func = self._answers.get(type(message))
         if func is None:
             raise LookupError(
-                f"{self} was asked {name} and has no answer; give it one first: probe.answer({name}, lambda message: …)"
+                f"{self} has no answer to {name}; give it one first: probe.answer({name}, lambda message: …)"
             )
         result = func(message)
         return await result if hasattr(result, "__await__") else result
@@ -167,7 +170,7 @@ class Probe:
 
     @property
     def story(self) -> tuple[StoryEntry, ...]:
-        """See `SessionContext.story`: nothing is told of it."""
+        """See `SessionContext.story`: always empty."""
         return ()
 
     def statistics(self) -> MailboxStatistics:
@@ -181,7 +184,7 @@ class Probe:
         return message_type in self._types
 
     def take_broadcast(self, message: object) -> None:
-        """A broadcast has reached it; that is noted once for all."""
+        """A broadcast has reached it; the broadcast itself is recorded once, for all sessions."""
         self.received.append(message)
 
     def _take(self, message: object, how: Literal["tell", "ask"]) -> bool:
@@ -195,7 +198,7 @@ class Probe:
 
     def _without(self, what: str) -> RuntimeError:
         return RuntimeError(
-            f"{self} is a Probe and has no {what}: it only records; test several sessions at work with supervise()"
+            f"{self} is a Probe, which only records messages and has no {what}; test several sessions with supervise()"
         )
 
     def __str__(self) -> str:

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 START = 60.0
 """Seconds that a start may take: apps may load much, on a slow machine."""
 STOP = 30.0
-"""Seconds that an end by SIGTERM may take; more than the server's own `--shutdown-timeout`, unless that was set."""
+"""Seconds that an end by SIGTERM may take; more than the server's default `--shutdown-timeout`."""
 MAX_LOG = 1024 * 1024
-"""Bytes of the log that are kept: its end."""
+"""Bytes of the log that are kept, counted from its end."""
 _TAIL = 4_000
 """Characters of the log that an error shows."""
 
@@ -44,9 +44,9 @@ _ELSEWHERE = ("--ssl-certfile", "--unix-socket", "--host")
 
 @final
 class ProcessApp:
-    """One app in a process of its own. `supervise_process()` starts it, and ends it for certain.
+    """One app in a process of its own. `supervise_process()` starts it, and always ends it.
 
-    What `RunningApp` has of the server's inside is not here: it is in another process.
+    Unlike `RunningApp`, it can't see inside the server, which is in another process.
     """
 
     def __init__(self, command: list[str], port: int, environment: Mapping[str, str], readers: trio.Nursery) -> None:
@@ -86,14 +86,14 @@ class ProcessApp:
 
     @property
     def log(self) -> str:
-        """What it wrote to stdout and stderr, restarts included: the last mebibyte of it."""
+        """The last mebibyte that it wrote to stdout and stderr, across restarts."""
         return self._log.decode(errors="replace")
 
     async def until_logged(self, pattern: str, *, timeout: float = 60.0) -> re.Match[str]:
-        """Wait until the log has something that the regular expression finds.
+        """Wait until the regular expression matches something in the log.
 
         Raises:
-            AssertionError: it did not within `timeout` seconds, or the process has ended without it; shows the log.
+            AssertionError: it did not within `timeout` seconds, or before the process ended; shows the log.
         """
         with trio.move_on_after(timeout):
             while True:
@@ -104,14 +104,14 @@ class ProcessApp:
                 if is_over:
                     break
                 await logged.wait()
-        raise AssertionError(f"nothing in the log is like {pattern!r}; {self.shown_log()}")
+        raise AssertionError(f"nothing in the log matches {pattern!r}; {self.shown_log()}")
 
     def terminate(self) -> None:
-        """Tell it to shut down, by SIGTERM: returns at once, so `wait_ended()` is next. Nothing if it has ended."""
+        """Tell it to shut down, by SIGTERM. Returns at once, so call `wait_ended()` next. Does nothing if it ended."""
         self._send(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it by SIGKILL, with no hook, no goodbye and no flush: as when a machine fails. Else as `terminate()`."""
+        """End it by SIGKILL, with no hook, no goodbye and no flush, as if the machine had failed. See `terminate()`."""
         self._send(signal.SIGKILL)
 
     async def wait_ended(self, *, timeout: float = STOP) -> int:
@@ -126,9 +126,10 @@ class ProcessApp:
         raise AssertionError(f"the server has not ended within {timeout:g} s; {self.shown_log()}")
 
     async def restart(self) -> None:
-        """Shut it down, unless it has ended, and start it again: on the same port and with the same keys.
+        """Shut it down, unless it has ended, and start it again, on the same port and with the same keys.
 
-        Sessions are gone, and clients come back, each to a new session of its id if the app lets it choose that.
+        Its sessions are gone. Clients come back, each to a new session with the same id if the app lets clients choose
+        ids.
 
         Raises:
             ApplicationError: it did not start.
@@ -142,7 +143,7 @@ class ProcessApp:
         """See `RunningApp.get`.
 
         Raises:
-            OSError: nobody accepts connections.
+            OSError: the server doesn't accept connections.
         """
         return await get(await self._connect(), target, headers=list((headers or {}).items()), method=method)
 
@@ -158,7 +159,7 @@ class ProcessApp:
         cookies: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> TestSession:
-        """See `RunningApp.new_session`. The session's `context` and `crash()` are not to be had from here."""
+        """See `RunningApp.new_session`. The session's `context` and `crash()` are out of reach."""
         return await open_session(
             self._path,
             Access(open_stream=self._connect, find=_out_of_reach, begin=self._begin),
@@ -261,30 +262,30 @@ async def supervise_process(
 ) -> AsyncIterator[ProcessApp]:
     """Serve an app by `python -m supervisor serve` in a process of its own, inside this block.
 
-    It listens on a free port of this machine's loopback, and signs with a key of its own, which restarts keep. Leaving
-    the block, in whatever way, ends the process: by SIGTERM, or by SIGKILL if that takes longer than 30 seconds or if
-    the block was cancelled. What the block raises has the end of the log as a note.
+    It listens on a free loopback port, and signs with a key of its own, which it keeps across restarts. Leaving the
+    block, in whatever way, ends the process: by SIGTERM, or by SIGKILL if that takes longer than 30 seconds or the
+    block was cancelled. An exception from the block gets the end of the log as a note.
 
     Args:
         app: a path, a module, or `module:function`, as for `serve`.
-        arguments: further ones of `serve`: `"--linger", "5"`.
-        environment: variables of the process's environment, beside those of this one.
+        arguments: further arguments for `serve`: `"--linger", "5"`.
+        environment: environment variables for the process, in addition to those of this one.
 
     Raises:
         ApplicationError: it did not start; the message has the end of its log.
-        AssertionError: it ended by itself, or ended with another exit code than 0 when it was told to at the end.
-        RuntimeError: this is no trio run, or one whose clock is virtual.
+        AssertionError: it ended by itself, or its exit code at the end of the block was not 0.
+        RuntimeError: this is not a trio run, or its clock is virtual.
         ValueError: an argument asks for another address.
     """
     if not trio.lowlevel.in_trio_run():
-        raise RuntimeError("supervise_process needs trio: let pytest-trio run the test, or call trio.run(main)")
+        raise RuntimeError("supervise_process() needs trio: let pytest-trio run the test, or call trio.run(main)")
     if isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock):
         raise RuntimeError(  # noqa: TRY004 (it is no argument's type)
-            "a process takes real time, and this run's clock is virtual: leave autojump_clock out, or use supervise()"
+            "a process takes real time, but this run's clock is virtual: remove autojump_clock, or use supervise()"
         )
     for argument in arguments:
         if argument.partition("=")[0] in _ELSEWHERE:
-            raise ValueError(f"supervise_process() serves on a port of 127.0.0.1 without TLS; take {argument} out")
+            raise ValueError(f"supervise_process() serves on a port of 127.0.0.1 without TLS; remove {argument}")
     failure: BaseException | None = None
     with contextlib.closing(HeldPort()) as port, tempfile.TemporaryDirectory(prefix="supervisor-") as folder:
         key = Path(folder) / "key"
@@ -315,4 +316,4 @@ async def supervise_process(
 
 
 def _out_of_reach(id: str) -> NoReturn:
-    raise RuntimeError(f"session {id} is in the server's process, out of this one's reach; use supervise() for that")
+    raise RuntimeError(f"session {id} is in another process, out of reach; use supervise() to get at its context")

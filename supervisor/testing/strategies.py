@@ -1,4 +1,4 @@
-"""What hypothesis makes up: JSON values, documents, patches that fit a document, and how clients behave.
+"""Strategies for hypothesis: JSON values, documents, patches that fit a document, and the behaviour of clients.
 
     @given(behaviours(sends={"Watch": {"symbol": st.sampled_from(["ACME", "GLOBEX"])}}))
     async def test_everybody_ends_with_the_servers_document(supervise, behaviour):
@@ -24,7 +24,7 @@ except ImportError as error:
     raise ImportError("supervisor.testing.strategies needs hypothesis: pip install hypothesis") from error
 
 _KEYS = st.sampled_from(["a", "b", "", "0", "1", "-", "~/", "é"])
-"""Few, so that paths meet; some look like indexes, some must be escaped in paths."""
+"""Only a few, so that paths collide; some look like indexes, some must be escaped in paths."""
 
 _SCALARS = (
     st.none()
@@ -37,7 +37,7 @@ _SCALARS = (
 
 
 def json_values(*, keys: SearchStrategy[str] = _KEYS, max_leaves: int = 8) -> SearchStrategy[Any]:
-    """Whatever a document may hold, as a JSON decoder gives it. It shrinks to None."""
+    """All values that a document may hold, as a JSON decoder returns them. Shrinks to None."""
     return st.recursive(
         _SCALARS,
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
@@ -46,7 +46,7 @@ def json_values(*, keys: SearchStrategy[str] = _KEYS, max_leaves: int = 8) -> Se
 
 
 def documents(*, keys: SearchStrategy[str] = _KEYS, max_leaves: int = 8) -> SearchStrategy[dict[str, Any]]:
-    """Whole documents: dicts of JSON values. It shrinks to {}."""
+    """Whole documents: dicts of JSON values. Shrinks to {}."""
     return st.dictionaries(keys, json_values(keys=keys, max_leaves=max_leaves), max_size=4)
 
 
@@ -59,10 +59,10 @@ def patches(
     keys: SearchStrategy[str] = _KEYS,
     max_size: int = 5,
 ) -> list[dict[str, Any]]:
-    """JSON Patches (RFC 6902) that fit this document, of the operations that transactions make.
+    """JSON Patches (RFC 6902) that fit this document, with the operations that transactions make.
 
-    Each operation fits what the ones before it leave: `add` of a key that isn't there or into a list, `replace` and
-    `remove` of what is there, `replace` of the whole at the path "". It shrinks to [].
+    Each operation fits what those before it leave: `add` of a new key or into a list, `replace` and `remove` of an
+    existing value, and `replace` of the whole document at the path "". Shrinks to [].
 
         [{"op": "add", "path": "/a/0", "value": 1}, {"op": "remove", "path": "/b"}]
     """
@@ -106,17 +106,17 @@ def behaviours(
     clients: int = 3,
     max_size: int = 20,
 ) -> SearchStrategy[list[Command]]:
-    """What clients of one session do, for `perform()`: lists of commands, of which each makes sense after the others.
+    """What clients of one session do, for `perform()`: lists of commands, each of which makes sense after the others.
 
-    It shrinks to [], and towards few commands of few clients; what is left reads as a story:
+    Shrinks to [], and towards few commands by few clients; the result reads like a story:
 
         [Connect(client=0), Send(client=0, name='Watch', fields={'symbol': 'ACME'}), Drop(client=0)]
 
     Args:
         sends: messages by name, each with strategies for its fields.
-        edits: strategies for values by the path that they are written to; a path that ends in "/-" puts an item in.
-        clients: how many there may be.
-        max_size: how many commands there may be.
+        edits: strategies for values, by the path to write to; a path that ends with "/-" inserts an item.
+        clients: the highest number of clients.
+        max_size: the highest number of commands.
     """
     client = st.integers(0, clients - 1)
     kinds: list[SearchStrategy[Command]] = [
@@ -138,7 +138,7 @@ def behaviours(
 
 
 def sensible(behaviour: Sequence[Command]) -> list[Command]:
-    """The commands that make sense where they stand: a client acts once it is there, and resumes what it stalled."""
+    """The commands that make sense in their place: a client acts once it is connected, and resumes after a stall."""
     states: dict[int, str] = {}
     kept: list[Command] = []
     for command in behaviour:
@@ -153,7 +153,7 @@ def sensible(behaviour: Sequence[Command]) -> list[Command]:
     return kept
 
 
-# The state of a client after a command, by the state before it; what doesn't stand here makes no sense.
+# The state of a client after a command, by the state before it; other combinations make no sense.
 _FOLLOWING: dict[tuple[type, str], str] = {
     (commands.Connect, "away"): "live",
     **{(kind, state): state for kind in (commands.Send, commands.Edit) for state in ("live", "stalled", "dropped")},
