@@ -1,11 +1,11 @@
 """Session ids and tokens: made, signed, checked. Pure: time and entropy are passed in.
 
-A *token* stands in a page and admits the page's first attach; it expires, because pages are cached, saved and sent
-around. A *key* (made by `new_key`, kept in memory by the session) admits a client that comes back, for as long as the
-session lives. Both travel in websocket frames, never in a URL, and are never logged.
+A *token* is part of a page and admits the page's first attach; it expires, because pages are cached, saved and passed
+around. A *key*, which the session keeps in memory, admits a client that comes back, for as long as the session lives.
+Both travel in websocket frames, never in a URL, and are never logged.
 
-A *signed id* stands in a link that another program makes: `ID.EXPIRES.SIGNATURE`, in characters that need no escaping.
-It says which session, not who may see it: whoever has the link has the session.
+A *signed id* is part of a link that another program makes: `ID.EXPIRES.SIGNATURE`, in characters that need no escaping.
+It says which session, not who may see it: whoever has the link can open the session.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import attrs
 from itsdangerous import BadData, Signer, TimestampSigner, URLSafeTimedSerializer
 
 Entropy = Callable[[int], bytes]
-"""Gives that many random bytes: `secrets.token_bytes`, or a fake in tests."""
+"""Returns that many random bytes: `secrets.token_bytes`, or a fake in tests."""
 
 MAX_ID = 128
-"""Characters of a session's id that a visitor names."""
+"""Characters in a session id that a visitor names."""
 _ID = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 SKEW = 300.0
-"""Seconds by which a token may be younger than nothing, and is as good as new: where the wall clock was set back since,
-as NTP does, or another server with the same key is ahead. As much as Kerberos allows (RFC 4120)."""
+"""Seconds by which a token may be dated in the future: the wall clock may have been set back since, as NTP does, or
+another server with the same key may be ahead. As much as Kerberos allows (RFC 4120)."""
 _WHOLE = re.compile(r"[0-9]{1,15}")
 
 
@@ -38,16 +38,16 @@ def new_id(entropy: Entropy) -> str:
 
 
 def is_well_formed(id: str) -> bool:
-    """Whether this may be a session's id: 1 to 128 characters of `A-Za-z0-9._~-`, which need no escaping in a URL."""
+    """Whether this can be a session id: 1 to 128 characters of `A-Za-z0-9._~-`, which need no escaping in a URL."""
     return _ID.fullmatch(id) is not None
 
 
 class TokenRefused(Exception):
-    """The token is forged, of another key, damaged, or has expired; the text says which."""
+    """The token is not one of ours, has expired, or is dated in the future; the text says which."""
 
 
 class IdRefused(Exception):
-    """The signed id is none of ours, or has expired; the text is a sentence for the visitor."""
+    """The signed id is not one of ours, or has expired; the text is a sentence for the visitor."""
 
 
 _ID_PURPOSE = b"session id"
@@ -57,7 +57,7 @@ _NEVER = "never"
 @final
 @attrs.frozen(repr=False)
 class KeyRing:
-    """The secret keys, the newest last: it signs, and all of them are accepted, so keys can be changed in turn.
+    """The secret keys, the newest last. The newest key signs, and all are accepted, so keys can be rotated.
 
     Signatures are HMACs (RFC 2104), made by itsdangerous.
 
@@ -66,23 +66,23 @@ class KeyRing:
     """
 
     keys: Sequence[bytes] = attrs.field()
-    """Each of at least 16 bytes. A file of `--secret-key-file` has them the other way round, the newest first."""
+    """Each has at least 16 bytes. A file for `--secret-key-file` has them the other way round, the newest first."""
 
     @keys.validator
     def _check(self, _: Any, keys: Sequence[bytes]) -> None:
         if not keys or any(len(key) < 16 for key in keys):
-            raise ValueError("a key ring needs at least one key, each of at least 16 bytes")
+            raise ValueError("a key ring needs at least one key, and each key at least 16 bytes")
 
     def sign(self, session_id: str, *, purpose: str, now: float) -> str:
-        """A token for a session. `purpose` keeps tokens of one use from being used for another."""
+        """A token for a session. `purpose` keeps a token made for one use from being accepted for another."""
         return str(self._serializer(purpose, now).dumps(session_id))
 
     def check(self, token: str, *, purpose: str, now: float, max_age: float) -> str:
         """The session's id that a token stands for. The token is untrusted.
 
         Raises:
-            TokenRefused: it isn't one of ours for this purpose, is older than `max_age` seconds, or is dated further
-                ahead than `SKEW`.
+            TokenRefused: it isn't one of ours for this purpose, is older than `max_age` seconds, or is dated more than
+                `SKEW` in the future.
         """
         if not token.isascii():  # itsdangerous would encode it, and can't in every case
             raise TokenRefused("the page's token is not one of ours")
@@ -92,7 +92,7 @@ class KeyRing:
             raise TokenRefused("the page's token is not one of ours") from None
         if not isinstance(session_id, str):
             raise TokenRefused("the page's token is not one of ours")
-        age = int(now) - signed_at.timestamp()  # not by itsdangerous, to which every negative age is one that is over
+        age = int(now) - signed_at.timestamp()  # not by itsdangerous, which takes every negative age for expired
         if age > max_age:
             raise TokenRefused("the page's token has expired")
         if age < -SKEW and max_age != math.inf:
@@ -100,17 +100,19 @@ class KeyRing:
         return session_id
 
     def sign_id(self, id: str, *, expires: float | None) -> str:
-        """A session's id as it stands in a link: `ID.EXPIRES.SIGNATURE`.
+        """A session's id, signed for a link: `ID.EXPIRES.SIGNATURE`.
 
-        EXPIRES is in whole seconds of Unix, or `never`. SIGNATURE is HMAC-SHA256 of what stands before it, in base64
-        for URLs without padding, under a key that is HMAC-SHA256 of the words `session id` under the secret key: so
-        that other programs can sign too, and a signature of one use is none of another.
+        EXPIRES is in whole seconds since the Unix epoch, or `never`. SIGNATURE is the HMAC-SHA256 of `ID.EXPIRES`, in
+        URL-safe base64 without padding. Its key is the HMAC-SHA256 of the text `session id` under the secret key. So
+        other programs can sign too, and a signature made for one use is not valid for another.
 
         Raises:
-            ValueError: it is no session id.
+            ValueError: it is not a session id.
         """
         if not is_well_formed(id):
-            raise ValueError(f"{id!r} is no session id: 1 to {MAX_ID} characters, letters, digits and . _ ~ -")
+            raise ValueError(
+                f"{id!r} is not a session id, which has 1 to {MAX_ID} characters: letters, digits, . _ ~ -"
+            )
         return self._id_signer().sign(f"{id}.{_NEVER if expires is None else math.ceil(max(0.0, expires))}").decode()
 
     def read_id(self, signed: str, *, now: float) -> str:

@@ -1,8 +1,8 @@
 """What can be observed of a running server: one interface of methods that do nothing. Pure.
 
-Subclass `Instruments`, override what you want to see, and hand it to the server. The methods are called
-synchronously, at the moment the thing happened, in the server's thread, all but one: `loop_blocked`. They must return
-at once and must not raise.
+Subclass `Instruments`, override what you want to see, and hand it to the server. It calls the methods synchronously, at
+the moment of the event, in its own thread; the one exception is `loop_blocked`. They must return at once and must not
+raise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import attrs
 
 WAY_OUT_OF_STALLS = "nobody else is served meanwhile; thread=True or @in_thread lets it run in a worker thread"
-"""What is told with the first report of an app's code that blocks the loop."""
+"""The advice in the first report of app code that blocks the loop."""
 
 
 @attrs.frozen(kw_only=True)
@@ -30,16 +30,16 @@ class Incident:
     error: BaseException
     """What was raised."""
     message: str = ""
-    """The message that was being handled, as its `repr()`, cut to 200 characters; empty if it was none."""
+    """The message that was being handled, as its `repr()`, cut to 200 characters; empty if there was none."""
     mailbox: tuple[str, ...] = ()
-    """The last few entries that waited in the session's mailbox then, at most five: "message Quote"."""
+    """The last entries that were waiting in the session's mailbox, at most five: "message Quote"."""
     story: tuple[str, ...] = ()
-    """What had happened to the session, or to the application, until then, the oldest first, each with how long before
-    in seconds: "-0.250 s  message Quote(symbol='ACME', price=12.5)". Empty unless `ServerOptions.story_length` says
-    that stories are told."""
+    """What had happened to the session, or to the application, the oldest entry first, each with its time in seconds
+    before the failure: "-0.250 s  message Quote(symbol='ACME', price=12.5)". Empty unless `ServerOptions.story_length`
+    turns stories on."""
     decision: str = ""
-    """What follows. Of a session "resumed", "restarted 2 of 3 within 60 s", "stopped" or "escalated", of a producer
-    "called again in 0.5 s" or "failed for good"; empty where no policy has a say."""
+    """What follows. For a session: "resumed", "restarted 2 of 3 within 60 s", "stopped" or "escalated"; for a producer:
+    "called again in 0.5 s" or "failed for good"; empty if no policy applies."""
 
     @property
     def path(self) -> str:
@@ -57,7 +57,7 @@ class Incident:
 
 
 MAX_SHOWN = 200
-"""Characters of what is shown of an app's own values."""
+"""Characters that are shown of an app's own values."""
 
 
 def cut(text: str) -> str:
@@ -66,7 +66,7 @@ def cut(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value of an app's as reports show it: its `repr()`, which may raise, cut."""
+    """A value of an app's as reports show it: its `repr()`, cut, even if that raises."""
     try:
         return cut(repr(value))
     except Exception as error:
@@ -77,31 +77,32 @@ def _text_of(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:
-        return "(its text can't be had)"
+        return "(its str() raised)"
 
 
 class Instruments:
-    """Sees what happens; this one does nothing with it. Subclass it, and override what you want to see.
+    """Sees what happens in a server; this one does nothing. Subclass it, and override what you want to see.
 
-    The methods are plain calls in the server's thread, but for `loop_blocked`, at the moment at which the thing has
-    happened: they must return at once. What they raise stops nothing; it is counted. `application` and `session` are
-    names as logs show them, or "-" where it concerns none.
+    The server calls these plain methods in its own thread, at the moment of the event; the one exception is
+    `loop_blocked`. They must return at once. If they raise, the server only counts it. `application` and `session` are
+    names as logs show them, or "-" if the event concerns none.
     """
 
     def failed(self, incident: Incident) -> None:
-        """Something raised that should not have; whoever waited for it was told the incident's id."""
+        """Something raised that should not have; whoever waited for it got the incident's id."""
 
     def failure_told(self, *, application: str, session: str, error: BaseException) -> None:
-        """A hook of the app, `on_session_failed` or `on_callback_failed`, was told of this failure and has returned.
+        """A hook of the app, `on_session_failed` or `on_callback_failed`, was called for this failure and has returned.
 
-        `error` is the very one of the incident that `failed` told before. Of several hooks each is told of here.
+        `error` is the same object as in the incident that `failed` reported before. With several hooks, this is called
+        once for each.
         """
 
     def dead_letter(self, *, application: str, session: str, message: object) -> None:
-        """A message came for an actor that had ended."""
+        """A message arrived for an actor that had ended."""
 
     def message_dropped(self, *, application: str, session: str, message: object) -> None:
-        """A message gave its place in a full mailbox to a newer one, as its type's policy says (`drop_oldest`)."""
+        """A message was dropped from a full mailbox for a newer one, by its type's policy (`drop_oldest`)."""
 
     def application_loaded(self, *, application: str) -> None:
         """All load hooks of an application are done; sessions can be created from now on."""
@@ -110,25 +111,25 @@ class Instruments:
         """An application could not be loaded, or something in it escalated: it ends, and others go on."""
 
     def application_unloaded(self, *, application: str) -> None:
-        """All unload hooks of an application are done that had loaded."""
+        """All unload hooks of an application that had loaded are done."""
 
     def application_changed(self, *, application: str, files: str) -> None:
-        """Files of an application have changed, under `ServerOptions.dev`; it, or its pages, are loaded anew."""
+        """Files of an application have changed, under `ServerOptions.dev`: it, or its pages, are being reloaded."""
 
     def application_warned(self, *, application: str, warning: str) -> None:
-        """What looks wrong in an application that was loaded anew, a sentence for its author."""
+        """Something looks wrong in a reloaded application; `warning` is a sentence for its author."""
 
     def session_created(self, *, application: str, session: str) -> None:
         """A session was built and handles messages from now on."""
 
     def session_refused(self, *, application: str, session: str, reason: str, incident: str) -> None:
-        """A created hook refused a session; the visitor was told the incident's id."""
+        """A created hook refused a session; the visitor was shown the incident's id."""
 
     def session_had_no_room(self, *, application: str, reason: str, incident: str) -> None:
-        """A visitor got no session, because a limit is reached; told the incident's id and when to come again."""
+        """A visitor got no session, because of a limit, and was shown the incident's id and when to try again."""
 
     def page_refused(self, *, application: str, reason: str, incident: str) -> None:
-        """A visitor got a page that says no for another reason, such as 404; told the incident's id."""
+        """A visitor got an error page for another reason, such as 404, and was shown the incident's id."""
 
     def session_restarted(self, *, application: str, session: str, incident: str) -> None:
         """A session has begun again with a new document, because of this incident."""
@@ -137,45 +138,46 @@ class Instruments:
         """A session has ended, its hooks included."""
 
     def connection_attached(self, *, application: str, session: str, connection: str, resumed: bool) -> None:
-        """A connection joined a session; `resumed` if it went on where it had been."""
+        """A connection joined a session; `resumed` says whether its client continued where it had stopped."""
 
     def connection_detached(self, *, application: str, session: str, connection: str, code: int) -> None:
         """A connection left its session, with this close code."""
 
     def connection_refused(self, *, application: str, reason: str) -> None:
-        """A connection was turned away before it reached a session; the reason names the option that allows it."""
+        """A connection was refused before it reached a session; the reason names the option that would allow it."""
 
     def loop_blocked(
         self, *, application: str, session: str, what: str, where: str, seconds: float, stack: str, over: bool
     ) -> None:
-        """Code has held the server's loop for longer than `ServerOptions.stall_limit`, and nobody else was served.
+        """Code has blocked the server's loop for longer than `ServerOptions.stall_limit`, and nobody else was served.
 
-        Told twice: when the limit is reached, while the code goes on, **from another thread**, since the server's own
-        is held; and with `over` in the server's thread, once it is free again, with the final length in `seconds`.
+        Called twice. First when the limit is reached, while the code goes on: **from another thread**, since the
+        server's own is blocked. Then with `over`, in the server's thread once that is free again, with the final length
+        in `seconds`.
 
         Args:
             application: whose code it is, or "-".
-            session: whose work it did, or "-".
+            session: the session whose work was done, or "-".
             what: the piece of work, in words: "message Quote"; or "garbage collection", or that there was no single
                 one.
             where: function, line and file: "parse, line 12 of /srv/ticker/feed.py".
             seconds: how long so far, or in all.
-            stack: what was called, the innermost last, as a traceback shows it.
-            over: whether the loop turns again.
+            stack: the calls, the innermost last, as in a traceback.
+            over: whether the loop runs again.
         """
 
     def proxy_not_trusted(self, *, address: str) -> None:
-        """Visitors come through what looks like a proxy, which nobody has named as trusted; told once."""
+        """Visitors come through what looks like a proxy but isn't configured as trusted; called only once."""
 
     def broadcast_lagged(self, *, application: str, session: str) -> None:
         """A session had no room for a broadcast by its deadline."""
 
 
 class GuardedInstruments(Instruments):
-    """Hands everything on to other instruments, and keeps what those raise away from the server.
+    """Passes every call on to other instruments, and keeps their exceptions away from the server.
 
-    Guards report failures by instruments; so an instrument that raises, such as a log whose disk is full, would go
-    through every guard and end the server. What it raises is counted here instead.
+    Guards report failures through instruments. So an exception of an instrument, such as a log whose disk is full,
+    would pass every guard and end the server. It is counted here instead.
     """
 
     def __init__(self, instruments: Instruments) -> None:

@@ -257,5 +257,5 @@ def test_a_token_is_no_signed_id_and_a_signed_id_is_no_token():
 
 @pytest.mark.parametrize("id", ["", "a b", "a" * 129])
 def test_what_is_no_id_is_not_signed(id):
-    with pytest.raises(ValueError, match="is no session id"):
+    with pytest.raises(ValueError, match="is not a session id"):
         KeyRing((NEW,)).sign_id(id, expires=None)

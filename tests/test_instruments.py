@@ -48,4 +48,4 @@ def test_what_is_shown_of_an_apps_values_is_short_and_raises_nothing():
     assert len(shown("a" * 1000)) == MAX_SHOWN
     assert shown(Nasty()).endswith("Nasty whose repr() raised RuntimeError>")
     incident = Incident(id="1", application="-", session="-", what="w", error=Nasty())
-    assert incident.path.endswith("Nasty: (its text can't be had)")
+    assert incident.path.endswith("Nasty: (its str() raised)")

@@ -52,7 +52,7 @@ def text_of(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:
-        return "(its text can't be had)"
+        return "(its str() raised)"
 
 
 def pass_on(error: BaseException, rest: BaseException) -> NoReturn:

@@ -10,7 +10,7 @@ class Wordless(Exception):
 def test_operators_read_what_raised_what_and_clients_the_incident_alone():
     for error, text in (
         (ValueError("no data"), "ValueError: no data"),
-        (Wordless(), "Wordless: (its text can't be had"),
+        (Wordless(), "Wordless: (its str() raised"),
     ):
         incident = Incident(id="1a2b3c4d", application="chat", session="-", what="producer feed", error=error)
         told = f"producer feed raised {text}"
