@@ -165,7 +165,8 @@ class SessionWire:
             attachment = self.feed.attach(revision=stored.revision, now=now, peer=peer)
         else:
             attachment = self.feed.resume(resume, revision=stored.revision, now=now, peer=peer)
-        older = self._by_client.get(attachment.client)
+        # Also where the client is a new one to the feed: else its older connections could fill the session.
+        older = None if resume is None else self._by_client.pop(resume.client, None)
         if older is not None:  # its link is dead, and the server hasn't noticed yet
             self._viewers.pop(older, None)
             older.cancel()

@@ -211,6 +211,19 @@ async def test_a_client_that_comes_back_takes_over_from_its_older_connection(wir
     wire.detach(newer, client)
 
 
+async def test_the_older_connection_of_a_client_that_comes_back_as_another_one_is_over_too(wire):
+    older, newer = Viewer(), Viewer()
+    client = wire.attach(older, None).client
+    another = wire.attach(newer, resume(client, epoch="another")).client
+    assert another != client
+    assert older.was_cancelled
+    assert not wire.is_there(client)
+    wire.detach(older, client)
+    await do(wire, change)
+    assert (len(older.frames), len(newer.frames)) == (0, 1)
+    wire.detach(newer, another)
+
+
 async def test_an_older_connection_of_a_client_that_is_expected_waits_no_longer(wire):
     client = wire.attach(Viewer(), None).client
     older, newer, newest = Viewer(), Viewer(), Viewer()

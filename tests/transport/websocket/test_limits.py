@@ -153,6 +153,19 @@ async def test_a_session_with_all_its_connections_lets_no_other_in(serve):
         assert len(session.connections) == 2
 
 
+async def test_who_comes_back_as_another_client_takes_the_place_of_one_connection_and_not_of_more(serve):
+    """As after a restart that it missed: it is another client then, and its older connection isn't missed yet."""
+    async with serve(options=options_of({"max_connections_per_session": 1})) as table:
+        first, attached, session = await table.attached()
+        _, again = await table.returned(attached, epoch="before")
+        assert again["client"] != attached["client"]
+        assert await first.end() == []
+        _, closing = await table.returned(attached, epoch="before")
+        assert (closing["type"], closing["code"]) == ("closing", 4429)
+        await all_blocked()
+        assert len(session.connections) == 1
+
+
 async def test_a_connection_that_left_makes_room_also_where_hooks_let_them_in(serve):
     async def on_connection_opened(session_context, connection):
         opened.append(connection)
