@@ -15,7 +15,6 @@ import { Presence } from "./presence.js"
 import { afterClose } from "./reconnect.js"
 import { Sends } from "./sends.js"
 import { frozen, shared } from "./tree.js"
-const CONNECTED = ["live", "restarting"]  // and with a mirror that has all that there is
 
 export class ClientConnection {
   /** @type {"connecting" | "live" | "restarting" | "reconnecting" | "ended"} */
@@ -62,6 +61,7 @@ export class ClientConnection {
 
   /** Has the server announced that it closes the present websocket? */
   get isClosing() { return this.#closing !== null }
+  get isConnected() { return this.status === "live" || this.status === "restarting" }  // the mirror has all that there is
 
   /** The first frame for a websocket that has opened. */
   opened() {
@@ -141,7 +141,7 @@ export class ClientConnection {
   closed(code, reason, { random, before = null }) {
     // Our own 4400 says nothing about us: as if the line had broken.
     const end = this.#closing ?? { code: this.#fault ? 1006 : code, reason, retry_after: null }
-    if (CONNECTED.includes(this.status) && !this.#fault) this.#attempt = 0
+    if (this.isConnected && !this.#fault) this.#attempt = 0
     const circumstances = { attempt: this.#attempt++, random, retryAfter: end.retry_after, before }
     let decision = afterClose(end.code, end.reason, circumstances)
     if (decision.type === "reload" && this.#wasReload && !this.#everLive) decision = { ...decision, type: "ended" }
@@ -181,7 +181,7 @@ export class ClientConnection {
       case "presence":
         return this.presence.told(message) ? [{ type: "presence", scope: message.scope }] : []
       case "restarting":
-        if (!CONNECTED.includes(this.status)) throw new ProtocolError("restarting, before there is a mirror")
+        if (!this.isConnected) throw new ProtocolError("restarting, before there is a mirror")
         this.status = "restarting"  // and falls through
       case "alive":
         return [message]

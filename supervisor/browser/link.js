@@ -11,6 +11,8 @@ const ATTEMPT = 20
 const ADMISSION = 60
 /** A server that says at least every 45 s that it is there is believed to be gone after this. Seconds. */
 const SILENCE = 60
+/** Of a snapshot nothing is heard before it is whole; how long it may take is up to the server. Seconds. */
+const SNAPSHOT = 600
 /** A websocket whose end was announced has this long to close. Seconds. */
 const LAST_WORDS = 5
 
@@ -108,7 +110,7 @@ export class Link {
     }
     if (events.some(({ type }) => type === "alive")) this.#isKeptUp = true
     if (this.#connection.isClosing) this.#giveUpAfter(LAST_WORDS)
-    else if (this.#isKeptUp) this.#giveUpAfter(SILENCE)
+    else if (this.#isKeptUp) this.#giveUpAfter(this.#connection.isConnected ? SILENCE : SNAPSHOT)
     const restarting = events.find(({ type }) => type === "restarting")
     if (restarting !== undefined) {
       const retryAt = this.#environment.now() + restarting.after * 1000

@@ -127,6 +127,24 @@ test("a server that fell silent, and had said that it is there, is left for a ne
   assert.equal(browser.socket.sent[0].type, "resume")
 })
 
+test("who comes back has longer for a snapshot, of which nothing is heard before it is whole", async () => {
+  const { browser, session } = await live({ n: 1 })
+  browser.socket.receive({ type: "alive" })
+  browser.socket.lose()
+  browser.advance(0.5)
+  browser.socket.attach({ resumed: false })
+  browser.advance(599)
+  assert.deepEqual([session.status.state, browser.sockets.length], ["reconnecting", 2])
+  browser.socket.receive({ type: "snapshot", epoch: "e-1", revision: 0, data: { n: 2 } })
+  assert.equal(session.status.state, "live")
+  browser.advance(60)
+  assert.equal(session.status.state, "reconnecting", "which is no longer than before, once it is there")
+  browser.advance(0.5)
+  browser.socket.attach({ resumed: false })
+  browser.advance(602)
+  assert.equal(browser.sockets.length, 4, "and its line may be dead")
+})
+
 test("what a callback throws is reported and stops no other", async () => {
   const { browser, session } = await live({ a: 1 })
   const seen = []
