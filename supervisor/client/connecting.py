@@ -44,7 +44,8 @@ async def connect(
             async for change in session.changes("/watched"):
                 print(change.value)
 
-    The session is live when the block begins. Leaving the block ends it, politely within 2 seconds.
+    The session is live when the block begins, or `restarting` if it has just failed. Leaving the block ends it,
+    politely within 2 seconds.
 
     Args:
         url: the page's address, with http or https; `user:password@` in it is for HTTP's basic authentication
@@ -186,7 +187,7 @@ async def _run_shielded(link: Link, shield: trio.CancelScope, crashes: list[Base
 async def _wait_live(session: ClientSession, link: Link, *, deadline: float, timeout: float) -> None:
     with trio.move_on_at(deadline):
         async for status in session.statuses():
-            if status.state == "live":
+            if status.state in ("live", "restarting"):  # that one may be seen first, by who joins in the pause
                 return
             if status.state == "ended":
                 raise SessionEnded(status.code, status.reason)

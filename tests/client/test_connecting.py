@@ -11,6 +11,7 @@ import trio
 import trio.testing
 
 from supervisor import Server
+from supervisor.actor.restart import Backoff, FailurePolicy
 from supervisor.application.handlers import Application, NamespaceHandler
 from supervisor.client import ConnectFailed, PageRefused, SendRejected, SessionEnded, connect, connect_to
 from supervisor.errors import Rejected
@@ -25,7 +26,7 @@ class Add:
     by: int
 
 
-def counter():
+def counter(policy=None):
     """An app that counts what it is told."""
 
     def modify_document(doc):
@@ -39,7 +40,7 @@ def counter():
         return doc.data["n"]
 
     namespace = {"modify_document": modify_document, "on_add": on_add}
-    return Application([NamespaceHandler(namespace, where="app")], name="app")
+    return Application([NamespaceHandler(namespace, where="app")], name="app", failure_policy=policy)
 
 
 # With our own server in memory
@@ -73,6 +74,25 @@ async def test_a_session_is_live_when_the_block_begins(supervise):
         assert session.status.state == "ended"
         await trio.sleep(0.5)
         assert len(context.connections) == 0
+
+
+async def test_who_joins_while_the_session_pauses_before_a_restart_does_not_wait_for_that(supervise):
+    """It has the document as it was. Both statuses come with one read, so it may see the second one only."""
+
+    async def open_stream(host, port):
+        return await app.transport.connect()
+
+    policy = FailurePolicy(directive="restart", backoff=Backoff(first=50, longest=50))
+    async with supervise(counter(policy)) as app, trio.open_nursery() as nursery:
+        session = await app.new_session()
+        nursery.start_soon(session.crash)
+        await trio.testing.wait_all_tasks_blocked()
+        began = trio.current_time()
+        for _ in range(10):
+            async with connect("http://localhost/app", session=session.id, open_stream=open_stream) as other:
+                assert other.status.state in ("live", "restarting")
+                assert other.data == {"n": 0}
+        assert trio.current_time() < began + 30
 
 
 # What the block raises
