@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -56,6 +57,7 @@ async def watch(
                 nursery.start_soon(_tell_of_earlier, there, recursive, since, tell)
             if gone:
                 nursery.start_soon(_wait_for, gone, nursery.cancel_scope)
+        since = time.time()  # until all are watched again; what has changed before was told
         back = [directory for directory in gone if directory.is_dir()]
         if back:
             tell({file for directory in back for file in _files_in(directory, recursive=recursive)})
@@ -122,4 +124,7 @@ async def _wait_for(directories: Collection[Path], done: trio.CancelScope) -> No
 
 
 def _files_in(directory: Path, *, recursive: bool) -> set[Path]:
-    return {path for path in (directory.rglob("*") if recursive else directory.glob("*")) if path.is_file()}
+    from watchfiles import Change, DefaultFilter  # as `_watch` does
+
+    counts, paths = DefaultFilter(), directory.rglob("*") if recursive else directory.glob("*")
+    return {path for path in paths if counts(Change.modified, str(path)) and path.is_file()}

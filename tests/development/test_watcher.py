@@ -118,6 +118,15 @@ async def test_what_python_and_editors_leave_behind_is_not_told(folder, told):
     assert seen.files == {folder / "main.py"}
 
 
+async def test_what_they_left_behind_before_is_not_told_either(folder, told):
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "main.py").write_text("1")
+    (folder / ".main.py.swp").write_text("1")
+    (folder / "main.py").write_text("1")
+    seen = await told(folder, since=0)
+    assert await seen.until(folder / "main.py") == {folder / "main.py"}
+
+
 async def test_a_directory_that_was_replaced_is_watched_again(folder, told):
     """A version control system may take it away and make it anew; the system goes on watching the one that is gone."""
     other = folder.parent / "other"
@@ -132,6 +141,23 @@ async def test_a_directory_that_was_replaced_is_watched_again(folder, told):
     await seen.until(folder / "later.py")
     (other / "main.py").write_text("1")
     await seen.until(other / "main.py")
+
+
+async def test_what_was_told_is_not_told_again_when_a_directory_is_replaced(folder, told):
+    """It would be loaded again, and every page have another session."""
+    other = folder.parent / "other"
+    other.mkdir()
+    since = time.time()
+    (other / "main.py").write_text("1")
+    seen = await told(folder, other, since=since)
+    await seen.until(other / "main.py")
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "main.py").write_text("1")
+    await seen.until(folder / "main.py")
+    await trio.testing.wait_all_tasks_blocked()  # it is watched anew
+    (folder / "later.py").write_text("1")
+    assert await seen.until(folder / "later.py") == {folder / "later.py"}
 
 
 async def test_a_directory_that_is_gone_is_waited_for(folder, told, monkeypatch):
