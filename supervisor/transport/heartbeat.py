@@ -75,6 +75,8 @@ class Heartbeat:
             self._alarm.cancel()
 
     def _ping(self) -> None:
+        if self._outbox.close_was_sent:  # nothing may follow it, and it has its own deadline
+            return
         if self._outbox.statistics().queued_frames:
             self._pinged_at = None
             self._on_backlog()

@@ -74,6 +74,18 @@ async def test_after_the_end_there_are_no_pings(nursery, autojump_clock):
     assert line.happened == []
 
 
+async def test_nothing_follows_a_close_frame(nursery, autojump_clock):
+    """The library has refused a message that is too big, while what came before it is still in hand."""
+    line = Line(nursery)
+    close = b"\x88\0"
+    await line.outbox.send_all(close)
+    assert await line.client.receive_some() == close
+    with trio.move_on_after(100) as scope:
+        await pinged(line)
+    assert scope.cancelled_caught
+    assert line.happened == []
+
+
 async def test_who_is_not_listened_to_is_pinged_and_not_judged(nursery, autojump_clock):
     line = Line(nursery)
     for number in range(1, 6):
