@@ -144,7 +144,7 @@ class ClientRecord:
 
     def let_go(self) -> None:
         """Keep none of the answers that were given until now."""
-        self.lost = max(self._answers, default=self.lost)
+        self.lost = max((self.lost, *self._answers))
         self._answers.clear()
         self._edited.clear()
         self._grow(-self.size)

@@ -86,6 +86,15 @@ def test_the_window_is_64():
     assert len(client.kept()) == 62
 
 
+def test_the_highest_answer_that_was_let_go_is_known_whatever_is_let_go_later():
+    client = record(3, answered=[2, 3])
+    client.let_go()
+    client.keep(1, b"1")
+    client.let_go()
+    client.let_go()
+    assert (client.lost, client.size, client.kept()) == (3, 0, ())
+
+
 @pytest.mark.parametrize("number", [0, 2, 4])
 def test_an_answer_to_what_does_not_wait_for_one_is_a_mistake(number):
     with pytest.raises(ValueError, match=f"send {number} of client 'c' isn't waiting for an answer"):
