@@ -270,6 +270,7 @@ class Recovery:
             session.working.restore(beginnings.document)
             session.edit_rules.restore(beginnings.edit_rules)
             await self._household.rebuild(session)
+            session.working.commit()  # an application may have nothing that builds: else this is done
             is_built = session.ending is None
         finally:
             if not is_built:

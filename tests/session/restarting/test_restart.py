@@ -9,6 +9,8 @@ import trio.testing
 from supervisor.actor.base import Runtime
 from supervisor.actor.guard import unwrap
 from supervisor.actor.restart import Backoff, FailurePolicy
+from supervisor.application.handlers import Application
+from supervisor.protocol.events import Restarting, Snapshotted
 from supervisor.session.receivers import receives
 
 from .failing import PAUSE, RESTART, App, Break, Call, Fail, Log, Restart, listen, log_of
@@ -33,6 +35,17 @@ async def test_a_restart_begins_with_what_the_created_hooks_left_and_shows_it_at
         assert before.revision == 6
         assert session.restarts == 1
         assert ("restarted", "s1", app.recorder.incidents[0].id) in app.recorder.events
+
+
+async def test_an_application_that_builds_nothing_is_restarted_too(supervise):
+    """The revision rises, since clients take a snapshot in another epoch that isn't above theirs for an error."""
+    async with supervise(Application([], name="app", failure_policy=RESTART)) as app:
+        session = await app.new_session()
+        client = await session.connect()
+        await session.crash()
+        await app.settle()
+        assert [type(event) for event in client.received[-2:]] == [Restarting, Snapshotted]
+        assert (client.status, client.revision, app.sessions[0].restarts) == ("live", 1, 1)
 
 
 async def test_nobody_sees_the_new_document_before_it_is_complete(run_app, autojump_clock):
