@@ -131,6 +131,58 @@ async def test_an_answer_keeps_its_place_among_merged_patches(serve):
         nursery.cancel_scope.cancel()
 
 
+async def test_an_answer_overtakes_nothing_that_is_kept_back_where_the_queue_has_room_again(serve):
+    """1. Patches are kept back. 2. An `edited` is queued. 3. All before that is read. 4. The answer comes."""
+    async with serve() as table, trio.open_nursery() as nursery:
+        page = await table.page()
+        table.app.actor.find(page["session"]).context.document.allow_edits("/mine")
+        peer, session = await lockstep(table, nursery, page)
+        await put(session, 100_000)
+        await put(session, 10)
+        edit = {"type": "edit", "number": 1, "base": 1, "op": "set", "path": ["mine"], "value": 1, "confirmed": 0}
+        await peer.send_json(**edit)
+        await all_blocked()
+        assert (await peer.message())["to"] == 2
+        await all_blocked()
+        await peer.send("Add", number=2)
+        await all_blocked()
+        messages = [await peer.message() for _ in range(5)]
+        assert [message["type"] for message in messages] == ["edited", *["patch"] * 3, "answer"]
+        assert messages[3]["operations"] == [{"op": "replace", "path": "/n", "value": 1}]
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_answer_too_may_be_more_than_is_kept_back(serve):
+    async with serve(options=options_of(max_backlog=10_000)) as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        await put(session, 100_000)
+        await pile_up(session, 5_000, "a")
+        for _ in range(3):
+            await peer.send("Refuse", text="x" * 6_000)
+            await all_blocked()
+        assert told(session)[2:] == ["is far behind  → a snapshot will stand for what it has not read"]  # once
+        kinds = [(await peer.message())["type"] for _ in range(5)]
+        assert kinds == ["patch", "snapshot", "error", "error", "error"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_is_there_is_told_anew_behind_what_is_kept_back(serve):
+    """It isn't queued meanwhile, though there is room up to the second mark."""
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        await peer.send_json(type="watch", scope="session")
+        assert len((await peer.message())["present"]) == 1
+        await put(session, 100_000)
+        await put(session, 10)
+        for _ in range(3):
+            await table.attached(await table.page(session=session.id))
+            await trio.sleep(1)
+        messages = [await peer.message() for _ in range(3)]
+        assert [message["type"] for message in messages] == ["patch", "patch", "presence"]
+        assert (messages[2]["complete"], len(messages[2]["present"])) == (True, 4)
+        nursery.cancel_scope.cancel()
+
+
 async def test_the_patch_of_an_edit_is_not_merged_with_others(serve):
     """So the client can tell what became of its edit; `edited` still comes before it."""
     async with serve() as table, trio.open_nursery() as nursery:
