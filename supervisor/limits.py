@@ -1,10 +1,9 @@
-"""Validators of options: one place for what a limit, a size or a time may be. Pure.
+"""Validators of options: what a limit, a size or a time may be, in one place. Pure.
 
     linger: float = attrs.field(default=15.0, validator=seconds(endless=True))
 
-Each refuses with a sentence that names the option: a `TypeError` for what is no number, a `ValueError` for a number
-that can't be. NaN is no number of anything: it would pass every comparison that refuses, and none that allows. Nor is
-True a count.
+Each raises an error that names the option: a `TypeError` for what is not a number, a `ValueError` for an impossible
+number. NaN is refused everywhere, since all comparisons with it are false. True is not a count.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ def seconds(*, zero: bool = True, endless: bool = False, most: float = math.inf)
         most: the most that it may be.
     """
     finite = "" if endless else "finite "
-    bound = "from 0 on" if zero else "above 0"
+    bound = ", at least 0" if zero else " above 0"
     if most < math.inf:
-        bound += f", at most {most:g}"
+        bound += f" and at most {most:g}"
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        name = f"{attribute.name} is a {finite}number of seconds {bound}"
+        name = f"{attribute.name} must be a {finite}number of seconds{bound}"
         if not _is_number(value):
             raise TypeError(f"{name}, not {_shown(value)}")
         if not 0 <= value <= most or (not zero and value == 0) or (not endless and value == math.inf):
@@ -43,10 +42,10 @@ def seconds(*, zero: bool = True, endless: bool = False, most: float = math.inf)
 
 def count(least: int = 1, most: int | None = None) -> Validator:
     """A whole number, of messages, bytes or whatever is counted, from `least` on, or to `most`, both included."""
-    bound = f"from {least:,} {'on' if most is None else f'to {most:,}'}"
+    bound = f", at least {least:,}" if most is None else f" from {least:,} to {most:,}"
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        name = f"{attribute.name} is a whole number {bound}"
+        name = f"{attribute.name} must be a whole number{bound}"
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"{name}, not {_shown(value)}")
         if value < least or (most is not None and value > most):
@@ -57,10 +56,10 @@ def count(least: int = 1, most: int | None = None) -> Validator:
 
 def number(least: float, most: float = math.inf) -> Validator:
     """A finite number from `least` to `most`, both included."""
-    bound = f"from {least:g} on" if most == math.inf else f"from {least:g} to {most:g}"
+    bound = f", at least {least:g}" if most == math.inf else f" from {least:g} to {most:g}"
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        name = f"{attribute.name} is a finite number {bound}"
+        name = f"{attribute.name} must be a finite number{bound}"
         if not _is_number(value):
             raise TypeError(f"{name}, not {_shown(value)}")
         if not least <= value <= most or value == math.inf:
@@ -70,11 +69,11 @@ def number(least: float, most: float = math.inf) -> Validator:
 
 
 def one_of(*words: str) -> Validator:
-    """One of these words: an unknown one would count as the weakest."""
+    """One of these words."""
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if value not in words:
-            raise ValueError(f"{attribute.name} is {', '.join(words[:-1])} or {words[-1]}, not {_shown(value)}")
+            raise ValueError(f"{attribute.name} must be {', '.join(words[:-1])} or {words[-1]}, not {_shown(value)}")
 
     return check
 
@@ -95,18 +94,18 @@ def none_or(validator: Validator) -> Validator:
 
 
 def whether(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    """True or False, and not what only counts as one of them."""
+    """True or False, and nothing else that is truthy or falsy."""
     check_whether(attribute.name, value)
 
 
 def check_whether(name: str, value: object) -> None:
-    """Refuse what is neither True nor False, as an argument of this name: "no" would count as True.
+    """Refuse an argument of this name that is neither True nor False: "no" would count as True.
 
     Raises:
         TypeError: it is something else.
     """
     if not isinstance(value, bool):
-        raise TypeError(f"{name} is True or False, not {_shown(value)}")
+        raise TypeError(f"{name} must be True or False, not {_shown(value)}")
 
 
 def made_of(kind: type, example: str) -> Validator:
@@ -114,7 +113,7 @@ def made_of(kind: type, example: str) -> Validator:
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if not isinstance(value, kind):
-            raise TypeError(f"{attribute.name} is {example}, not {type(value).__name__}")
+            raise TypeError(f"{attribute.name} must be {example}, not {type(value).__name__}")
 
     return check
 

@@ -201,7 +201,7 @@ class Server:
     def _begin_development(self) -> Development:
         check_watchfiles()
         if not self._address.is_local or self.options.trusted_proxies:
-            raise ValueError("with dev=True a server is for its own machine: host 127.0.0.1, and no trusted_proxies")
+            raise ValueError("dev=True is for this machine only: use host 127.0.0.1, and no trusted_proxies")
         return Development(boot=self._credentials.new_id())
 
     def _make_admission(self) -> Admission:
@@ -419,11 +419,11 @@ class Server:
         for nothing else. A later end than an earlier call said changes nothing.
 
         Raises:
-            ValueError: `timeout` is no number of seconds; nothing was begun.
+            ValueError: `timeout` is not a number of seconds; nothing was begun.
         """
         seconds = self.options.shutdown_timeout if timeout is None else timeout
         if not seconds >= 0:  # NaN is none, and would be no deadline at all
-            raise ValueError(f"timeout is a number of seconds from 0 on, not {seconds!r}")
+            raise ValueError(f"timeout must be a number of seconds, at least 0, not {seconds!r}")
         # Before it serves there may be no clock: the time counts from when it does.
         self._stopping.soft(trio.current_time() + seconds if self._has_served else math.inf)
         self._draining.begin()

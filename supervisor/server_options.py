@@ -17,9 +17,9 @@ from supervisor.transport.websocket_options import WebSocketOptions
 
 def _check_names(_: object, attribute: attrs.Attribute[tuple[str, ...]], value: object) -> None:
     if isinstance(value, str):  # whose characters would be taken one by one
-        raise TypeError(f"{attribute.name} is a tuple: write ({value!r},)")
+        raise TypeError(f"{attribute.name} must be a tuple: write ({value!r},)")
     if not (isinstance(value, (tuple, list)) and all(isinstance(each, str) for each in value)):
-        raise TypeError(f"{attribute.name} is a tuple of texts, not {value!r}")
+        raise TypeError(f"{attribute.name} must be a tuple of strings, not {value!r}")
 
 
 @final
@@ -72,7 +72,7 @@ class ServerOptions:
 
     def __attrs_post_init__(self) -> None:
         if not (self.keys is None or isinstance(self.keys, KeyRing)):  # the key itself is nothing to show
-            raise TypeError(f"keys is a KeyRing, as in KeyRing([key]), not {type(self.keys).__name__}")
+            raise TypeError(f"keys must be a KeyRing, as in KeyRing([key]), not {type(self.keys).__name__}")
 
 
 def options_or_default(options: ServerOptions | None) -> ServerOptions:
@@ -86,5 +86,5 @@ def options_or_default(options: ServerOptions | None) -> ServerOptions:
     given: object = options
     if not isinstance(given, ServerOptions):
         example = "application=…" if isinstance(given, ApplicationOptions) else 'session_ids="any"'
-        raise TypeError(f"options is a ServerOptions, as in ServerOptions({example}), not {type(given).__name__}")
+        raise TypeError(f"options must be a ServerOptions, as in ServerOptions({example}), not {type(given).__name__}")
     return options

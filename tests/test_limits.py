@@ -25,16 +25,16 @@ def option(validator):
 @pytest.mark.parametrize(
     ("validator", "allowed", "refused", "wrong", "says"),
     [
-        (seconds(), [0, 0.5, 1e9], [-1, NAN, INF], ["1", None, True], "a finite number of seconds from 0 on"),
+        (seconds(), [0, 0.5, 1e9], [-1, NAN, INF], ["1", None, True], "a finite number of seconds, at least 0"),
         (seconds(zero=False), [1e-9], [0, 0.0], [[]], "a finite number of seconds above 0"),
-        (seconds(endless=True), [INF], [NAN, -INF], [None], "a number of seconds from 0 on"),
-        (seconds(most=45.0), [45], [46], ["46"], "a finite number of seconds from 0 on, at most 45"),
-        (count(), [1, 2**70], [0, -1], [1.0, NAN, INF, None, True, "1"], "a whole number from 1 on"),
+        (seconds(endless=True), [INF], [NAN, -INF], [None], "a number of seconds, at least 0"),
+        (seconds(most=45.0), [45], [46], ["46"], "a finite number of seconds, at least 0 and at most 45"),
+        (count(), [1, 2**70], [0, -1], [1.0, NAN, INF, None, True, "1"], "a whole number, at least 1"),
         (count(0, 10_000), [0, 10_000], [-1, 10_001], [1.0], "a whole number from 0 to 10,000"),
-        (count(1024), [1024], [1023], [1024.0], "a whole number from 1,024 on"),
-        (number(1), [1, 2.5], [0.9, NAN, INF], ["2", False], "a finite number from 1 on"),
+        (count(1024), [1024], [1023], [1024.0], "a whole number, at least 1,024"),
+        (number(1), [1, 2.5], [0.9, NAN, INF], ["2", False], "a finite number, at least 1"),
         (number(0, 1), [0, 1], [1.1, -0.1], [None], "a finite number from 0 to 1"),
-        (none_or(count()), [None, 3], [0], ["3"], "a whole number from 1 on, or None"),
+        (none_or(count()), [None, 3], [0], ["3"], "a whole number, at least 1, or None"),
         (one_of("a", "b", "c"), ["a", "c"], ["d", None, ""], [], "a, b or c"),
         (whether, [True, False], [], [0, 1, None, "no"], "True or False"),
     ],
@@ -47,12 +47,12 @@ def test_what_cannot_be_is_refused_with_a_sentence_that_names_the_option(validat
         for value in values:
             with pytest.raises(error) as caught:
                 options(limit=value)
-            assert str(caught.value) == f"limit is {says}, not {value!r}"
+            assert str(caught.value) == f"limit must be {says}, not {value!r}"
 
 
 def test_an_instance_of_a_class_is_asked_for_by_an_example_and_not_shown():
     options = option(made_of(KeyRing, "a KeyRing"))
-    with pytest.raises(TypeError, match=r"^limit is a KeyRing, not bytes$"):
+    with pytest.raises(TypeError, match=r"^limit must be a KeyRing, not bytes$"):
         options(limit=b"a secret")
 
 
@@ -81,5 +81,7 @@ def test_a_pong_is_not_waited_for_beyond_the_next_ping():
 
 
 def test_pings_come_before_our_clients_take_the_server_for_gone():
-    with pytest.raises(ValueError, match="ping_interval is a finite number of seconds above 0, at most 45, not 60"):
+    with pytest.raises(
+        ValueError, match="ping_interval must be a finite number of seconds above 0 and at most 45, not 60"
+    ):
         WebSocketOptions(ping_interval=60)

@@ -10,16 +10,16 @@ from supervisor.server_options import ServerOptions, options_or_default
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        ({"allow_origins": "example.org"}, r"allow_origins is a tuple: write \('example.org',\)"),
-        ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies is a tuple"),
-        ({"trusted_proxies": (1,)}, "trusted_proxies is a tuple of texts"),
-        ({"http": {"max_body": 1}}, "^http is an HttpLimits, not dict$"),
-        ({"allow_embedding": "https://a.example"}, "allow_embedding is a tuple"),
-        ({"keys": b"a secret key of bytes"}, "^keys is a KeyRing, as in KeyRing.*, not bytes$"),
-        ({"stall_limit": float("nan")}, "stall_limit is a finite number of seconds from 0 on, not nan"),
-        ({"stall_limit": -0.1}, "stall_limit is a finite number of seconds from 0 on"),
-        ({"shutdown_timeout": -1}, "^shutdown_timeout is a finite number of seconds from 0 on, not -1$"),
-        ({"token_max_age": float("nan")}, "^token_max_age is a number of seconds"),
+        ({"allow_origins": "example.org"}, r"allow_origins must be a tuple: write \('example.org',\)"),
+        ({"trusted_proxies": "10.0.0.1"}, "trusted_proxies must be a tuple"),
+        ({"trusted_proxies": (1,)}, "trusted_proxies must be a tuple of strings"),
+        ({"http": {"max_body": 1}}, "^http must be an HttpLimits, not dict$"),
+        ({"allow_embedding": "https://a.example"}, "allow_embedding must be a tuple"),
+        ({"keys": b"a secret key of bytes"}, "^keys must be a KeyRing, as in KeyRing.*, not bytes$"),
+        ({"stall_limit": float("nan")}, "stall_limit must be a finite number of seconds, at least 0, not nan"),
+        ({"stall_limit": -0.1}, "stall_limit must be a finite number of seconds, at least 0"),
+        ({"shutdown_timeout": -1}, "^shutdown_timeout must be a finite number of seconds, at least 0, not -1$"),
+        ({"token_max_age": float("nan")}, "^token_max_age must be a number of seconds"),
     ],
 )
 def test_what_cannot_be_is_refused_when_options_are_made(wrong, says):
@@ -37,11 +37,11 @@ def test_other_options_are_not_a_servers():
 
 @pytest.mark.parametrize("prefix", ["live", "/live/", "/", "/a b", "/live?x", "//live"])
 def test_a_prefix_that_cannot_be_is_refused(prefix):
-    with pytest.raises(ValueError, match="a prefix is empty, or a path such as /tools/live, not "):
+    with pytest.raises(ValueError, match="a prefix must be empty, or a path such as /tools/live, not "):
         ServerOptions(prefix=prefix)
 
 
 @pytest.mark.parametrize("word", ["external_signed", "signed", "", None])
 def test_an_unknown_word_does_not_let_any_id_in(word):
-    with pytest.raises(ValueError, match="session_ids is one of generated, any, external-signed, not "):
+    with pytest.raises(ValueError, match="session_ids must be one of generated, any, external-signed, not "):
         ServerOptions(session_ids=word)

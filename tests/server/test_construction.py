@@ -36,7 +36,7 @@ def test_a_message_that_cannot_be_decoded_is_an_error_of_the_application():
 
 
 def test_a_wrong_origin_is_refused():
-    with pytest.raises(ValueError, match="is no origin"):
+    with pytest.raises(ValueError, match="is not an origin"):
         Server([app_of()], options=ServerOptions(allow_origins=("*",)))
 
 

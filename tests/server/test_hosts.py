@@ -104,7 +104,7 @@ async def test_pages_may_be_framed_by_those_who_were_named(serve):
 
 
 def test_a_wrong_embedder_is_refused():
-    with pytest.raises(ValueError, match="is no origin"):
+    with pytest.raises(ValueError, match="is not an origin"):
         Server([app_of()], options=ServerOptions(allow_embedding=("*",)))
 
 
@@ -200,5 +200,5 @@ async def test_the_origin_of_a_websocket_is_compared_with_what_a_trusted_proxy_t
 
 
 def test_what_is_no_proxy_is_refused_when_the_server_is_made():
-    with pytest.raises(ValueError, match="is no address of a proxy"):
+    with pytest.raises(ValueError, match="is not the address of a proxy"):
         Server([app_of()], options=ServerOptions(trusted_proxies=("proxy.example",)))

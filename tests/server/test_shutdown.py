@@ -161,7 +161,7 @@ async def test_what_is_left_are_threads(serve, nursery):
 @pytest.mark.parametrize("timeout", [float("nan"), -1.0])
 async def test_a_stop_within_a_time_that_is_none_is_refused(serve, timeout):
     run = await serve(app_of())
-    with pytest.raises(ValueError, match=f"timeout is a number of seconds from 0 on, not {timeout}"):
+    with pytest.raises(ValueError, match=f"timeout must be a number of seconds, at least 0, not {timeout}"):
         run.server.stop(timeout=timeout)
     assert run.server.ends_at == float("inf")
     assert (await run.get()).status == 200
