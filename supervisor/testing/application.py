@@ -54,7 +54,7 @@ def application_of(app: App) -> Application:
             raise error.with_traceback(None) from error.__cause__
     if not callable(app):
         raise TypeError(
-            "an app is a path, a module's name, a function modify_document(doc), a Handler or an Application, "
+            "an app must be a path, a module's name, a function modify_document(doc), a Handler or an Application, "
             f"not {app!r}"
         )
     name = getattr(app, "__name__", "")

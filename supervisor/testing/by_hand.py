@@ -94,11 +94,11 @@ async def hand_driven(
     given: object = options
     if not (given is None or isinstance(given, ApplicationOptions)):
         raise TypeError(
-            f"options is an ApplicationOptions, as in ApplicationOptions(linger=60.0), not {type(given).__name__}"
+            f"options must be an ApplicationOptions, as in ApplicationOptions(linger=60.0), not {type(given).__name__}"
         )
     if not trio.lowlevel.in_trio_run():
         raise RuntimeError(
-            "hand_driven() works inside of a trio run; write an `async def` test for pytest-trio (trio_mode = true)"
+            "hand_driven() works inside a trio run; write an `async def` test for pytest-trio (trio_mode = true)"
         )
     faults = Faults() if faults is None else faults
     failure: BaseException | None = None

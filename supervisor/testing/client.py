@@ -380,7 +380,7 @@ class Client:
     def _raise_if_over(self) -> None:
         """Refuse what would wait for nothing: who runs the client has ended, as at the end of a test's block."""
         if self._over.is_set() and self.ended is None:
-            raise RuntimeError("the block of this client is over, and its connection with it: do this inside of it")
+            raise RuntimeError("the client's block has ended, and its connection with it: do this inside the block")
 
     def _state(self) -> str:
         """For messages."""

@@ -70,7 +70,7 @@ class Clock:
         It is the server's: `time.time()` in the app's own code is not shifted.
         """
         if not math.isfinite(seconds):
-            raise ValueError(f"seconds are a number, not {seconds!r}")
+            raise ValueError(f"seconds must be a number, not {seconds!r}")
         self._shifted += seconds
 
     def wall(self) -> float:

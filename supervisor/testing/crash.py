@@ -77,7 +77,7 @@ class _Afterwards(Entry):
 async def crash(session: SessionActor, error: BaseException | None = None) -> Incident:
     """See `TestSession.crash`."""
     if isinstance(error, Rejected):
-        raise TypeError("a Rejected is an answer and no failure, so no session crashes by it; give another error")
+        raise TypeError("Rejected is an answer and not a failure, so it can't crash a session; give another error")
     entry = _Crash(session, mark_injected(error or InjectedFault(f"{session} was to crash")))
     await _wait(session, entry, "come to the crash")
     if entry.incident is None:

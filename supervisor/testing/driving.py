@@ -94,7 +94,8 @@ class Driven(Entry):
         # begun frees nothing, and the traceback of what is raised would keep it for a later call to be blamed.
         del result
         raise Waits(
-            f"{self.describe()} is asynchronous, so nothing of it was kept; write `await session.{self._call}_async(…)`"
+            f"{self.describe()} is asynchronous, so none of its changes were kept; write"
+            f" `await session.{self._call}_async(…)`"
         )
 
     def check(self, result: object) -> object:
@@ -200,11 +201,11 @@ class Driver:
     @contextmanager
     def _calling(self, call: str) -> Iterator[None]:
         if not trio.lowlevel.in_trio_run():
-            raise RuntimeError(f"session.{call}() works inside of the trio run in which the session was opened, only")
+            raise RuntimeError(f"session.{call}() works only inside the trio run that opened the session")
         if self._call is not None:
             raise RuntimeError(
-                f"session.{call}() was called while session.{self._call}() goes on, and a session does one thing at a "
-                "time; from its own code send it a message: session_context.tell_nowait(message)"
+                f"session.{call}() was called while session.{self._call}() is running, and a session does one thing at"
+                " a time; from its own code send it a message: session_context.tell_nowait(message)"
             )
         if self._session.has_ended:
             raise self._session.gone()
@@ -221,12 +222,12 @@ class Driver:
         if self._session.has_ended:  # by that
             return
         if not self._session.mailbox.put(driven):
-            raise MailboxFull(f"the mailbox of {self._session} is full: let it handle what waits, by advance(0)")
+            raise MailboxFull(f"the mailbox of {self._session} is full: let it handle what waits with advance(0)")
         yield from self._handle_until(lambda: driven.is_over, call, may_wait=may_wait)
 
     def _pass(self, seconds: float, *, may_wait: bool) -> Iterator[Any]:
-        if not seconds >= 0:  # NaN is no number of seconds
-            raise ValueError(f"seconds is a number from 0 on, not {seconds!r}")
+        if not seconds >= 0:  # NaN is not a number of seconds
+            raise ValueError(f"seconds must be a number, at least 0, not {seconds!r}")
         mailbox, timers, time = self._session.mailbox, self._timers, self._time
         until = time.now() + seconds
         timers.ring_due(time.now())
@@ -252,7 +253,7 @@ class Driver:
                     return
                 continue
             if handled >= MAX_ENTRIES:
-                raise RuntimeError(f"{session} goes on without end: {entry.describe()} came after {handled:,} others")
+                raise RuntimeError(f"{session} never comes to rest: {entry.describe()} came after {handled:,} others")
             handled += 1
             if not may_wait and type(entry) is not Driven:
                 entry = Driven(entry, call, may_wait=False)

@@ -121,12 +121,12 @@ class Faults:
 
         Raises:
             LookupError: the app that is served has no such function, or has not added it yet.
-            ValueError: `at` is no number from 1 on.
+            ValueError: `at` is not a number of 1 or more.
             TypeError: `error` is no exception, or `late` neither True nor False.
         """
         check_whether("late", late)
         if not (error is None or isinstance(error, BaseException) or _is_exception_class(error)):
-            raise TypeError(f"error is an exception, or a class of them, not {error!r}")
+            raise TypeError(f"error must be an exception or an exception class, not {error!r}")
         return self._set(_Fault(name=name, kind="fail", at=at, error=error, late=late))
 
     def hang(self, name: str, *, at: int | None = None) -> Faults:
@@ -141,10 +141,12 @@ class Faults:
         """Let call number `at`, or each, begin this many seconds later; so does a thread. Otherwise as `hang()`.
 
         Raises:
-            ValueError: `seconds` is no finite number from 0 on.
+            ValueError: `seconds` is not a finite number, at least 0.
         """
         if not 0 <= seconds < math.inf:
-            raise ValueError(f"seconds must be a finite number from 0 on, not {seconds!r}; use hang() to wait for ever")
+            raise ValueError(
+                f"seconds must be a finite number, at least 0, not {seconds!r}; use hang() to wait for ever"
+            )
         return self._set(_Fault(name=name, kind="delay", at=at, seconds=seconds))
 
     def clear(self, name: str | None = None) -> None:
@@ -213,7 +215,7 @@ class Faults:
         name = fault.name
         is_number = isinstance(fault.at, int) and not isinstance(fault.at, bool)
         if not (fault.at is None or (is_number and fault.at >= 1)):
-            raise ValueError(f"at is the number of a call from 1 on, or None for each call, not {fault.at!r}")
+            raise ValueError(f"at must be the number of a call, 1 or more, or None for every call, not {fault.at!r}")
         if fault.kind != "fail" and name == "name_connection":
             raise ValueError(f"{name} is a plain hook, for which nobody waits, so it can only fail: use fail({name!r})")
         if self._application is not None:

@@ -63,7 +63,7 @@ async def supervise(
     __tracebackhide__ = True  # pytest shows what the app raised, not how it came here
     if not trio.lowlevel.in_trio_run():
         raise RuntimeError(
-            "supervise needs trio: let pytest-trio run the test (an async test that has the fixture supervise), or "
+            "supervise() needs trio: let pytest-trio run the test (an async test that has the fixture supervise), or "
             "call trio.run(main) and use supervise in there"
         )
     way = make_transport(transport)

@@ -185,7 +185,7 @@ def checked_size(max_bytes: int | None) -> int:
     if max_bytes is None:
         return CHUNK
     if not isinstance(max_bytes, int):
-        raise TypeError(f"max_bytes is a whole number, not {max_bytes!r}")
+        raise TypeError(f"max_bytes must be a whole number, not {max_bytes!r}")
     if max_bytes < 1:
         raise ValueError(f"max_bytes must be at least 1, got {max_bytes}")
     return max_bytes

@@ -26,7 +26,7 @@ def task_order(seed: int) -> Iterator[None]:
         RuntimeError: it was called inside of a trio run; or this version of trio orders tasks in some other way.
     """
     if trio.lowlevel.in_trio_run():
-        raise RuntimeError("task_order() must stand around trio.run(), and was called inside of one")
+        raise RuntimeError("task_order() must wrap trio.run(), but was called inside one")
     scheduler = _scheduler()
     # Once hypothesis is imported, trio's order is always one that a seed decides; without it, only while this is set.
     before = scheduler._ALLOW_DETERMINISTIC_SCHEDULING

@@ -84,7 +84,7 @@ class StoryBook:
         for known, story in reversed(self._sessions):
             if known == id:
                 return self._told(story, id)
-        raise LookupError(f"no story of a session {id!r} is kept; the {KEPT} youngest are, and there are {len(self)}")
+        raise LookupError(f"no story of a session {id!r} is kept; the {KEPT} newest are, and there are {len(self)} now")
 
     def texts(self) -> tuple[str, ...]:
         """All that are kept: the application's, then sessions' as they began."""

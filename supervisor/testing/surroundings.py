@@ -208,7 +208,9 @@ class Surroundings:
         """See `ApplicationContext.call_from_thread`."""
         work = current_work()
         if work is None or work.door is None:
-            raise ActorGone(f"application {self.application!r} is driven by hand, and lets only its own threads in")
+            raise ActorGone(
+                f"application {self.application!r} is driven by hand, and accepts calls only from its own threads"
+            )
         return work.door.call(func, args, timeout)
 
     def statistics(self) -> ApplicationStatistics:

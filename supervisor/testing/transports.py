@@ -123,9 +123,9 @@ def make_transport(name: TransportName) -> Transport:
     if name == "memory":
         return Memory()
     if name != "tcp":
-        raise ValueError(f"a transport is one of {', '.join(get_args(TransportName))}, not {name!r}")
+        raise ValueError(f"a transport must be one of {', '.join(get_args(TransportName))}, not {name!r}")
     if isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock):
         raise RuntimeError(  # noqa: TRY004 (no argument has the wrong type)
-            "sockets take real time, and this run's clock is virtual: leave the clock out, or use transport='memory'"
+            "sockets take real time, but this run's clock is virtual: remove the clock, or use transport='memory'"
         )
     return Tcp()

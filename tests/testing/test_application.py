@@ -44,7 +44,7 @@ def test_a_path_that_is_not_there_says_from_where_it_counts(app, tmp_path, monke
 
 
 def test_what_names_no_app_is_refused():
-    with pytest.raises(TypeError, match=r"an app is a path, .* not 42"):
+    with pytest.raises(TypeError, match=r"an app must be a path, .* not 42"):
         application_of(42)
 
 

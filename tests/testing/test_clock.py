@@ -293,7 +293,7 @@ async def test_the_wall_clock_is_set_alone(mock_clock):
     mock_clock.jump(10)
     assert (clock.wall(), trio.current_time()) == (EPOCH - 50, 10)
     for wrong in (math.nan, math.inf):
-        with pytest.raises(ValueError, match="seconds are a number"):
+        with pytest.raises(ValueError, match="seconds must be a number"):
             clock.shift_wall(wrong)
 
 

@@ -142,5 +142,5 @@ async def test_a_session_that_ends_first_is_gone(autojump_clock):
 async def test_a_no_is_no_crash(autojump_clock):
     async with supervise(app_of()) as app:
         session = await app.new_session()
-        with pytest.raises(TypeError, match="no failure"):
+        with pytest.raises(TypeError, match="not a failure"):
             await session.crash(Rejected("no"))

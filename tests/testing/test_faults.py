@@ -386,7 +386,9 @@ async def test_what_an_adder_refuses_is_refused_as_without_faults(autojump_clock
     async with supervise(app_of()) as app:
         for document in (app.context, (await app.new_session()).context.document):
             for wrong in (generator, async_generator):
-                with pytest.raises(TypeError, match=rf"a callback with a yield .*<function .*\.{wrong.__name__} at"):
+                with pytest.raises(
+                    TypeError, match=rf"a callback that contains a yield .*<function .*\.{wrong.__name__} at"
+                ):
                     document.add_periodic_callback(wrong, seconds=1)
             with pytest.raises(TypeError, match="must be callable, not None"):
                 document.add_periodic_callback(None, seconds=1)
@@ -426,12 +428,12 @@ async def test_an_unknown_name_that_was_set_before_is_told_in_the_end(autojump_c
 def test_bad_arguments_are_refused_at_the_door():
     faults = Faults()
     for wrong in (0, -1, 1.5, True):
-        with pytest.raises(ValueError, match="at is the number of a call"):
+        with pytest.raises(ValueError, match="at must be the number of a call"):
             faults.fail("on_add", at=wrong)
     for wrong in ("no feed", int):
-        with pytest.raises(TypeError, match="error is an exception"):
+        with pytest.raises(TypeError, match="error must be an exception"):
             faults.fail("on_add", error=wrong)
-    with pytest.raises(TypeError, match="late is True or False, not 'no'"):
+    with pytest.raises(TypeError, match="late must be True or False, not 'no'"):
         faults.fail("on_add", late="no")
     for wrong in (-1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match="finite number"):

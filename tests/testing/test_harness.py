@@ -193,9 +193,9 @@ def test_outside_of_trio_the_way_out_is_told():
         async with supervise(modify_document):
             pytest.fail("it can't run")
 
-    with pytest.raises(RuntimeError, match="supervise needs trio: let pytest-trio run the test"):
+    with pytest.raises(RuntimeError, match=r"supervise\(\) needs trio: let pytest-trio run the test"):
         use().send(None)
-    with pytest.raises(RuntimeError, match="supervise needs trio"):
+    with pytest.raises(RuntimeError, match=r"supervise\(\) needs trio"):
         asyncio.run(use())
 
 

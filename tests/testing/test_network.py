@@ -336,10 +336,10 @@ async def test_closing_wakes_who_reads_at_once_however_far_the_server_is(connect
 @pytest.mark.parametrize(
     ("name", "value", "error", "said"),
     [
-        ("delay", -1, ValueError, "delay is a finite number of seconds from 0 on, not -1"),
-        ("jitter", "much", TypeError, "jitter is a finite number of seconds from 0 on, not 'much'"),
-        ("rate", 0, ValueError, "rate is a finite number from 0.001 on, or None, not 0"),
-        ("cut_after", 1.5, TypeError, "cut_after is a whole number from 0 on, or None, not 1.5"),
+        ("delay", -1, ValueError, "delay must be a finite number of seconds, at least 0, not -1"),
+        ("jitter", "much", TypeError, "jitter must be a finite number of seconds, at least 0, not 'much'"),
+        ("rate", 0, ValueError, "rate must be a finite number, at least 0.001, or None, not 0"),
+        ("cut_after", 1.5, TypeError, "cut_after must be a whole number, at least 0, or None, not 1.5"),
     ],
 )
 def test_conditions_that_can_not_be_are_refused(name, value, error, said):

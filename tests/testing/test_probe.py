@@ -84,7 +84,7 @@ async def test_an_async_answer_is_awaited(other):
 
 
 async def test_asked_without_an_answer_it_says_how_to_give_one(other):
-    with pytest.raises(LookupError, match=r"neighbour b was asked Price.*probe\.answer\(Price, lambda message"):
+    with pytest.raises(LookupError, match=r"neighbour b has no answer to Price.*probe\.answer\(Price, lambda message"):
         await other.ask(Price("a"))
     with pytest.raises(TypeError, match="no handler for Unknown"):
         other.answer(Unknown, lambda message: None)
@@ -101,7 +101,7 @@ async def test_it_has_no_document_and_runs_nothing(other):
         lambda: other.locked_document(),
         lambda: other.start_soon(print),
     ):
-        with pytest.raises(RuntimeError, match=r"a Probe and has no .*supervise\(\)"):
+        with pytest.raises(RuntimeError, match=r"a Probe, which .* has no .*supervise\(\)"):
             use()
     with pytest.raises(RuntimeError, match="has no document"):
         await other.with_locked_document(print)

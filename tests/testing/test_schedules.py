@@ -120,7 +120,7 @@ def test_trio_is_as_it_was_afterwards(flag, monkeypatch):
 
 
 async def test_inside_of_a_run_it_is_refused():
-    with pytest.raises(RuntimeError, match=r"must stand around trio\.run\(\)"), task_order(3):
+    with pytest.raises(RuntimeError, match=r"must wrap trio\.run\(\)"), task_order(3):
         pass
 
 

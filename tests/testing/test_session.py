@@ -27,7 +27,7 @@ async def test_a_session_as_its_visitor_has_it(supervise):
 async def test_whether_a_client_follows_is_true_or_false(supervise):
     async with supervise(modify_document) as app:
         session = await app.new_session()
-        with pytest.raises(TypeError, match=r"^follow_reload is True or False, not 'no'$"):
+        with pytest.raises(TypeError, match=r"^follow_reload must be True or False, not 'no'$"):
             await session.connect(follow_reload="no")
 
 

@@ -77,7 +77,7 @@ async def test_some_64_kib_are_under_way_to_who_does_not_read_whatever_was_carri
 
 
 async def test_bad_use_is_told(mock_clock):
-    with pytest.raises(ValueError, match="a transport is one of memory, tcp, not 'udp'"):
+    with pytest.raises(ValueError, match="a transport must be one of memory, tcp, not 'udp'"):
         make_transport("udp")
-    with pytest.raises(RuntimeError, match="sockets take real time, and this run's clock is virtual"):
+    with pytest.raises(RuntimeError, match="sockets take real time, but this run's clock is virtual"):
         make_transport("tcp")

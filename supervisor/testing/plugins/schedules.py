@@ -166,5 +166,5 @@ def _fixtures_in_order() -> Iterator[None]:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number from 1 was expected, and not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number, at least 1, not {text!r}")
     return int(text)

@@ -169,7 +169,7 @@ async def test_an_app_that_cannot_be_loaded_says_why(tmp_path):
 
 def test_outside_of_a_trio_run_it_is_refused():
     opening = hand_driven(ticker()).__aenter__()
-    with pytest.raises(RuntimeError, match=r"inside of a trio run.*pytest-trio"):
+    with pytest.raises(RuntimeError, match=r"inside a trio run.*pytest-trio"):
         opening.send(None)
 
 
@@ -180,7 +180,7 @@ async def test_the_options_of_a_server_are_not_an_applications():
 
 
 async def test_a_thread_may_not_drive_it(session):
-    with pytest.raises(RuntimeError, match=r"session\.receive\(\) works inside of the trio run"):
+    with pytest.raises(RuntimeError, match=r"session\.receive\(\) works only inside the trio run"):
         await trio.to_thread.run_sync(session.receive, Quote("ACME", 1.0))
 
 

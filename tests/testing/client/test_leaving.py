@@ -95,7 +95,7 @@ async def test_after_its_block_a_client_does_nothing_and_keeps_what_it_had(super
         lambda: client.edit("/n", 1),
         lambda: client.reconnect(),
     ):
-        with pytest.raises(RuntimeError, match=r"^the block of this client is over, and its connection with it: do th"):
+        with pytest.raises(RuntimeError, match=r"^the client's block has ended, and its connection with it: do th"):
             await act()
     assert trio.current_time() < began + 5
     assert client.data == {"n": 0}

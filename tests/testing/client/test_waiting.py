@@ -125,7 +125,7 @@ async def test_what_is_waited_for_is_asked_by_a_plain_function(session):
         await client.until(asked)
     with pytest.raises(TypeError, match=r"as in until_present\(lambda peers: len\(peers\) == 2\); .*asked is async"):
         await client.until_present(asked)
-    with pytest.raises(TypeError, match=r"returned something to await"):
+    with pytest.raises(TypeError, match=r"returned an awaitable"):
         await client.until(lambda data: asked(data))
 
 

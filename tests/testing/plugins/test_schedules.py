@@ -90,7 +90,7 @@ def test_the_number_can_be_set_for_a_run(run):
     )
     refused = run(source, "--schedules=0")
     assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    refused.stderr.fnmatch_lines(["*--schedules: a whole number from 1 was expected, and not '0'"])
+    refused.stderr.fnmatch_lines(["*--schedules: expected a whole number, at least 1, not '0'"])
 
 
 def test_it_goes_with_parameters_with_async_fixtures_with_classes_and_with_hypothesis(run):
