@@ -1,12 +1,12 @@
 """The loop of an actor: takes entries from its mailbox one by one, and guards each.
 
-Essay: fairness. An actor hands the thread on after 64 entries or a millisecond, whichever comes first. It doesn't park
-while it has mail, so without a bound its neighbours would never run. With 64 entries, a flood costs 0.65 µs a message
-and a neighbour waits for a quarter of a millisecond at worst; with 1,024, a message costs a quarter less, and the
-neighbour waits four times as long.
+Essay: fairness. An actor yields after 64 entries or a millisecond, whichever comes first. It doesn't park while it has
+mail, so without a bound its neighbours would never run. With 64 entries, a flood costs 0.65 µs a message, and a
+neighbour waits a quarter of a millisecond at worst; with 1,024, a message costs a quarter less, and the neighbour waits
+four times as long.
 
-Essay: depth. Between a session's nursery and its park there are as few coroutines as can be: the loop is one, and the
-mailbox's wait is none. Waking a task resumes each of them, and with hundreds of idle sessions each of their frames
+Essay: depth. Between a session's nursery and its park there are as few coroutines as possible: the loop is one, and the
+mailbox's wait adds none. Waking a task resumes each of them, and with hundreds of idle sessions each of their frames
 comes from memory, not from a cache.
 """
 

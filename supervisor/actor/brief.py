@@ -1,9 +1,9 @@
 """An app's value as one short line, made without ever writing out a big one. Pure.
 
 Essay: containers, and values with fields, are walked: a few items of each, a few levels deep, until the line is full. A
-message may carry a table of a million rows, and its `repr()` would hold the loop for a second, only to be cut. So only
-what is neither is asked for its own `repr()`, which is the author's to keep short. Fields that their class keeps out of
-its `repr()`, such as passwords, are kept out here; and where a class has a `repr()` of its own, only that is shown.
+message may carry a table of a million rows, and its `repr()` would block the loop for a second, only to be cut. So only
+other values are asked for their own `repr()`, which their author should keep short. Fields that a class keeps out of
+its `repr()`, such as passwords, are kept out here too; and if a class defines its own `repr()`, only that is shown.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """An actor's callbacks: next tick, timeout, periodic and listeners, each of them a tick in the actor's mailbox.
 
-Essay: one tick each. A callback that is due puts *itself* into the mailbox, as the tick. It is there at most once:
-a periodic one sets its next alarm only after its tick was handled, for the first multiple of its period that is still
-to come. So ticks never overlap, a slow handler skips ticks instead of heaping them up, and a full mailbox delays a
-tick but can't lose it. Removing a callback takes its tick out again: a removed one never fires.
+Essay: one tick each. A callback that is due puts *itself* into the mailbox, as the tick. It is there at most once: a
+periodic callback sets its next alarm only after its tick was handled, for the next multiple of its period. So ticks
+never overlap, a slow handler skips ticks instead of piling them up, and a full mailbox delays a tick but can't lose it.
+Removing a callback removes its tick too: a removed callback never fires.
 """
 
 from __future__ import annotations
@@ -146,13 +146,15 @@ class Callbacks:
     def add_next_tick(self, func: Callable[..., Any], args: tuple[Any, ...]) -> CallbackHandle:
         """Call it as soon as what is queued now was handled."""
         if self._next_ticks >= NEXT_TICKS:
-            raise MailboxFull(f"{NEXT_TICKS:,} next ticks wait at {self._actor}; add fewer, or send a message")
+            raise MailboxFull(
+                f"{NEXT_TICKS:,} next-tick callbacks already wait at {self._actor}; add fewer, or send a message"
+            )
         return self._add(CallbackHandle(self, "next tick", func, args, 0.0))
 
     def add_timeout(self, func: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> CallbackHandle:
         """Call it once, so many seconds from now."""
         if not 0 <= seconds < math.inf:
-            raise ValueError(f"seconds must be a finite number from 0 on, not {seconds!r}")
+            raise ValueError(f"seconds must be a finite number, at least 0, not {seconds!r}")
         return self._add(CallbackHandle(self, "timeout", func, args, seconds))
 
     def add_periodic(self, func: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> CallbackHandle:
@@ -177,11 +179,13 @@ class Callbacks:
     def remove(self, handle: CallbackHandle) -> None:
         """See `Document.remove_callback`."""
         if not isinstance(handle, CallbackHandle):
-            raise TypeError(f"remove what the adder returned, a CallbackHandle, not {handle!r}")
+            raise TypeError(
+                f"remove_callback() takes a CallbackHandle, which adding a callback returns, not {handle!r}"
+            )
         if handle._callbacks is not self:
             if handle._callbacks is None:
-                raise ValueError(f"{handle!r} was removed already, or has finished")
-            raise ValueError(f"{handle!r} is not one of {self._actor}'s")
+                raise ValueError(f"{handle!r} was already removed, or has finished")
+            raise ValueError(f"{handle!r} belongs to another actor, not to {self._actor}")
         self._forget(handle)
 
     def finish(self) -> None:
@@ -211,8 +215,8 @@ class Callbacks:
             raise TypeError(f"a callback must be callable, not {handle._shown!r}")
         if inspect.isgeneratorfunction(handle._shown) or inspect.isasyncgenfunction(handle._shown):
             raise TypeError(
-                f"a callback with a yield in it would do nothing when it is called: {handle._shown!r}; "
-                "take the yield out, or write `async def` and `await`"
+                f"a callback that contains a yield would do nothing when called: {handle._shown!r}; "
+                "remove the yield, or write `async def` and `await`"
             )
         if handle._kind == "next tick":
             self._next_ticks += 1

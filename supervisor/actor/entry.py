@@ -1,7 +1,7 @@
 """An entry: one thing for an actor to do, and those who wait for its outcome.
 
-An entry goes through: made → (waits for room) → queued → in hand → over. It is over by exactly one of `succeeded`,
-`failed`, `cancelled` or `dropped`, or before it was in hand it was withdrawn, or `displaced`, or conflated.
+An entry passes through: made → (waits for room) → queued → in hand → over. It ends by exactly one of `succeeded`,
+`failed`, `cancelled` or `dropped`, unless it was withdrawn, `displaced` or conflated before it was in hand.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
 """Guards: which part of an exception is a failure of somebody's code, and which part must pass.
 
-Essay: the two guards. App code runs inside cancel scopes that we cancel, and cleanup code that runs while it is being
-cancelled can raise. Then trio raises a group that holds `Cancelled` beside the app's exception. An `except Exception`
-around the message doesn't catch that group, since `Cancelled` makes it a `BaseExceptionGroup`; the cancel scope takes
-its own `Cancelled` out and lets the rest through; and the rest would reach the application's nursery and end every
-neighbour. So there are two guards. The inner one stands around each message: it reports the failure and lets only what
-must pass go on. The outer one stands *outside* the actor's (producer's, hook's) cancel scope and takes what is left
-once the scope has had its share. Both call `split_failure`.
+Essay: the two guards. App code runs inside cancel scopes that we cancel, and its cleanup code can raise while it is
+being cancelled. Then trio raises a group with both `Cancelled` and the app's exception. An `except Exception` around
+the message doesn't catch that group, since `Cancelled` makes it a `BaseExceptionGroup`. The cancel scope removes its
+own `Cancelled` and lets the rest through, which would reach the application's nursery and end every neighbour. So there
+are two guards. The inner one is around each message: it reports the failure and passes on only what must pass. The
+outer one is *outside* the actor's (producer's, hook's) cancel scope and handles what the scope lets through. Both call
+`split_failure`.
 
-`SystemExit` is a failure like any other: code of one session doesn't decide on the server's life. Nor does a
-`GeneratorExit` that it raises or lets out: Python sends one into a coroutine that is closed, but nobody closes a task's
-coroutine while trio runs. `Cancelled` (of an outer scope) and `KeyboardInterrupt` (of whoever pressed Ctrl-C, where no
-signal receiver takes it) belong to whoever sent them, so they always pass.
+`SystemExit` is a failure like any other: code of one session doesn't decide about the server's life. Nor does a
+`GeneratorExit` that it raises or lets out: Python throws one into a coroutine that is closed, but nobody closes a
+task's coroutine while trio runs. `Cancelled` (of an outer scope) and `KeyboardInterrupt` (from Ctrl-C, where no signal
+receiver takes it) belong to whoever sent them, so they always pass.
 """
 
 from __future__ import annotations

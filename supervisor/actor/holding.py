@@ -1,22 +1,22 @@
-"""Whom a task holds up: the actors that must wait until it is done with what it does now.
+"""Whom a task holds up: the actors that must wait until it has finished its current work.
 
-Essay: the tree of nurseries decides whose wait it is when a task waits. A context variable that names the actor "in
-hand" would not do: every task that a handler starts inherits it, background tasks of the session too. Those hold nobody
-up, and a check by context would accuse them of circles that don't exist. By the tree, a handler ends only after the
-nurseries opened *inside* it, so a task started in one of those holds the actor up, and a task in the session's own
-nursery, which was opened before the handler began, does not. The same is true of a borrower and the session that lent
-it its document: the session waits for everything that the borrower opened inside the borrow.
+Essay: the tree of nurseries decides whose wait it is when a task waits. A context variable with the current actor would
+not do: every task that a handler starts inherits it, including background tasks of the session. Those hold nobody up,
+and a check by context would report circles that don't exist. In the tree, a handler ends only after the nurseries
+opened *inside* it. So a task started in one of those holds the actor up, and a task in the session's own nursery, which
+was opened before the handler began, does not. The same is true of a borrower and the session that lent it its document:
+the session waits for everything that the borrower opened inside the borrow.
 
-But once the session ends it waits for its background tasks too, so its end holds those in a hold of its own.
+But once the session ends, it waits for its background tasks too, so its end has a hold of its own for those.
 
-So a hold is (actor, task, depth): the actor waits for what `task` does itself and in those of its nurseries that were
-opened when `depth` of them were open already. To find the actors that a task holds up, walk from it through its parent
+So a hold is (actor, task, depth): the actor waits for what `task` does itself, and for those of its nurseries that were
+opened when `depth` of them were already open. To find the actors that a task holds up, walk from it through its parent
 nurseries: at each ancestor, a hold counts if the nursery that we came through was opened inside it.
 
 Essay: threads in between. A handler that awaits `trio.to_thread.run_sync(func)` waits for the thread, and the thread
-waits for what it calls in the loop; but the task of that call stands in another nursery. So such a task `works_for` the
-one that waits for its thread, and the walk goes on there. (What runs a thread for an author calls in a nursery of the
-right task, and needs none of this; see `workers`.)
+waits for what it calls in the loop; but the task of that call is in another nursery. So such a task `works_for` the one
+that waits for its thread, and the walk goes on there. (Our own worker threads call into a nursery of the right task,
+and need none of this; see `workers`.)
 """
 
 from __future__ import annotations

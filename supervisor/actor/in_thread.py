@@ -1,4 +1,4 @@
-"""The mark of functions that run in a worker thread, and what is called in their place. Pure."""
+"""The mark of functions that run in a worker thread, and what is called instead of them. Pure."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ def check_plain(func: Callable[..., Any]) -> None:
         kind = (
             "async"
             if inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each)
-            else "with a yield in it"
+            else "a generator function"
             if inspect.isgeneratorfunction(each)
             else None
         )
         if kind is not None:
             name = getattr(func, "__qualname__", repr(func))
             raise TypeError(
-                f"a worker thread calls plain functions, and {name} is {kind}; write `def` and no await in it, or take "
-                "the thread away: an async function that awaits holds nobody up"
+                f"a worker thread calls plain functions, but {name} is {kind}; write `def` without await, or leave "
+                "the thread out: an async function that awaits blocks nobody"
             )
 
 
@@ -84,8 +84,8 @@ def threaded(func: Callable[..., Any], run: Run | None, *, thread: bool = False)
     Without `run` there is no thread for it, whatever its mark.
 
     Raises:
-        TypeError: it is for a thread, and can't be called in one; it is no function but a call of an `async` one, which
-            nobody would await; or `thread` is neither True nor False.
+        TypeError: it is for a thread, and can't be called in one; it is a coroutine, which nothing would await; or
+            `thread` is neither True nor False.
     """
     check_whether("thread", thread)
     given: object = func

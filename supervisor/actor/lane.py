@@ -1,13 +1,13 @@
 """The messages of one type under a policy of their own, as they wait in a mailbox. Pure.
 
-Essay: what is conflated, and what is not. Of the waiting messages with one key the newest takes the place of the older
-one: it is handled when that one would have been, and never later. Three rules keep the order of those that are left.
+Essay: what is conflated, and what is not. Of the waiting messages with the same key, the newest takes the place of the
+older one: it is handled when that one would have been, and never later. Three rules keep the rest in order.
 
-* What somebody waits for, an `ask` or a browser's message, is never conflated away: its sender was promised that it is
-  handled, and an answer about another message would be a false one.
-* Nothing is conflated across such a message: else a newer one would come before it, and the older one would win.
-* Nothing is conflated while a message of its key waits for room, for the same reason. Once that has room, it may take
-  the place of an older one itself.
+* A message whose sender waits, by `ask` or from a browser, is never conflated away: its handling was promised, and an
+  answer about another message would be wrong.
+* Nothing is conflated across such a message: otherwise a newer one would come before it, and the older one would win.
+* Nothing is conflated while a message of its key waits for room, for the same reason. Once that message has room, it
+  may itself take the place of an older one.
 """
 
 from __future__ import annotations

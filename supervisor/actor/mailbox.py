@@ -2,17 +2,17 @@
 
 Essay: one queue in order of arrival, three rules for room. A message, a borrow or an update counts towards the
 capacity; a sender without room waits or is refused. A timer's tick doesn't count: each timer has at most one of them
-in the queue, so they are as bounded as the timers are, and a full mailbox delays a tick but can't lose or multiply it.
-Next ticks don't count either; they have a bound of their own (`Callbacks`). All share one queue because order is the
-promise: what one sender does first is handled first, whichever kind it is. Only the system lane, for stop and other
-lifecycle messages, is looked at before everything else, and it always has room.
+in the queue, so ticks are as bounded as timers, and a full mailbox delays a tick but can't lose or multiply it. Next
+ticks don't count either; they have a bound of their own (`Callbacks`). All share one queue because order is promised:
+what one sender does first is handled first, whatever its kind. Only the system lane, for stop and other lifecycle
+messages, comes before everything else, and it always has room.
 
-The reader is one parked task that is rescheduled by whoever puts the first entry in: no lock, no event, no channel.
+The reader is one parked task that is rescheduled by whoever puts in the first entry: no lock, no event, no channel.
 Everything here is synchronous except `wait`, and must be called in trio's thread.
 
-Messages of a type with a policy of its own share the queue, each in a `Slot`. One that was dropped or withdrawn leaves
-an empty slot behind, which the reader skips: to take it out of the middle would be a search through all that waits. As
-soon as there are more empty slots than the mailbox has room, all are taken out at once. The other types pay nothing.
+Messages of a type with its own policy share the queue, each in a `Slot`. A dropped or withdrawn message leaves an empty
+slot, which the reader skips: taking it out of the middle would mean a search through the whole queue. As soon as there
+are more empty slots than the mailbox has room, all of them are removed at once. Other types pay nothing for this.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What becomes of messages of one type while their session's mailbox is full, or holds older ones. Pure."""
+"""What happens to messages of one type while their session's mailbox is full, or has older ones. Pure."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ class MailboxPolicy:
             if close is not None:
                 close()
             raise TypeError(
-                f"the key that a {type(message).__qualname__} is conflated by must be there at once, and nobody awaits "
+                f"the key by which a {type(message).__qualname__} is conflated is needed at once, and nothing awaits "
                 f"a {type(key).__qualname__}"
             )
         try:
             hash(key)
         except TypeError as error:
             raise TypeError(
-                f"the key that a {type(message).__qualname__} is conflated by must be hashable, as a str, an int or a "
-                f"tuple of them, not {type(key).__qualname__}"
+                f"the key by which a {type(message).__qualname__} is conflated must be hashable, such as a str, an int "
+                f"or a tuple of them, not {type(key).__qualname__}"
             ) from error
         return key
 
@@ -78,7 +78,7 @@ def check_policy(when_full: object, conflate: object) -> None:
         ValueError: `when_full` is none of the three.
     """
     if when_full not in get_args(WhenFull):
-        raise ValueError(f'when_full is "wait", "refuse" or "drop_oldest", not {when_full!r}')
+        raise ValueError(f'when_full must be "wait", "refuse" or "drop_oldest", not {when_full!r}')
     if conflate is None:
         return
     wanted = "conflate takes a function that gives a message's key, as in conflate=lambda quote: quote.symbol"
@@ -86,7 +86,7 @@ def check_policy(when_full: object, conflate: object) -> None:
         raise TypeError(f"{wanted}, not {conflate!r}")
     name = getattr(conflate, "__qualname__", repr(conflate))
     if inspect.iscoroutinefunction(conflate):
-        raise TypeError(f"{wanted}; {name} is async, and nobody would await its key")
+        raise TypeError(f"{wanted}; {name} is async, and nothing would await its key")
     try:
         inspect.signature(conflate).bind(None)
     except ValueError:  # some callables of C can't be inspected; calling them will tell

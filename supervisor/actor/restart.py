@@ -1,7 +1,7 @@
-"""What follows a failure: who goes on, who starts again and after how long, and when it is enough. Pure.
+"""What follows a failure: who goes on, who starts again and after how long, and when to give up. Pure.
 
-The words are OTP's and Pekko's. OTP counts restarts of all children of a supervisor together, so that a few bad ones
-use up what the good ones need. Here each supervised thing has a budget of its own.
+The terms are OTP's and Pekko's. OTP counts the restarts of all children of a supervisor together, so that a few bad
+children use up the budget of the good ones. Here each supervised thing has its own budget.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Backoff:
 
     def __attrs_post_init__(self) -> None:
         if self.longest < self.first:  # else every pause would be `longest`, whatever `first` says
-            raise ValueError(f"longest is at least first, which is {self.first:g} s, not {self.longest:g}")
+            raise ValueError(f"longest must be at least first, which is {self.first:g} s, not {self.longest:g}")
 
     def delay(self, failures: int, *, chance: float) -> float:
         """The pause after so many failures in a row, at least one; `chance` is a random number from 0 to 1."""
@@ -121,19 +121,19 @@ class FailurePolicy:
 def check_directive(value: object) -> None:
     """Raise `ValueError` for an unknown word, which else would be taken for the weakest."""
     if value not in ("resume", "restart", "stop", "escalate"):
-        raise ValueError(f"a failed handler's directive is resume, restart, stop or escalate, not {value!r}")
+        raise ValueError(f"a failed handler's directive must be resume, restart, stop or escalate, not {value!r}")
 
 
 def check_backoff(value: object) -> None:
     """Raise `TypeError` for what is no `Backoff`."""
     if not isinstance(value, Backoff):
-        raise TypeError(f"backoff is a Backoff, as in Backoff(first=1.0, longest=30.0), not {value!r}")
+        raise TypeError(f"backoff must be a Backoff, as in Backoff(first=1.0, longest=30.0), not {value!r}")
 
 
 def check_restart_kind(value: object) -> None:
     """Raise `ValueError` for an unknown word."""
     if value not in ("permanent", "transient", "temporary"):
-        raise ValueError(f"restart is permanent, transient or temporary, not {value!r}")
+        raise ValueError(f"restart must be permanent, transient or temporary, not {value!r}")
 
 
 def is_called_again(kind: RestartKind, *, failed: bool) -> bool:

@@ -1,10 +1,10 @@
-"""What code holds a thread: read from the thread's frames while it runs, with nothing paid beforehand.
+"""What code blocks a thread: read from the thread's frames while it runs, at no cost beforehand.
 
-Essay: nothing is noted beforehand, since the thread's frames tell it all. To note before each message whose it is would
-cost something per message, to be read once a month. Any thread may look at another's frames. Where our code calls an
-author's, there is a frame of a function that we know, and its local variables say whose work it is. So a table of those
-functions is enough: the innermost of their frames tells application, session and work, and what lies inside of it is
-the author's own code.
+Essay: nothing is recorded beforehand, since the thread's frames say it all. Recording before each message whose it is
+would cost something per message, to be read once a month. Any thread may look at another's frames. Where our code calls
+an author's, there is a frame of a function that we know, and its local variables say whose work it is. So a table of
+those functions is enough: the innermost of their frames gives application, session and work, and the frames inside it
+are the author's own code.
 """
 
 from __future__ import annotations

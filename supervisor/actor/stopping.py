@@ -1,26 +1,26 @@
 """Stopping: how a connection, a session, an application and the server end: softly, then hard.
 
-Essay: two kinds of stop, one mechanism. The rule: a soft stop is a moment, from which on no new work is taken; a hard
-stop is a deadline that has passed, by which what was there is finished or cancelled. So a `Stopping` is a flag and a
-deadline, and whatever its owner does stands in one of two places:
+Essay: two kinds of stop, one mechanism. The rule: a soft stop is a moment, after which no new work is accepted; a hard
+stop is a deadline, by which existing work has finished or is cancelled. So a `Stopping` is a flag and a deadline, and
+everything that its owner does is inside one of two blocks:
 
     with stopping.waiting(): ...     a wait for new work; the soft stop ends it, quietly
     with stopping.working(): ...     work; the deadline ends it
 
 To stop hard at once is to stop softly with no time left. Work that something else must follow, as hooks follow the
-mailbox and unload hooks follow destroyed ones, keeps a reserve for that.
+mailbox and unload hooks follow destroyed hooks, keeps a reserve for that.
 
-Stoppings form a tree as nurseries do: server ⊃ application ⊃ its sessions ⊃ each session. Who is further in never has
-more time than who is around it, less the reserve. A deadline only moves nearer, and it moves in one step for all that
-is below: a second signal that leaves six seconds takes what is too much from every hook, borrow and wait that goes on
-at that moment, however deep, and nobody has to look for them.
+Stoppings form a tree, as nurseries do: server ⊃ application ⊃ its sessions ⊃ each session. An inner one never has more
+time than the one around it, less the reserve. A deadline only moves nearer, and it moves in one step for everything
+below: a second signal that leaves six seconds shortens every hook, borrow and wait that is under way, however deep, and
+nobody has to look for them.
 
-Nested cancel scopes of trio have deadlines in a tree as well, but hooks must run when what is around them was
-cancelled; so they are shielded, and a shield hides the deadline with the cancellation. The soft half alone is known as
-a soft-cancelled scope (trio's issue 147); it has no deadline of its own, and so no way to say "less" later.
+Nested cancel scopes of trio have deadlines in a tree as well. But hooks must run even if what is around them was
+cancelled, so they are shielded, and a shield hides the deadline together with the cancellation. The soft half alone is
+known as a soft-cancelled scope (trio's issue 147); it has no deadline of its own, and so can't be shortened later.
 
-What ends together, such as the connections of a session, is `Children`: told softly by their owner, waited for until
-the deadline, and then stopped hard, each by its own function.
+What ends together, such as the connections of a session, is `Children`: their owner stops them softly, waits for them
+until the deadline, and then stops them hard, each by its own function.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """The story of one actor: what happened to it lately, a line each. Bounded in entries and in characters. Pure.
 
-Essay: what a line is. A thing that begins, such as a message that is handled, opens a line; what comes of it is put
-behind, if nothing else has happened meanwhile and no time has passed: so a message and its patch are one line. Else it
-is a line of its own that names the thing again. Hence lines are in the order in which things happened, times only rise,
-and nothing that was told is changed later but for that.
+Essay: what a line is. A thing that begins, such as the handling of a message, opens a line. Its result is appended to
+that line if nothing else has happened meanwhile and no time has passed, so a message and its patch are one line.
+Otherwise the result is a line of its own that names the thing again. Hence lines are in the order of events, times only
+increase, and apart from such results no line changes later.
 
-What is told is only put together here, never kept: a story holds texts and no value of the app's.
+A story turns values into text at once: it holds texts, and no value of the app's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tree of tasks, and where each of them waits: for what ends a program, and for what must not leave it early."""
+"""The tree of tasks, and where each of them waits."""
 
 from __future__ import annotations
 

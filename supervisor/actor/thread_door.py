@@ -55,7 +55,7 @@ class ThreadDoor:
         if threading.get_ident() == self._thread:
             raise RuntimeError("this is the server's thread: call the function yourself, and await it")
         if not timeout >= 0:  # NaN is none
-            raise ValueError(f"timeout is a number of seconds from 0 on, not {timeout!r}")
+            raise ValueError(f"timeout must be a number of seconds, at least 0, not {timeout!r}")
         call = _Call(func, args)
         if not self._hosted:
             call.host = host_of_this_thread()
@@ -69,7 +69,7 @@ class ThreadDoor:
                 self._token.run_sync_soon(call.scope.cancel)
         except trio.RunFinishedError:
             raise self._gone() from None
-        raise TimeoutError(f"the call took longer than {timeout:g} s; it was cancelled: more time by timeout=")
+        raise TimeoutError(f"the call took longer than {timeout:g} s; it was cancelled; allow more time with timeout=")
 
     def close(self) -> None:
         """Take no more calls. Those that are under way end with the nursery."""

@@ -1,9 +1,10 @@
-"""How long a turn of the loop has lasted, as far as its code can be blamed for that. Pure.
+"""How long a turn of the loop has lasted, as far as its code is to blame for it. Pure.
 
-Essay: who is accused. A watchdog that wakes late saw nothing of what it slept through. Either code held Python's lock,
-as a large sort or a regular expression does, and then this process used the processor meanwhile. Or the process stood
-still: it was suspended, the laptop slept, the machine had no time for it. Then it used next to none, and that time is
-nobody's: it is taken off the turn. Time that a watchdog which woke in time has seen pass is always the turn's own.
+Essay: who is to blame. A watchdog that wakes late saw nothing of what it slept through. Either code held Python's
+global lock, as a large sort or a regular expression does; then this process used the processor meanwhile. Or the
+process stood still: it was suspended, the laptop slept, or the machine had no time for it. Then it used almost no
+processor time, nobody is to blame, and that time is subtracted from the turn. Time that passes while the watchdog wakes
+punctually always counts.
 """
 
 from __future__ import annotations

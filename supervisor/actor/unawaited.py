@@ -1,15 +1,15 @@
-"""Coroutines that nobody awaited: found when they are dropped, and held against whoever dropped them.
+"""Coroutines that were never awaited: found when they are dropped, and blamed on the work that dropped them.
 
-Essay: an error, never a warning. `session_context.tell(m)` without `await` does nothing, and Python says so only by a
-`RuntimeWarning` on stderr, which no asker and no log of ours sees. But Python says it at the moment at which the
-coroutine is dropped, synchronously, and a warning that a filter makes an error there reaches `sys.unraisablehook`. So
-while a server runs, such a filter and such a hook are in force (`watch_unawaited`). The hook asks whose work dropped
-it, as holds do and for the same reason: by the tree of nurseries, from the current task upwards (see `holding`). Each
-actor's loop, and everybody else who can fail a piece of work for it, spreads a net (`catch_unawaited`), and the
-innermost net that covers the task gets the coroutine's name. What no net gets is reported.
+Essay: an error, never a warning. `session_context.tell(m)` without `await` does nothing, and Python says so only in a
+`RuntimeWarning` on stderr, which no asker and no log of ours sees. But Python issues it synchronously, at the moment
+when the coroutine is dropped, and if a filter turns it into an error, that reaches `sys.unraisablehook`. So while a
+server runs, such a filter and such a hook are in force (`watch_unawaited`). The hook finds out whose work dropped the
+coroutine as holds do, and for the same reason: by the tree of nurseries, from the current task upwards (see `holding`).
+Each actor's loop, and everything else that can make a piece of work fail for it, spreads a net (`catch_unawaited`), and
+the innermost net around the task gets the coroutine's name. A coroutine that no net gets is reported.
 
-What the garbage collector finds was part of a circle of references; it may have been made by anybody, long ago, and is
-found in whatever task happens to run. So it is only reported, and accuses nobody.
+What the garbage collector finds was part of a reference cycle. Anybody may have made it, long ago, and it is found in
+whatever task happens to run. So it is only reported, and nobody is blamed.
 """
 
 from __future__ import annotations

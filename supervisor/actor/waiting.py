@@ -1,13 +1,13 @@
 """Who waits for whom: the graph that finds a circle before it closes. Pure.
 
-Rule: a wait that would close a circle is refused at once, in the one that would close it, and the refusal names the
-circle. The nodes are actors (anything hashable whose `str` names it); an edge `a → b` says that `a` can't go on before
-`b` has done something. One handler can wait for several actors at once, through its child tasks, so an actor has any
-number of edges and the search is a walk over the graph, not along a chain.
+Rule: a wait that would close a circle fails at once, in the actor that would close it, and the error names the circle.
+The nodes are actors (anything hashable whose `str` names it); an edge `a → b` means that `a` can't go on before `b` has
+done something. One handler can wait for several actors at once, through its child tasks, so an actor can have any
+number of edges, and the search is a walk over the graph, not along a chain.
 
-The search goes backwards from those who want to wait: whoever is found (directly or through others) to wait for them
-must not be waited for. Backwards, because one search then answers for any number of targets (`update_sessions` has
-thousands), and because most waiters are waited for by nobody, which makes the usual search empty.
+The search goes backwards from the actors that want to wait: they must not wait for an actor that waits for them,
+directly or through others. Backwards, because one search then covers any number of targets (`update_sessions` has
+thousands), and because usually nobody waits for the actor that wants to wait, so that the search is empty.
 """
 
 from __future__ import annotations

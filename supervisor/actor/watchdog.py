@@ -1,13 +1,13 @@
-"""The watchdog: a thread that notices when the loop doesn't turn, and says what holds it, while it still does.
+"""The watchdog: a thread that notices when the loop doesn't turn, and reports what blocks it, while it is blocked.
 
-Essay: what it costs. trio calls an instrument before and after it waits for I/O, once for each turn of its loop; what
-runs in between is a turn. The two calls leave a time behind and nothing else, so nothing is paid per message or task.
-The thread looks at that time ten to twenty times a second, and at the stack only when a turn has lasted for half of
-the limit.
+Essay: what it costs. trio calls an instrument before and after it waits for I/O, once for each turn of its loop; a turn
+is what runs in between. The two calls only store a time, so there is no cost per message or task. The thread looks at
+that time at least once in half the limit, and at the stack only when a turn has lasted that long.
 
-Essay: two threads. The first report must reach a log while the loop is held, which may be for ever; so it is made in
-the watchdog's own thread. The report of the end is made in the loop's thread. The loop doesn't wait until the first
-one is made, since who hears of it may call the loop: if it ends before, the watchdog hands the second one over.
+Essay: two threads. The first report must reach a log while the loop is blocked, perhaps forever, so it is made in the
+watchdog's own thread. The report of the end is made in the loop's thread. The loop doesn't wait for the first report,
+since the instruments may call into the loop: if the stall ends before that report is done, the watchdog passes the
+second one on.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Worker threads: they call plain functions that block, for somebody in the server who awaits them.
+"""Worker threads: they call plain functions that block, for a task in the server that awaits them.
 
-Essay: a thread can't be cancelled. When who awaits it is cancelled, the thread is told that it is over: its key is
-revoked, so that the next thing of ours that it touches raises. Then it gets `GRACE` seconds to come back. If it does,
-all is as if it had been cancelled. If it doesn't, it is abandoned, and reported with its stack: whoever awaited it goes
-on, and the thread goes on too, but can't change anything of ours any more. What it changes with one call that had
-begun before (an assignment, an `append`) is long done by then; that is what the grace is for, too.
+Essay: a thread can't be cancelled. When the task that awaits it is cancelled, the thread's key is revoked, so that the
+next thing of ours that it touches raises. Then it gets `GRACE` seconds to come back. If it does, all is as if it had
+been cancelled. If it doesn't, it is abandoned, and reported with its stack: the task goes on, and so does the thread,
+but it can't change anything of ours any more. A single call that it had begun before (an assignment, an `append`) is
+done long before that; the grace is for this, too.
 
 Essay: what a thread calls in the loop (`call_from_thread`) runs in a nursery of the task that awaits the thread. So it
-counts as that task's own: it ends with it, and a wait of it that would close a circle is found like any other.
+counts as that task's own: it ends with it, and a wait that would close a circle is found like any other.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Work:
                     close = getattr(result, "close", None)
                     if close is not None:
                         close()
-                    raise TypeError(f"{self.name} returned something to await, and nobody awaits in a worker thread")
+                    raise TypeError(f"{self.name} returned an awaitable, and nothing awaits in a worker thread")
             if dropped:
                 raise unawaited(dropped, way_out="in a thread write app_context.call_from_thread(func, *args)")
             return result

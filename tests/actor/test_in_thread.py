@@ -74,20 +74,20 @@ def generate(context):
     [
         (wait, "async"),
         (generate_later, "async"),
-        (generate, "with a yield in it"),
+        (generate, "a generator function"),
         (AsyncCallable(), "async"),
         (functools.partial(wait, None), "async"),
     ],
 )
 def test_others_are_refused_with_the_way_out(func, kind):
     for refuse in (check_plain, functools.partial(threaded_by_host, thread=True)):
-        with pytest.raises(TypeError, match=f"is {kind}; write `def` and no await in it, or take the thread away"):
+        with pytest.raises(TypeError, match=f"is {kind}; write `def` without await, or leave the thread out"):
             refuse(func)
 
 
 @pytest.mark.parametrize("run", [None, Face().run_in_thread])
 def test_whether_it_is_for_a_thread_is_true_or_false(run):
-    with pytest.raises(TypeError, match=r"^thread is True or False, not 'no'$"):
+    with pytest.raises(TypeError, match=r"^thread must be True or False, not 'no'$"):
         threaded(plain, run, thread="no")
 
 

@@ -28,13 +28,13 @@ def test_what_the_function_raises_passes():
 
 
 def test_a_key_that_cannot_be_hashed_is_a_type_error_that_names_the_message():
-    with pytest.raises(TypeError, match=r"the key that a Quote is conflated by must be hashable, .* not list"):
+    with pytest.raises(TypeError, match=r"the key by which a Quote is conflated must be hashable, .* not list"):
         MailboxPolicy(conflate=lambda quote: []).key_of(Quote())
 
 
 @pytest.mark.parametrize("wrong", ["drop", "", None, True])
 def test_there_are_three_policies_for_a_full_mailbox(wrong):
-    with pytest.raises(ValueError, match='when_full is "wait", "refuse" or "drop_oldest", not '):
+    with pytest.raises(ValueError, match='when_full must be "wait", "refuse" or "drop_oldest", not '):
         MailboxPolicy(when_full=wrong)
 
 
@@ -55,7 +55,7 @@ def test_what_gives_the_key_is_not_async():
     async def symbol(quote):
         return quote.symbol
 
-    with pytest.raises(TypeError, match=r"symbol is async, and nobody would await its key$"):
+    with pytest.raises(TypeError, match=r"symbol is async, and nothing would await its key$"):
         MailboxPolicy(conflate=symbol)
 
 
@@ -63,7 +63,7 @@ def test_a_key_is_not_awaited():
     async def symbol(quote):
         return quote.symbol
 
-    with pytest.raises(TypeError, match=r"a Quote is conflated by must be there at once, and nobody awaits a corout"):
+    with pytest.raises(TypeError, match=r"a Quote is conflated is needed at once, and nothing awaits a corout"):
         MailboxPolicy(conflate=lambda quote: symbol(quote)).key_of(Quote())
 
 

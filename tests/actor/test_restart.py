@@ -87,7 +87,7 @@ def test_no_period_ever_has_more_restarts_than_are_allowed(max_restarts, within,
         ({"within": 0}, "within"),
         ({"within": float("nan")}, "within"),
         ({"beyond": "resume"}, "stop or escalate, not 'resume'"),
-        ({"backoff": 3}, r"backoff is a Backoff, as in Backoff\(first=1.0, longest=30.0\), not 3"),
+        ({"backoff": 3}, r"backoff must be a Backoff, as in Backoff\(first=1.0, longest=30.0\), not 3"),
     ],
 )
 def test_a_policy_that_cant_be_is_refused(wrong, named):

@@ -109,7 +109,7 @@ async def test_a_call_may_have_any_time_but_none_that_is_none(run_app):
 
         def in_thread():
             for timeout in (math.nan, -1.0):
-                with pytest.raises(ValueError, match=f"timeout is a number of seconds from 0 on, not {timeout}"):
+                with pytest.raises(ValueError, match=f"timeout must be a number of seconds, at least 0, not {timeout}"):
                     app.context.call_from_thread(calls.append, timeout, timeout=timeout)
             app.context.call_from_thread(calls.append, "for ever", timeout=math.inf)
 
