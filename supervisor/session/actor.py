@@ -1,19 +1,19 @@
-"""The actor of one session: owns its document, handles its messages, runs its two hooks, and ends with all it started.
+"""The actor of one session: owns its document, handles its messages, runs its two hooks, and ends all that it started.
 
 Essay: an end is decided in one synchronous stretch, and only what must be awaited comes after it. There are two ways:
 
-- `finish()` is soft, for a server that goes down. The mailbox takes nothing more, and what waits in it is handled as
-  ever, answers and patches included. Then, or when its owner's time is over, the hard way follows.
+- `finish()` is soft, for a server that shuts down. The mailbox takes nothing more, and what waits in it is handled as
+  usual, answers and patches included. Then, or when the owner's time is over, the hard way follows.
 - `end()` is hard, and is that stretch. The session leaves the application's sessions, its mailbox closes (asks fail at
   once, tells become dead letters), its connections are told, its timers are removed, and its scope is cancelled, which
-  ends handlers in hand (rolled back) and background tasks. Called from the session's own handler, it waits for that
+  ends running handlers (rolled back) and background tasks. Called from the session's own handler, it waits for that
   handler to return instead, so that its changes are kept and sent.
 
-What remains is done by the session's task, shielded and under deadlines. Borrows that were waiting get their turn,
-while background tasks unwind, which may take long. The closed hooks of connections and then the destroyed hooks run,
-with the document still readable. Then connections are waited for: to the session a connection is over once it was told,
-and one that reads slowly must not hold up the hooks. The last thing that happens, with no await after it, is that those
-who wait for the end are told: when they run, nothing of the session does.
+The session's task does the rest, shielded and under deadlines. Borrows that were waiting get their turn while
+background tasks unwind, which may take long. The closed hooks of connections and then the destroyed hooks run, with the
+document still readable. Then the session waits for connections: for the hooks, a connection is over once it was told,
+since one that reads slowly must not hold them up. Last of all, with no await after it, those who wait for the end are
+woken: when they run, nothing of the session runs any more.
 """
 
 from __future__ import annotations

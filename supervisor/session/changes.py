@@ -1,4 +1,4 @@
-"""Who wants to know what changed in a session's document: told after each kept transaction, in turns of their own."""
+"""Listeners to a session's document: they are called after each kept transaction, in turns of their own."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ class ChangeListeners:
         try:
             listener = _Listener(path, func, document)
         except PatchError as error:
-            raise ValueError(f"a place in the document is named by a JSON Pointer like /notes: {error}") from None
+            raise ValueError(f"a path in the document is a JSON Pointer such as /notes: {error}") from None
         if "*" in listener.steps:
             above = pointer.join(listener.steps[: listener.steps.index("*")])
-            raise ValueError(f"on_change() takes one place and no pattern, not {path!r}; listen to {above!r}")
+            raise ValueError(f"on_change() takes one path and no pattern, not {path!r}; listen to {above!r}")
         listener.handle = self._callbacks.add_listener(func, listener.tell, lambda: self._told(listener))
         if listener.handle.active:
             self.any.append(listener)

@@ -1,6 +1,6 @@
-"""What authors hold of a session: its context, and its document. Both are faces; the actor behind them does the work.
+"""What authors hold of a session: its context and its document. Both are facades; the actor behind them does the work.
 
-They stand in one file because each leads to the other: `session_context.document`, `doc.session_context`.
+They share a file because each leads to the other: `session_context.document`, `doc.session_context`.
 """
 
 from __future__ import annotations
@@ -356,7 +356,7 @@ class Document:
         """Call `func(*args)` once, `seconds` seconds from now. Otherwise as `add_next_tick_callback()`.
 
         Raises:
-            ValueError: `seconds` isn't a finite number from 0 on.
+            ValueError: `seconds` is not a finite number, at least 0.
         """
         check_thread()
         return self._host.callbacks.add_timeout(self._prepared(func, thread), args, seconds)
@@ -372,7 +372,7 @@ class Document:
         ends it.
 
         Raises:
-            ValueError: the path is no JSON Pointer, or has a `*`.
+            ValueError: the path is not a JSON Pointer, or has a `*`.
         """
         check_thread()
         return self._host.change_listeners.add(path, self._prepared(func, thread), self)
@@ -392,7 +392,7 @@ class Document:
         transaction; any task may call it.
 
         Raises:
-            ValueError: the pattern is no JSON Pointer, or has `*` as a part of a step, such as `**`.
+            ValueError: the pattern is not a JSON Pointer, or has `*` as a part of a step, such as `**`.
         """
         check_thread()
         judge = None if func is None else self._prepared(func, thread)

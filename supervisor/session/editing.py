@@ -1,4 +1,4 @@
-"""What clients may edit in a session's document, and how one edit is taken: asked about, then done."""
+"""What clients may edit in a session's document, and how an edit is handled: checked by the app, then done."""
 
 from __future__ import annotations
 
@@ -69,16 +69,16 @@ class EditRules:
     def allow(self, pattern: str, func: Judge | None) -> None:
         """See `Document.allow_edits`."""
         if func is not None and not callable(func):
-            raise TypeError(f"a function that is asked about edits must be callable, not {func!r}")
+            raise TypeError(f"a function that checks edits must be callable, not {func!r}")
         try:
             steps = pointer.split(pattern)
         except PatchError as error:
-            raise ValueError(f"what clients may edit is named by a pattern like /notes or /todo/*: {error}") from None
+            raise ValueError(f"what clients may edit is a pattern such as /notes or /todo/*: {error}") from None
         for step in steps:
             if ANY in step and step != ANY:
                 raise ValueError(
-                    f"{pattern!r} is no pattern of what clients may edit: {ANY} stands for one whole step, and not in "
-                    f"{step!r}; write it alone, as in /todo/*, which allows all that is inside of its items too"
+                    f"{pattern!r} is not a pattern of what clients may edit: {ANY} stands for one whole step and can't"
+                    f" be part of {step!r}; write it alone, as in /todo/*, which also allows everything inside items"
                 )
         is_new = self._rules.pop(pattern, None) is None
         self._rules[pattern] = (steps, func)
@@ -169,7 +169,7 @@ def _do(root: Callable[[], Any], edit: EditOperation, wish: Edit, verdict: objec
         if not isinstance(verdict, Edit) or (verdict.op, verdict.keys, verdict.path) != (wish.op, wish.keys, wish.path):
             got = "another op or place" if isinstance(verdict, Edit) else type(verdict).__qualname__
             raise TypeError(
-                f"a function that is asked about an edit returns None, or attrs.evolve(edit, value=…); got {got}"
+                f"a function that checks an edit must return None or attrs.evolve(edit, value=…); got {got}"
             )
         value = verdict.value
         # The very container that is there already would be no change, though the client shows another value.

@@ -1,4 +1,4 @@
-"""The end of a session that nobody is attached to: when it is due, and what puts it off."""
+"""The end of a session that nobody is attached to: when it is due, and what postpones it."""
 
 from __future__ import annotations
 

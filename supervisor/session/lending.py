@@ -1,12 +1,12 @@
 """Borrowing a document: its actor lends it, waits for the return, and handles nothing else meanwhile.
 
 Essay: the borrower's side of invariant 1. A borrow is an entry in the mailbox like a message, so it has its place in
-the order. When its turn comes the actor wakes the borrower and parks; the *holder* is now the borrower's task (and
-nurseries that it opens inside). Returning is synchronous: the borrower keeps or undoes the changes itself, in the same
-step in which it leaves, and reschedules the actor. So nobody can come between the end of the borrow and its commit.
+the order. When its turn comes, the actor wakes the borrower and parks; the *holder* is now the borrower's task (and
+nurseries that it opens inside). Returning is synchronous: in the step in which it leaves, the borrower itself commits
+or undoes the changes, and reschedules the actor. So nobody can come between the end of the borrow and its commit.
 
-The session's own end doesn't cancel the actor's wait for the return, because a borrow that was waiting or in hand then
-still gets its turn; what bounds it is the borrower's own scope, which is work of the session that stops.
+The session's end doesn't cancel the actor's wait for the return, because a borrow that is waiting or under way then
+still gets its turn. The borrower's own scope bounds it, which counts as work of the stopping session.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ async def borrowed(session: Lender, *, timeout: float) -> AsyncIterator[Document
         if trio.current_time() >= session.stopping.at:
             raise session.gone()
         raise trio.TooSlowError(
-            f"the document of {session} was held for {HOLDING:g} s, and was taken back, rolled back"
+            f"the document of {session} was held for {HOLDING:g} s, so it was taken back and rolled back"
         )
 
 

@@ -11,11 +11,12 @@
                                      DRAINING ──closed──► DESTROYED
 
 CREATING: hooks accept it and its document is built. WAITING: nobody has attached yet. ACTIVE: somebody is attached.
-LINGERING: nobody is any more. FINISHING: the server goes down; it takes nothing more, and handles what waits. DRAINING:
-it handles no further message, borrowers get their turn, and its closed and destroyed hooks run. DESTROYED: nothing of
-it runs any more. A session that is refused, or can't be built, goes from CREATING to DRAINING like any other.
+LINGERING: nobody is attached any more. FINISHING: the server shuts down; the session accepts nothing more, and handles
+what waits. DRAINING: it handles no further messages, borrowers get their turn, and its closed and destroyed hooks run.
+DESTROYED: nothing of it runs any more. A session that is refused, or can't be built, goes from CREATING to DRAINING
+like any other.
 
-WAITING is not LINGERING, because a page needs seconds to load and to attach, however short an app lets sessions linger.
+WAITING is not LINGERING, because a page needs seconds to load and attach, however briefly an app lets sessions linger.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """A connection's two entries in its session's mailbox: before it is attached, and after it has left.
 
-Essay: nothing but the session's end interrupts an opened hook. A connection that dies, or waits too long, takes its
-entry out of the queue; once it is in hand the hook is let finish, as a visitor who leaves doesn't interrupt a creation.
-What the hook has let in is noted by the household, with no await between the hook's return and the note. So whatever
-happens afterwards, the household knows whose closed hook is due, and it is the household that takes it off the list
-before it calls it. Hence a closed hook runs exactly once for each opened hook that succeeded: by the departure's entry,
-or, if the session ends before that had its turn, by the end.
+Essay: only the session's end interrupts an opened hook. A connection that dies, or waits too long, takes its entry out
+of the queue. Once the hook has begun it may finish, just as a visitor who leaves doesn't interrupt a creation. The
+household notes each connection that the hook has admitted, with no await between the hook's return and the note. So
+whatever happens afterwards, the household knows which closed hooks are due, and removes each from its list before it
+calls it. Hence a closed hook runs exactly once for each opened hook that succeeded: by the departure's entry, or by the
+session's end if that comes before the entry's turn.
 """
 
 from __future__ import annotations

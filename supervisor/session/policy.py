@@ -1,12 +1,12 @@
 """What follows the failures of one session: its application's policy, its own budget, and each decision in words. Pure.
 
-Rule: what is due is the strongest that any failure asked for since the last was carried out: escalate, stop, restart,
-resume, in that order. So failures that come together cost one restart between them, and one that comes while a restart
-is under way is covered by it. What is spent is spent when it is decided: the report of a failure can say which of how
-many restarts it is.
+Rule: what is due is the strongest directive of all failures since the last one was carried out: escalate, stop,
+restart, resume, in that order. So failures that come together cost one restart between them, and a failure during a
+restart is covered by it. The budget is charged at the decision, so that the report of a failure can say which of how
+many restarts this is.
 
-A session that finishes is not restarted: it ends. So OTP's supervisors do it while they shut down, and a new document
-would be thrown away at once.
+A session that is finishing is not restarted, but ends: its new document would be thrown away at once. OTP's supervisors
+do the same while they shut down.
 """
 
 from __future__ import annotations

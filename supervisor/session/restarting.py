@@ -1,28 +1,28 @@
-"""What a session does about its failures: the failed hooks are told, and what the policy decided is carried out.
+"""What a session does about its failures: it calls the failed hooks, and carries out what the policy decided.
 
-Essay: what a restart is. The document begins anew, and nothing else that others hold on to.
+Essay: what a restart is. Only the document begins anew, and nothing else that others hold on to.
 
 1. The message that failed is over: it is rolled back, and its sender has the error.
-2. What waits in the mailbox stays, in its order; borrowers, broadcasts and asks that wait keep their place and their
+2. What waits in the mailbox stays, in order; waiting borrowers, broadcasts and asks keep their place and their
    deadlines. Until the restart is done nothing is handled, and the mailbox's bounds and policies apply.
-3. What came after the created hooks ends first, as an actor's children and timers do in Pekko: callbacks, change
-   listeners and background tasks. What the created hooks began goes on.
-4. After a pause, which grows, and of which clients are told, `modify_document` builds a document of its own out of
-   what the created hooks had left. Nobody sees that one before it is complete. If `modify_document` fails, that is one
-   more failure: the old document is shown still, and the next restart is decided.
-5. In one step, the new document takes the place of the old one, edit rules too, in a new epoch. Connections stay, and
-   get one snapshot. The revision goes on rising, so that what was meant for the old document can be told by its base:
-   such edits are in conflict. Listeners of the created hooks are told that all has changed.
-6. Neither created nor destroyed hooks run, nor those of connections. Refs and contexts are the same objects.
+3. What was added after the created hooks ends first, like an actor's children and timers in Pekko: callbacks, change
+   listeners and background tasks. What the created hooks started goes on.
+4. After a pause, which grows and which clients are told of, `modify_document` builds a separate document from what the
+   created hooks had left. Nobody sees it before it is complete. If `modify_document` fails, that is one more failure:
+   the old document stays visible, and the policy decides about the next restart.
+5. In one step, the new document replaces the old one, edit rules included, in a new epoch. Connections stay, and get
+   one snapshot. The revision keeps increasing, so that edits of the old document are recognised by their base, and are
+   in conflict. Listeners of the created hooks are told that everything has changed.
+6. Neither created nor destroyed hooks run, nor those of connections. Refs and contexts stay the same objects.
 
-All of it is one entry in the mailbox's system lane, put there by the failure. So it comes before any other message,
-costs nothing where nothing fails, and is cancelled like a handler when the session ends, at whichever await: then the
-old document, rolled back, is what destroyed hooks see.
+All of this is one entry in the mailbox's system lane, put there by the failure. So it comes before any other message,
+costs nothing where nothing fails, and is cancelled like a handler when the session ends, at any await: the destroyed
+hooks then see the old document, rolled back.
 
-Essay: exactly once. A failure is reported at once, with what was decided. The failed hooks have their turn after the
-rollback: each is a transaction of its own, and what they raise is only reported, so there is no circle. A session that
-ends first owes them still, and pays before its destroyed hooks. Those that nobody could be told of in time are bounded
-by `MAX_UNTOLD`: background tasks can fail by the thousand while one handler waits.
+Essay: exactly once. A failure is reported at once, with the decision. The failed hooks run after the rollback: each is
+a transaction of its own, and what they raise is only reported, so they can't cause a loop. A session that ends first
+still owes them, and runs them before its destroyed hooks. `MAX_UNTOLD` bounds the failures that wait for their hooks,
+since background tasks can fail by the thousand while one handler waits.
 """
 
 from __future__ import annotations

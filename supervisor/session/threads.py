@@ -1,9 +1,9 @@
 """A session's document in a worker thread: lent by a key that can be revoked, and what the loop sees of it meanwhile.
 
-Essay: two threads, one document. While it is lent, the thread mutates it without a lock, and nobody in the loop may:
-not the session's own task either, which waits for the thread. What the loop still reads is the committed state, for a
-page that opens, or a connection that attaches or reads slowly. So the thread copies what it is about to change first
-(see `document.committed`). A commit is done in the loop, since it is shown to connections; the thread waits for it.
+Essay: two threads, one document. While it is lent, the thread mutates it without a lock, and nobody in the loop may,
+not even the session's own task, which waits for the thread. The loop still reads the committed state, for a page that
+opens, or a connection that attaches or reads slowly. So the thread first copies what it is about to change (see
+`document.committed`). A commit is done in the loop, since connections are shown it; the thread waits for it.
 """
 
 from __future__ import annotations
@@ -92,8 +92,8 @@ class ThreadLoans:
         work = current_work()
         if work is None or work.owner is not self._owner:
             raise DocumentNotHeld(
-                f"this thread doesn't hold the document of {self._session}; mark the function @in_thread, or hand it "
-                "over with thread=True, or send a message: app_context.call_from_thread(session_context.tell, message)"
+                f"this thread doesn't hold the document of {self._session}; mark the function @in_thread, or add it "
+                "with thread=True, or send a message: app_context.call_from_thread(session_context.tell, message)"
             )
         work.check()
 

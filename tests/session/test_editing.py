@@ -93,10 +93,12 @@ def test_what_was_not_allowed_cannot_be_forbidden():
 
 def test_a_pattern_is_a_pointer_and_its_function_callable():
     session = Session()
-    with pytest.raises(ValueError, match="named by a pattern like /notes"):
+    with pytest.raises(ValueError, match="is a pattern such as /notes"):
         session.rules.allow("notes", None)
     for wrong in ("/watch/**", "/watch*", "/*.price/open"):
-        with pytest.raises(ValueError, match=r"^'.+' is no pattern of what .* one whole step, and not in '.+'; write "):
+        with pytest.raises(
+            ValueError, match=r"^'.+' is not a pattern of what .* one whole step and can't be part of '.+'; write "
+        ):
             session.rules.allow(wrong, None)
     with pytest.raises(TypeError, match="must be callable, not 3"):
         session.rules.allow("/notes", 3)
@@ -144,7 +146,7 @@ def test_the_function_can_return_nothing_else(verdict, got):
     """The text says what kind of thing it returned, since what is in it may be large, or nothing for a log."""
     session = Session()
     session.rules.allow("/other", lambda doc, edit: verdict(edit) if callable(verdict) else verdict)
-    with pytest.raises(TypeError, match=rf"returns None, or attrs\.evolve\(edit, value=…\); got {got}$"):
+    with pytest.raises(TypeError, match=rf"must return None or attrs\.evolve\(edit, value=…\); got {got}$"):
         session.take("set", "other")
     assert session.data["other"] == 1
 

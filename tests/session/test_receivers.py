@@ -106,7 +106,7 @@ def test_a_policy_is_kept_for_types_that_do_not_just_wait():
 
 
 def test_a_wrong_policy_is_refused_where_it_is_written():
-    with pytest.raises(ValueError, match="when_full is"):
+    with pytest.raises(ValueError, match="when_full must be"):
         receives(Quote, when_full="drop")
     with pytest.raises(TypeError, match="conflate takes a function"):
         receives(Quote, conflate="symbol")
@@ -116,7 +116,7 @@ def test_a_wrong_policy_is_refused_where_it_is_written():
 @pytest.mark.parametrize("wrong", ["no", 1, None])
 def test_what_is_true_or_false_is_neither_a_word_nor_a_number(name, wrong):
     """A handler that "no" opens to clients is one that anybody can call."""
-    with pytest.raises(TypeError, match=f"^{name} is True or False, not {wrong!r}$"):
+    with pytest.raises(TypeError, match=f"^{name} must be True or False, not {wrong!r}$"):
         receives(Quote, **{name: wrong})
 
 
