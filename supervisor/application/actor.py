@@ -1,16 +1,15 @@
 """The actor of one application: runs its load and unload hooks, creates, finds and ends its sessions.
 
-Essay: the order of an end is the order of the nurseries, background ⊃ connections ⊃ sessions, from the inside out.
-Producers are told first, so that nothing new is made: those of an app that asks whether it is stopping get time to
+Essay: an application ends in the order of its nurseries, background ⊃ connections ⊃ sessions, from the inside out.
+Producers are told first, so that nothing new is made: if the app ever asks whether it is stopping, they get time to
 return, and then all are cancelled. The sessions finish what waits in their mailboxes, batch by batch, and end side by
-side, each with its hooks; whatever is left of connections is cancelled; then the unload hooks run. The background is
-left last: a producer that is slow to unwind, or blocks a thread, delays nobody's hooks. All of this is the soft half of
-one stop: when its time is over, or `run` is cancelled, what has not finished is ended hard, in the same order.
+side, each with its hooks; the remaining connections are cancelled; then the unload hooks run. The background is left
+last: a producer that unwinds slowly, or blocks a thread, delays nobody's hooks. All of this is the soft half of one
+stop: when its time is over, or `run` is cancelled, what has not finished is ended hard, in the same order.
 
-Essay: an application fails alone. It has failed when it can't be loaded, or when something escalates that its policy
-lets `escalate`. Then it ends as it would at a stop, sessions, hooks and all, and `run` returns without an exception:
-what surrounds it, and its neighbours there, go on. Only a `run` that never got to serve raises. `failure` stays, so
-that pages can say what happened.
+Essay: an application fails alone. It has failed if it can't be loaded, or if a failure escalates by its policy. Then it
+ends as at a stop, with its sessions and hooks, and `run` returns without an exception, so that its surroundings and
+neighbours go on. Only a `run` that never got to serve raises. `failure` stays, so that pages can say what happened.
 """
 
 from __future__ import annotations
@@ -415,7 +414,7 @@ class ApplicationActor:
         if work is not None and work.door is not None:
             return work.door.call(func, args, timeout)
         if self._door is None:
-            raise ActorGone(f"application {self.application!r} has not loaded yet, or could not")
+            raise ActorGone(f"application {self.application!r} has not loaded yet, or failed to load")
         return self._door.call(func, args, timeout)
 
     async def run_in_thread(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:

@@ -1,8 +1,9 @@
-"""What an application does beside its sessions: its producers, and the actor of its callbacks.
+"""What an application does besides its sessions: its producers, and the actor of its callbacks.
 
-All of it runs in one nursery, which is around those of connections and sessions. It is held back until `start`, and
-ended before the sessions are: asked first, if the app looks whether it is asked; then cancelled, and waited for until a
-grace is over. What goes on after that is a blocked thread, or shields itself, and holds up nobody but the nursery.
+All of it runs in one nursery, which is around those of connections and sessions. It begins only with `start`, and ends
+before the sessions do: it is asked to stop, if the app ever looks whether it is asked; then it is cancelled, and waited
+for until a grace is over. What goes on after that is a blocked thread, or shields itself, and holds up only the
+nursery.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How the sessions of an application that goes down are sent away: in batches, so that clients don't go all at once.
+"""How the sessions of an application end that shuts down: in batches, so that clients don't leave all at once.
 
-Pure. As Phoenix's `PoolDrainer`: so many connections at once, then a pause. Sessions that nobody is attached to cost no
-client anything, and go with the first batch.
+Pure. Like Phoenix's `PoolDrainer`: a number of connections at once, then a pause. Sessions that nobody is attached to
+affect no client, and end with the first batch.
 """
 
 from __future__ import annotations

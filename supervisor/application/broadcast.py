@@ -1,10 +1,10 @@
-"""To all sessions at once: one deadline, and a report of what became of each.
+"""To all sessions at once: one deadline, and a report of the outcome for each.
 
 Essay: one shared record. A broadcast to five hundred sessions makes no task, no event and no reply for each: it puts
-the message into every mailbox that has room, in one loop. Only those without room take part in a wait, and they share
-one record that counts down. At the deadline what still waits is withdrawn. A session that lagged is not waited for the
-next time: it takes part if it has room at once. So one stuck session delays the others once, by one deadline, and then
-never again until it has caught up.
+the message into every mailbox that has room, in one loop. Only sessions without room are waited for, and they share one
+record that counts down. At the deadline, messages that still wait are withdrawn. A session that lagged is not waited
+for the next time: it takes part if it has room at once. So one stuck session delays the others once, by one deadline,
+and then never again until it has caught up.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Calling `on_callback_failed`: once for each failure of a producer or callback, in the task in which it failed.
 
-Essay: nothing waits but what has failed. A producer's hook is called in the producer's own task, before its pause; that
-of a periodic, timeout or next-tick callback in the task of the application's callbacks, before the next one is called.
-So there is no queue of failures that could grow, and a hook that hangs delays no other producer. It is shielded:
-removing a producer, or the end of its application, lets a hook that has begun finish, under its deadline.
+Essay: only what has failed waits. The hook for a producer is called in the producer's own task, before its pause; the
+hook for a periodic, timeout or next-tick callback in the task of the application's callbacks, before the next callback.
+So there is no queue of failures that could grow, and a hook that hangs delays no other producer. The hook is shielded:
+if its producer is removed or its application ends, a hook that has begun may finish, under its deadline.
 """
 
 from __future__ import annotations

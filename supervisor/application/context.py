@@ -240,7 +240,7 @@ class ApplicationContext:
         """Call `func(*args)` once after `seconds` seconds. See `add_periodic_callback()`.
 
         Raises:
-            ValueError: `seconds` isn't a finite number from 0 on.
+            ValueError: `seconds` is not a finite number, at least 0.
         """
         check_thread()
         return self._host.callbacks.add_timeout(self._prepared(func, thread), args, seconds)
@@ -314,7 +314,7 @@ class ApplicationContext:
             TimeoutError: it took longer than `timeout` seconds; it was cancelled, and what it raises then is logged.
             ActorGone: the application has not loaded yet, has ended, or ended meanwhile.
             RuntimeError: called in the server's own thread, where you can call the function yourself.
-            ValueError: `timeout` is no number of seconds, which may be infinite; nothing was called.
+            ValueError: `timeout` is not a number of seconds, which may be infinite; nothing was called.
         """
         return self._host.call_from_thread(func, args, timeout)
 

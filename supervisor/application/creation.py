@@ -1,4 +1,4 @@
-"""What became of the wish for a session: one result for all who wait for the same id."""
+"""The creation of a session: one result for all who wait for the same id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One session of an application, made as a server makes it, for the document that it begins with."""
+"""One session of an application, made as a server makes it, for its initial document."""
 
 from __future__ import annotations
 

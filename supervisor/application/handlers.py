@@ -158,7 +158,9 @@ class NamespaceHandler(Handler):
             found = modify_document or namespace.get("modify_document")
             if found is not None:
                 if not callable(found):
-                    raise ApplicationError(f"{where}: modify_document is no function; write `def modify_document(doc)`")
+                    raise ApplicationError(
+                        f"{where}: modify_document is not a function; write `def modify_document(doc)`"
+                    )
                 check_signature(found, "doc", where=where, name=getattr(found, "__name__", "modify_document"))
                 self._modify_document = threaded_by_host(found)
 
@@ -246,7 +248,7 @@ def _nearly_a_policy(namespace: Mapping[str, object], where: str) -> list[str]:
 def _checked_policy(policy: object) -> FailurePolicy | None:
     if policy is None or isinstance(policy, FailurePolicy):
         return policy
-    raise TypeError(f'failure_policy is a FailurePolicy, as in FailurePolicy(directive="restart"), not {policy!r}')
+    raise TypeError(f'failure_policy must be a FailurePolicy, as in FailurePolicy(directive="restart"), not {policy!r}')
 
 
 def _misplaced(namespace: Mapping[str, object], where: str) -> list[str]:
@@ -285,9 +287,11 @@ class Application:
         """What it is made of, in the order in which they are asked."""
         for handler in self.handlers:
             if not isinstance(handler, Handler):
-                raise TypeError(f"an application is made of Handler objects, not {handler!r}")
+                raise TypeError(f"an application must be made of Handler objects, not {handler!r}")
         if not _NAME.fullmatch(name):
-            raise ValueError(f"an application's name is made of letters, digits and . _ ~ -, not {name!r}; rename it")
+            raise ValueError(
+                f"an application's name may have only letters, digits and . _ ~ -, not {name!r}; rename it"
+            )
         self.name = name
         """The last part of its URL."""
         self.source: Source | None = None

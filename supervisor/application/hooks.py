@@ -1,4 +1,4 @@
-"""Lifecycle hooks: their names, how they are found and called, and what a deadline means to them."""
+"""Lifecycle hooks: their names, how they are found and called, and their deadlines."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def find_hooks(namespace: Mapping[str, object], where: str) -> tuple[dict[str, H
     """The hooks of a module by our names, and warnings of names that are nearly a hook's.
 
     Raises:
-        ApplicationError: a hook is no function of its arguments, or is there under both of its names.
+        ApplicationError: a hook is not a function of its arguments, or is there under both of its names.
     """
     hooks: dict[str, Hook] = {}
     for name, value in namespace.items():
@@ -62,14 +62,14 @@ def find_hooks(namespace: Mapping[str, object], where: str) -> tuple[dict[str, H
             raise ApplicationError(f"{where} has {hook} under two names; keep one of them")
         if not callable(value):
             raise ApplicationError(
-                f"{where}: {name} is no function; write `def {name}({', '.join(ARGUMENTS[hook])}): ...`"
+                f"{where}: {name} is not a function; write `def {name}({', '.join(ARGUMENTS[hook])}): ...`"
             )
         check_signature(value, *ARGUMENTS[hook], where=where, name=name)
         if name == "name_connection" and inspect.iscoroutinefunction(value):
             raise ApplicationError(f"{where}: name_connection must be a plain function; write `def`, not `async def`")
         if is_marked(value) and hook in PLAIN:
             raise ApplicationError(
-                f"{where}: {name} can't run in a thread, since it comes before any session; take @in_thread away"
+                f"{where}: {name} can't run in a thread, since it runs before any session exists; remove @in_thread"
             )
         hooks[hook] = threaded_by_host(value)
     return hooks, _near_misses(namespace, where)
@@ -84,8 +84,8 @@ def check_signature(func: Callable[..., Any], *arguments: str, where: str, name:
     line = "" if code is None else f", line {code.co_firstlineno}"
     if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
         raise ApplicationError(
-            f"{where}{line}: {name} has a yield in it, so a call runs nothing of it; "
-            "take the yield out, or write `async def` and `await`"
+            f"{where}{line}: {name} contains a yield, so calling it runs none of its code; "
+            "remove the yield, or write `async def` and `await`"
         )
     try:
         signature = inspect.signature(func)

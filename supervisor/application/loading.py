@@ -128,7 +128,7 @@ def _load_script(file: Path) -> Handler:
     name = f"{PRIVATE}{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{secrets.token_hex(4)}"
     spec = importlib.util.spec_from_file_location(name, file.resolve())
     if spec is None or spec.loader is None:
-        raise ApplicationError(f"{file} is no Python file; an app's script ends in .py")
+        raise ApplicationError(f"{file} is not a Python file; an app's script ends with .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     with _translated(file):

@@ -1,4 +1,4 @@
-"""Where our code calls an author's, and whose work is done there: what names the code that holds a thread."""
+"""Where our code calls an author's, and whose work is done there: used to name the code that blocks a thread."""
 
 from __future__ import annotations
 

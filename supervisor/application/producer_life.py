@@ -1,4 +1,4 @@
-"""The life of a producer: when it is called, when again, and when it is enough. Pure.
+"""The life of a producer: when it is called, when it is called again, and when it has failed for good. Pure.
 
     waiting ──called──► running ──ended, to be called again──► backing off
                          │  ▲                                      │
@@ -6,8 +6,8 @@
                          ├──returned, and that was all──► done
                          └──failed for good──► failed
 
-A producer has failed for good if it raises and is temporary, or if it would need one restart more than its budget has.
-Whatever isn't done can be removed: from failed too, which is how an app says that it has dealt with it.
+A producer has failed for good if it raises and is temporary, or if it needs a restart and its budget is used up. Unless
+it is done, it can be removed: in the state failed too, which is how an app says that it has dealt with the failure.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class ProducerLife:
         check_restart_kind(restart)
         is_count = isinstance(max_restarts, int) and not isinstance(max_restarts, bool)
         if not (max_restarts is None or (is_count and max_restarts >= 0)):
-            raise ValueError(f"max_restarts is a whole number from 0 on, or None, not {max_restarts!r}")
+            raise ValueError(f"max_restarts must be a whole number, at least 0, or None, not {max_restarts!r}")
         if not within > 0:
-            raise ValueError(f"within is a number of seconds above 0, not {within!r}")
+            raise ValueError(f"within must be a number of seconds above 0, not {within!r}")
         if backoff is not None:
             check_backoff(backoff)
         self.restart: RestartKind = restart

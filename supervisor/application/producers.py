@@ -46,7 +46,7 @@ class Producer:
         if not callable(func):
             raise TypeError(f"a callback must be callable, not {func!r}")
         if not (name is None or (isinstance(name, str) and name)):
-            raise TypeError(f"a producer's name is a text, not {name!r}")
+            raise TypeError(f"a producer's name must be a str, not {name!r}")
         self._func = func
         self._args = args
         self._life = life
@@ -148,7 +148,7 @@ class Producer:
         if hasattr(result, "__await__"):
             await result
         elif isinstance(result, Generator | AsyncGenerator):
-            raise TypeError(f"{self.name} has a yield in it, so nothing of it was run; write `async def` and `await`")
+            raise TypeError(f"{self.name} contains a yield, so none of its code ran; write `async def` and `await`")
 
     def _failed(self, failure: BaseException) -> None:
         incident = self._report(f"producer {self.name}", failure, self._life.decision(trio.current_time()))

@@ -2,8 +2,9 @@
 
 Essay: creation belongs to the application. A session's task starts in the application's nursery and runs its own
 created hooks; whoever asks for the id waits for one shared result. So a visitor who leaves ends only a wait, and two
-visitors of one id can't make two sessions. Limits are looked at before a task is started. Crawlers open pages and never
-attach: they get a quarter of the sessions, and the oldest of those that nobody attached to makes room for the next.
+visitors with the same id can't make two sessions. Limits are checked before a task is started. Crawlers open pages and
+never attach: they get a quarter of the sessions, and the oldest session that nobody attached to makes room for the
+next.
 """
 
 from __future__ import annotations

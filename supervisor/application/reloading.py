@@ -1,9 +1,9 @@
-"""Loading an app's changed code: fresh modules, and the old ones back if that fails.
+"""Loading an app's changed code: fresh modules, or the old ones again if that fails.
 
-Essay: an app's directory is a package under a new private name each time, so its own modules are fresh by themselves.
-What it imports by an absolute name from beside it, or what a module app consists of, is found in `sys.modules`; so
-these modules are taken out before, and put back if the new code can't be had. Bytecode of changed files is removed:
-Python compares times in whole seconds, and would take the old one for a file that was saved twice in a second.
+Essay: an app's directory is a package under a new private name each time, so its own modules are always fresh. Modules
+that it imports by an absolute name from its surroundings, or that make up a module app, are found in `sys.modules`. So
+these are removed before loading, and put back if the new code can't be loaded. Bytecode of changed files is removed:
+Python compares times in whole seconds, and would use old bytecode for a file that was saved twice within a second.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Reload:
         application = load_application(self._source.app, name=self._source.name)
         if application.name != self._source.name:
             raise ApplicationError(
-                f"the app {self._source.name!r} is named {application.name!r} now; restart the server to serve it so"
+                f"the app {self._source.name!r} is named {application.name!r} now; restart the server to serve it under"
+                " that name"
             )
         return application
 

@@ -1,4 +1,4 @@
-"""The roster of an application's producers: those that are not over, and those that have failed for good."""
+"""The roster of an application's producers: those that are not done, including those that have failed for good."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Roster:
         if producer in self._failed:
             del self._failed[producer]
         elif producer not in self._live:
-            raise ValueError(f"{producer!r} was removed already, has finished, or is another application's")
+            raise ValueError(f"{producer!r} was already removed, has finished, or belongs to another application")
         producer.cancel()
 
     async def wait_empty(self) -> None:

@@ -1,4 +1,4 @@
-"""Where an app's code and pages come from, and which of its files a change concerns."""
+"""Where an app's code and pages come from, and which changed files concern it."""
 
 from __future__ import annotations
 

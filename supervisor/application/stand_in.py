@@ -1,8 +1,8 @@
 """Loading several apps: one that can't be loaded doesn't keep the others from being served.
 
-Essay: the stand-in. An app whose code can't be loaded is served all the same, by an `Application` that has its name and
-its source and nothing else: it fails as one does whose load hook raises. So there is one kind of application that has
-failed, with one page, one line in the log, and one way back under development.
+Essay: the stand-in. An app whose code can't be loaded is served all the same, as an `Application` with only its name
+and its source, which fails like one whose load hook raises. So there is one kind of failed application, with one page,
+one line in the log, and one way back under development.
 """
 
 from __future__ import annotations

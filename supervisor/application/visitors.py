@@ -1,4 +1,4 @@
-"""What an app says of a visitor from the request alone: the name of a connection, and the session of a page."""
+"""What an app says about a visitor from the request alone: the name of a connection, and the session of a page."""
 
 from __future__ import annotations
 

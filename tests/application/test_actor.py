@@ -137,7 +137,7 @@ async def test_callbacks_added_while_loading_begin_when_all_load_hooks_are_done(
         context.add_periodic_callback(note, "periodic", seconds=2)
         removed = context.add_callback(note, "never")
         context.remove_callback(removed)
-        with pytest.raises(ValueError, match="was removed already"):
+        with pytest.raises(ValueError, match="was already removed"):
             context.remove_callback(removed)
         context.remove_callback(context.add_timeout_callback(note, "never", seconds=0))
 

@@ -119,7 +119,7 @@ async def test_each_kind_of_callback_can_be_removed(run_app, autojump_clock):
             context.add_periodic_callback(calls.append, 4, seconds=1),
         ):
             context.remove_callback(handle)
-            with pytest.raises(ValueError, match="was removed already"):
+            with pytest.raises(ValueError, match="was already removed"):
                 context.remove_callback(handle)
         await trio.sleep(5)
     assert calls == []

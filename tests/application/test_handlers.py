@@ -41,7 +41,7 @@ async def test_one_handler_makes_an_application(run_app, autojump_clock):
 
 
 def test_an_application_is_made_of_handlers():
-    with pytest.raises(TypeError, match="an application is made of Handler objects, not 5"):
+    with pytest.raises(TypeError, match="an application must be made of Handler objects, not 5"):
         Application([5], name="app")
 
 
@@ -98,7 +98,7 @@ def test_a_file_of_hooks_has_hooks_only():
 
 
 def test_modify_document_must_be_a_function_of_one_argument():
-    with pytest.raises(ApplicationError, match="app: modify_document is no function; write `def modify_document"):
+    with pytest.raises(ApplicationError, match="app: modify_document is not a function; write `def modify_document"):
         NamespaceHandler({"modify_document": 5}, where="app")
     with pytest.raises(ApplicationError, match=r"app, line \d+: .* one argument; write `def .*\(doc\): \.\.\.`"):
         NamespaceHandler({"modify_document": lambda: None}, where="app")
@@ -112,7 +112,7 @@ def test_a_message_handler_must_be_a_function_of_two_arguments_that_a_call_runs(
     async def generator(doc, message):
         yield
 
-    for wrong, why in ((one, r"one\(doc\) must take two arguments"), (generator, "generator has a yield in it")):
+    for wrong, why in ((one, r"one\(doc\) must take two arguments"), (generator, "generator contains a yield")):
         handler = NamespaceHandler({"on_quote": wrong}, where="app")
         with pytest.raises(ApplicationError, match=rf"test_handlers.py, line \d+: {why}"):
             Application(handler, name="app")
@@ -296,7 +296,7 @@ def test_a_policy_under_nearly_the_right_name_is_warned_of():
 
 
 def test_a_failure_policy_is_one():
-    with pytest.raises(ApplicationError, match=r"^main.py: failure_policy is a FailurePolicy, .*, not 'restart'$"):
+    with pytest.raises(ApplicationError, match=r"^main.py: failure_policy must be a FailurePolicy, .*, not 'restart'$"):
         NamespaceHandler({"failure_policy": "restart"}, where="main.py")
-    with pytest.raises(TypeError, match=r"^failure_policy is a FailurePolicy, .*, not 'restart'$"):
+    with pytest.raises(TypeError, match=r"^failure_policy must be a FailurePolicy, .*, not 'restart'$"):
         Application(Handler(), name="app", failure_policy="restart")

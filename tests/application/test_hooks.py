@@ -49,7 +49,7 @@ def test_a_connections_hook_takes_two_arguments(name):
         ):
             find_hooks({name: wrong}, "app")
     with pytest.raises(
-        ApplicationError, match=rf"^app: {name} is no function; write `def {name}\(session_context, con"
+        ApplicationError, match=rf"^app: {name} is not a function; write `def {name}\(session_context, con"
     ):
         find_hooks({name: 1}, "app")
 
@@ -74,7 +74,7 @@ def test_a_function_with_a_yield_is_refused_since_nothing_of_it_would_run():
 
     for wrong in (generator, async_generator, functools.partial(generator)):
         with pytest.raises(
-            ApplicationError, match=r"app(, line \d+)?: on_session_created has a yield in it, so a call"
+            ApplicationError, match=r"app(, line \d+)?: on_session_created contains a yield, so calling it"
         ):
             find_hooks({"on_session_created": wrong}, "app")
 
@@ -173,7 +173,9 @@ def test_what_cannot_be_inspected_is_left_to_the_call():
 
 
 def test_a_hook_that_is_no_function_is_refused():
-    with pytest.raises(ApplicationError, match="app: on_session_created is no function; write `def on_session_created"):
+    with pytest.raises(
+        ApplicationError, match="app: on_session_created is not a function; write `def on_session_created"
+    ):
         find_hooks({"on_session_created": 5}, "app")
 
 
@@ -258,7 +260,7 @@ def test_a_hook_that_comes_before_any_session_runs_in_no_thread(name):
     @in_thread
     def hook(request): ...
 
-    with pytest.raises(ApplicationError, match=f"app: {name} can't run in a thread, .* take @in_thread away"):
+    with pytest.raises(ApplicationError, match=f"app: {name} can't run in a thread, .* remove @in_thread"):
         find_hooks({name: hook}, "app")
 
 

@@ -189,7 +189,7 @@ def test_what_the_function_must_be(write):
     write("my_module.py", "number = 5\ndef wrong(): ...")
     with pytest.raises(ApplicationError, match="there is no app at my_module:missing: the module has no missing"):
         load_application("my_module:missing")
-    with pytest.raises(ApplicationError, match="my_module: modify_document is no function"):
+    with pytest.raises(ApplicationError, match="my_module: modify_document is not a function"):
         load_application("my_module:number")
     with pytest.raises(ApplicationError, match=r"my_module, line \d+: wrong\(\) must take one argument"):
         load_application("my_module:wrong")
@@ -235,7 +235,7 @@ def test_a_script_without_an_app(write):
 
 def test_a_file_that_is_no_python(write):
     path = write("notes.txt")
-    with pytest.raises(ApplicationError, match=r"notes\.txt is no Python file; an app's script ends in \.py"):
+    with pytest.raises(ApplicationError, match=r"notes\.txt is not a Python file; an app's script ends with \.py"):
         load_application(str(path))
 
 
@@ -284,7 +284,7 @@ def test_an_app_that_raises_while_it_is_loaded(write, app, error):
 
 def test_an_exception_whose_text_raises_is_told_all_the_same(write):
     write("app.py", "class Nasty(Exception):\n    def __str__(self):\n        raise ValueError\nraise Nasty")
-    with pytest.raises(ApplicationError, match=r"app.py, line 4: Nasty while the app was loaded: \(its str() raised"):
+    with pytest.raises(ApplicationError, match=r"app.py, line 4: Nasty while the app was loaded: \(its str\(\) raised"):
         load_application("app.py")
 
 
@@ -348,7 +348,7 @@ def test_an_async_function_that_is_to_run_in_a_thread_is_refused(write, mark):
         def modify_document(doc): ...
         """,
     )
-    with pytest.raises(ApplicationError, match="a worker thread calls plain functions, and on_query is async; write"):
+    with pytest.raises(ApplicationError, match="a worker thread calls plain functions, but on_query is async; write"):
         load_application(str(app))
 
 
@@ -365,5 +365,5 @@ def test_a_hook_with_a_wrong_signature(write):
 def test_a_name_that_cannot_stand_in_an_address(write, name):
     write("app/main.py", MAIN.format(name="x"))
     write("a b/main.py", MAIN.format(name="x"))
-    with pytest.raises(ApplicationError, match="name is made of letters, digits and"):
+    with pytest.raises(ApplicationError, match="name may have only letters, digits and"):
         load_application("app", name=name) if name else load_application("a b")

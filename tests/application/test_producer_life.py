@@ -110,12 +110,12 @@ def test_one_that_cannot_go_on_has_failed_for_good():
     ("error", "policy", "said"),
     [
         (ValueError, {"restart": "always"}, "permanent, transient or temporary, not 'always'"),
-        (ValueError, {"max_restarts": -1}, "from 0 on, or None, not -1"),
-        (ValueError, {"max_restarts": 1.5}, "from 0 on, or None, not 1.5"),
-        (ValueError, {"max_restarts": True}, "from 0 on, or None, not True"),
-        (ValueError, {"within": 0}, "within is a number of seconds above 0, not 0"),
-        (ValueError, {"within": math.nan}, "within is a number of seconds above 0, not nan"),
-        (TypeError, {"backoff": 5}, "backoff is a Backoff, .* not 5"),
+        (ValueError, {"max_restarts": -1}, "at least 0, or None, not -1"),
+        (ValueError, {"max_restarts": 1.5}, "at least 0, or None, not 1.5"),
+        (ValueError, {"max_restarts": True}, "at least 0, or None, not True"),
+        (ValueError, {"within": 0}, "within must be a number of seconds above 0, not 0"),
+        (ValueError, {"within": math.nan}, "within must be a number of seconds above 0, not nan"),
+        (TypeError, {"backoff": 5}, "backoff must be a Backoff, .* not 5"),
     ],
 )
 def test_a_policy_that_cannot_be(error, policy, said):

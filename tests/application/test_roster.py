@@ -34,7 +34,7 @@ async def test_those_that_are_done_are_forgotten_and_those_that_failed_come_firs
     roster.remove(failed)
     assert (roster.failed, failed.state) == (0, "removed")
     for producer in (waiting, done, failed):
-        with pytest.raises(ValueError, match="was removed already, has finished, or is another application's"):
+        with pytest.raises(ValueError, match="was already removed, has finished, or belongs to another application"):
             roster.remove(producer)
 
 
