@@ -1,4 +1,4 @@
-"""What every kind of document must do, and the patch it gives out. Pure."""
+"""What every kind of document must do, and the patch that it returns. Pure."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
-"""What a document had when it was lent to another thread, while that changes it. Pure.
+"""The committed state of a document while it is lent to another thread, which changes it. Pure.
 
-Essay: copy on write, container by container. The thread mutates the live containers, and the loop wants the state that
-was committed, at any moment. Encoding that beforehand costs the whole document for each loan, most of which are never
-asked about. So each container is copied, alone and not what is in it, just before its first mutation, and so are those
-around it: then a copy is found from the root by copies alone, and whatever has none is as it was. A thread that
-changes one number in a large document copies the few containers on the way there; one that changes nothing, nothing.
+Essay: copy on write, container by container. The thread mutates the live containers, while the loop may want the
+committed state at any moment. Encoding it beforehand would cost the whole document for each loan, and most loans are
+never asked about. So each container is copied, without its contents, just before its first mutation, and so are the
+containers around it. Then copies are found from the root through copies alone, and a container without a copy is
+unchanged. A thread that changes one number in a large document copies the few containers on the way there; one that
+changes nothing copies nothing.
 
-The lock is for two moments: containers that are being copied, and containers without a copy that are being encoded.
-Nothing is mutated in either. So who encodes waits for one copy at most, and the thread, at its first mutation of a
-container, for one encoding. What has a copy already is changed without the lock, since nobody reads it any more.
+The lock is held while containers are copied, and while containers without a copy are encoded. Nothing is mutated
+meanwhile. So the encoder waits for at most one copy, and the thread, at its first mutation of a container, for at most
+one encoding. A container with a copy is changed without the lock, since nobody reads it any more.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Edits: one change of a document's content, as a client wishes it, made by plain mutation. Pure.
+"""Edits: one change to a document's content that a client asked for, made by plain mutation. Pure.
 
-Safe for untrusted edits, as a JSON decoder gives them: what doesn't fit raises `PatchError`, and nothing has changed.
+Safe for untrusted edits from a JSON decoder: an edit that doesn't fit raises `PatchError` and changes nothing.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class JsonDocument:
         if value is journal.root:  # what `data |= {...}` ends with
             return
         if not isinstance(value, Mapping):
-            raise InvalidValue(f'at "": the root is a dict, got {type(value).__qualname__}; put it under a key')
+            raise InvalidValue(f'at "": the root must be a dict, got {type(value).__qualname__}; put it under a key')
         try:
             root = check_and_copy(value if isinstance(value, dict) else dict(value), journal, 1)
         except Unfit as unfit:
@@ -178,8 +178,8 @@ class JsonDocument:
         if size > self._max_size:
             self._room = 0
             raise InvalidValue(
-                f"the document would have {size:,} bytes as JSON, and may have {self._max_size:,} (max_document_size);"
-                " keep less in it, such as the newest rows, or what is seen"
+                f"the document would have {size:,} bytes as JSON, but at most {self._max_size:,} are allowed"
+                " (max_document_size); keep less in it, such as only the newest rows, or only what is shown"
             )
         self._room = max(self._max_size - size, self._max_size // 16)
 

@@ -1,15 +1,14 @@
-"""The dicts of a JSON document: plain to those who read, observed when mutated. Pure.
+"""The dicts of a JSON document: plain for reading, observed when mutated. Pure.
 
-Every method that reads is inherited, so reading and encoding cost what they cost with the plain types. Every
-method that mutates goes the same way, in lists too: run the caller's code (iterables, sort keys), call the
-guard, check and copy what comes in, leave an entry in the journal, mutate, record an operation. Whatever is
-refused is refused before the mutation, so that the document is as it was; an `update()` or `extend()` is done
-whole or not at all.
+Every method that reads is inherited, so reading and encoding cost the same as with the plain types. Every method that
+mutates takes the same steps, in lists too: run the caller's code (iterables, sort keys), call the guard, check and copy
+the new values, add an entry to the journal, mutate, record an operation. A refusal comes before the mutation, so that
+the document stays as it was; `update()` or `extend()` is done completely or not at all.
 
-What is put in is copied, also when it is of the same document; only a container that is put where it already
-is stays the same object, as `items["list"] += [1]` does. Copies, sums, slices and pickles are plain.
+Values are copied when they are put in, even those from the same document. Only a container that is assigned to where it
+already is stays the same object, as in `items["list"] += [1]`. Copies, sums, slices and pickles are plain.
 
-A free container (see `journal.free`) behaves as its plain type in all of this.
+A free container (see `journal.free`) behaves like its plain type in all of this.
 """
 
 from __future__ import annotations

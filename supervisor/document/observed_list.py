@@ -1,9 +1,9 @@
-"""The lists of a JSON document: plain to those who read, observed when mutated. Pure.
+"""The lists of a JSON document: plain for reading, observed when mutated. Pure.
 
-What is said in `observed_dict` holds here too.
+The rules of `observed_dict` apply here too.
 
-C code that writes past the methods is not seen: `heapq` on a list of the document is the one case in the
-standard library. Use it on a copy, and put that back.
+C code that bypasses the methods goes unnoticed: `heapq` on a list of the document is the one case in the standard
+library. Use it on a copy, and assign that back.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""JSON Patch (RFC 6902): apply one to a plain document, and turn one around. Pure.
+"""JSON Patch (RFC 6902): apply a patch to a plain document, and invert one. Pure.
 
-Both are safe for untrusted operations as a JSON decoder gives them: what doesn't fit raises `PatchError`.
-Neither mutates its arguments; results share what they can with the document and with the operations.
-Whoever takes operations from others bounds their number: each copy can double the document.
+Both are safe for untrusted operations from a JSON decoder: an operation that doesn't fit raises `PatchError`. Neither
+mutates its arguments; results share what they can with the document and with the operations. A caller that takes
+operations from others must bound their number, since each `copy` can double the document.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _child(container: Any, token: str, path: str) -> Any:
 
 def _index(token: str, length: int, path: str) -> int:
     if not _INDEX.fullmatch(token):
-        raise PatchError(f'"{path}": {token!r} is no index of a list')
+        raise PatchError(f'"{path}": {token!r} is not an index of a list')
     if int(token) >= length:
         raise _missing(path)
     return int(token)

@@ -17,7 +17,7 @@ def split(pointer: str) -> list[str]:
     Safe for untrusted input.
 
     Raises:
-        PatchError: It is no JSON Pointer.
+        PatchError: It is not a JSON Pointer.
     """
     if not isinstance(pointer, str):
         raise PatchError(f"a JSON Pointer is a string, got {type(pointer).__name__}")

@@ -72,7 +72,7 @@ def fit(value: Any) -> Scalar:
     if kind is float:
         if isfinite(value):
             return value  # type: ignore[no-any-return]
-        raise Unfit(f"{value} is no JSON number; use None or a str")
+        raise Unfit(f"{value} is not a JSON number; use None or a str")
     if kind is bool or value is None:
         return value  # type: ignore[no-any-return]
     # Enums, numpy's float64 and the like. The base type's own methods are asked, because a subclass may have
@@ -97,7 +97,7 @@ def fit_key(key: Any) -> str:
         Unfit: It is no str, or has a lone surrogate.
     """
     if not isinstance(key, str):
-        raise Unfit(f"keys are str, got {type(key).__qualname__}; use str(key)")
+        raise Unfit(f"keys must be str, got {type(key).__qualname__}; use str(key)")
     if not _encodable(key):
         raise Unfit("a key has a lone surrogate, which UTF-8 cannot carry; replace it")
     return str.__str__(key)
@@ -165,7 +165,7 @@ def check_and_copy(value: dict[Any, Any] | list[Any], journal: Journal, level: i
         Unfit: JSON cannot carry something in it.
     """
     if level > MAX_DEPTH:
-        raise Unfit(f"containers are nested more than {MAX_DEPTH} deep; put ids in the place of inner ones")
+        raise Unfit(f"containers are nested more than {MAX_DEPTH} deep; replace inner ones with ids")
     token: str | int | None = None
     node: Any
     try:

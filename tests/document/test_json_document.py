@@ -409,7 +409,7 @@ def test_a_document_that_would_be_too_large_is_refused_and_can_be_rolled_back_or
     document.root["more"] = ["y" * 200]
     for _ in range(2):
         with pytest.raises(
-            InvalidValue, match=r"would have 1,1\d\d bytes as JSON, and may have 1,024 .max_document_size.;"
+            InvalidValue, match=r"would have 1,1\d\d bytes as JSON, but at most 1,024 are allowed .max_document_size.;"
         ):
             document.commit()
     assert document.revision == before.revision

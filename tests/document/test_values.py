@@ -118,7 +118,7 @@ def test_a_key_that_is_no_text_is_refused_with_the_dict_it_was_for(key):
 
 @pytest.mark.parametrize("value", [None, 1, "text", [], [("a", 1)]])
 def test_the_root_is_replaced_by_a_mapping_only(value):
-    with pytest.raises(InvalidValue, match="the root is a dict"):
+    with pytest.raises(InvalidValue, match="the root must be a dict"):
         JsonDocument().replace(value)
 
 
