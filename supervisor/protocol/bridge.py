@@ -7,16 +7,18 @@ mirror lacks. The *bridge* is the list of operations that lead from there to the
 - the inverse of each edit that was refused and that the client still shows;
 - for an edit that the app changed, what leads from it to what was done in its place.
 
-When an edit's turn comes it is carried over the bridge, and the bridge over it. Then the bridge leads from the client's
-document with this edit to the server's without it; once the edit is done as it is, from there to the server's with it.
+When an edit's turn comes, it is carried over the bridge, and the bridge over it. Then the bridge leads from the
+client's document with this edit to the server's without it, and once the edit is done unchanged, to the server's with
+it.
 
-The client drops from its side what it has: an operation when its mirror reaches the revision (`base` tells), a refused
-edit when it has the error (`confirmed` tells: edits are answered in the order of their numbers).
+What the client already has leaves the bridge: an operation when the client's mirror reaches its revision (`base` says
+so), a refused edit when the client has the error (`confirmed` says so: edits are answered in the order of their
+numbers).
 
-Nothing is done when others change the document: an edit's turn looks up in the history what it missed.
+Nothing is done when others change the document: an edit's turn looks up in the history what the edit missed.
 
-Between two epochs lies no bridge. An edit that was made before its client saw the present one is lost, whatever its
-path is, and its client has lost it too; the bridges of all clients are begun anew.
+There is no bridge between two epochs. An edit that was made before its client saw the current one is lost, whatever its
+path, and its client has lost it too; the bridges of all clients begin anew.
 """
 
 from __future__ import annotations

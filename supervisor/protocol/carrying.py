@@ -4,15 +4,15 @@ Two sides change one document at the same time. Each edit was made on a state th
 operation, it means on the new state what it meant on the old one. The operation, carried over the edit, does the same
 for what was made on top of the edit. Both are the tables of `docs/reference/wire.md`, row by row.
 
-The rule: `carry(edit, operation)` after the operation, and `carry_operation(operation, edit)` after the edit, make the
-same document of one that both fit. One case is no such square, on purpose: the operation puts something new where an
-edit leads through by keys. Then the edit goes on, in what is new, where it names something there.
+The rule: `carry(edit, operation)` after the operation, and `carry_operation(operation, edit)` after the edit, lead from
+a document that both fit to the same document. There is one deliberate exception: the operation replaces something on an
+edit's path, which goes on from there by keys. Then the edit applies inside the new value, if it names something there.
 
 An app may do something else than an edit says. What its author did meanwhile on top of the edit was made on a document
-that never came to be; `difference` says what leads from there to the one that is. In general that is the edit's inverse
-and then the patch: what was done inside of an inserted item goes with it. But where the patch is one operation that
-puts another value at the very place, as when the app gives a new item its id, it is a `replace` of that value, and
-edits inside go on by their keys. Among several operations, nobody can say which one stands for the edit.
+that never existed; `difference` leads from that one to the real one. In general that is the edit's inverse and then the
+patch: what was done inside an inserted item disappears with it. But if the patch is one operation that puts another
+value at the same place, as when the app gives a new item its id, it is a `replace` of that value, and edits inside go
+on by their keys. Among several operations, nobody can say which one stands for the edit.
 
 An operation's path doesn't say whether "3" is a key or an index; the edit's own step at that depth does.
 """
@@ -66,7 +66,7 @@ def operation_of(operation: messages.Add | messages.Remove | messages.Replace) -
     """An operation of the wire, without its value.
 
     Raises:
-        ProtocolError: its path is no JSON Pointer
+        ProtocolError: its path is not a JSON Pointer
 
     """
     name: messages.OperationName

@@ -243,7 +243,7 @@ class ClientConnection:
         Raises:
             SendUnsent: as of `send`
             SendConflict: it doesn't fit what is shown
-            TypeError, ValueError: the path is no JSON Pointer or names the root, or the value can't be sent as JSON
+            TypeError, ValueError: the path is not a JSON Pointer or names the root, or the value can't be sent as JSON
 
         """
         self._raise_if_ended()
@@ -490,4 +490,4 @@ def _check_kind(send: Send, message: messages.Answer | messages.Error | messages
             isinstance(message, messages.Error) and message.kind == "conflict"
         )
     if is_wrong:
-        raise ProtocolError(f"this is no answer to what was sent as {message.number}")
+        raise ProtocolError(f"this is not an answer to what was sent as {message.number}")

@@ -1,7 +1,7 @@
 """An author's value as JSON, or a clear refusal. Pure.
 
-msgspec encodes what plain JSON knows and attrs classes, dataclasses, dates and more; but it writes NaN and
-the infinities as `null` without a word, so that a client would show a gap where a calculation went wrong.
+msgspec encodes plain JSON values, and attrs classes, dataclasses, dates and more. But it silently writes NaN and the
+infinities as `null`, so that a client would show a gap where a calculation went wrong.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One session's outgoing history and its clients: what a client gets when it attaches or comes back. Pure.
 
-A client is a page, not a connection: its id outlives the connection by `linger` seconds, and with it the
-memory of what it sent and which answers it may have missed. What is *sent* is encoded once, for all clients;
-the Feed hands out bytes and remembers them, and knows no socket.
+A client is a page, not a connection: its id outlives the connection by `linger` seconds, together with the record of
+what it sent and which answers it may have missed. What is *sent* is encoded once, for all clients; the Feed returns
+bytes and remembers them, and knows no socket.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from supervisor.protocol.messages import Attached, Edit, Editable, Resume, Send,
 from supervisor.protocol.records import ClientRecord, Kept, New, Repeated
 
 MAX_DETACHED = 1_000
-"""Records of clients that left, per session, where there is no bound on its connections: all of them may be cut at
-once, and it bounds what a client can cost that attaches again and again."""
+"""Records of clients that left, per session, where its connections have no bound. It allows for all of them being cut
+at once, and bounds the cost of a client that attaches again and again."""
 
 MAX_ANSWERS = 4 * 1024 * 1024
-"""Bytes of the answers that are kept until clients confirm them, per session: thousands of usual ones, and some that
-are as large as a document."""
+"""Bytes of the answers that are kept until clients confirm them, per session: room for thousands of usual ones, or for
+a few as large as a document."""
 
 
 class CommittedPatch(Protocol):
-    """What a document kind gives for one kept transaction."""
+    """What a kind of document returns for one kept transaction."""
 
     @property
     def base(self) -> int:
@@ -82,7 +82,7 @@ class Feed:
         max_bytes: bound of the log, in bytes of messages
         max_answers: bound of the answers that clients have yet to confirm, in bytes of messages
         max_detached: bound of the clients that left and are remembered; as many as may be attached, since a network or
-            a proxy that fails cuts all of them at once, and who is forgotten can't know what was done of its sends
+            a proxy that fails cuts all of them at once, and a forgotten client can't learn which of its sends were done
 
     """
 
@@ -137,7 +137,7 @@ class Feed:
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """What clients may edit, as they were told last."""
+        """What clients may edit, as last sent to them."""
         return self._editable
 
     def admits(self, key: str) -> bool:
@@ -161,8 +161,8 @@ class Feed:
     def renewed(self, *, epoch: str, revision: int) -> None:
         """The session was restarted: its document is another one, at a revision above all that were before.
 
-        Clients stay what they are, with the numbers of their sends and the answers that they may lack. Send each the
-        snapshot. Edits that were made before they had it are in conflict.
+        Clients keep their ids, the numbers of their sends and the answers that they may lack. Send each of them the
+        snapshot. Edits that a client made before it had the snapshot are in conflict.
         """
         self._epoch, self._encoded_epoch = epoch, encode_value(epoch)
         self._history.begin(revision)
@@ -262,11 +262,11 @@ class Feed:
     def answered(self, client_id: str, number: int, message: bytes, *, edited: bool = False) -> bool:
         """Keep the answer to an accepted send until it is confirmed; the caller sends it too, if it can.
 
-        Where all that are kept are too large, those of the clients with the most are let go. Who then comes back
-        without them is taken for a new client, to which it is unknown what was done.
+        If the kept answers get too large, those of the clients with the most are dropped. A client that then comes back
+        without them is treated as a new one, and can't learn what was done.
 
-        `edited`: it is one, which comes before the state that it tells of. False: the client was forgotten, so nobody
-        will want it.
+        `edited` says that the answer is an `edited`, which comes before the state that it announces. Returns False if
+        the client was forgotten, so nobody will want the answer.
         """
         record = self._attached.get(client_id) or self._detached.get(client_id)
         if record is None:
@@ -289,7 +289,7 @@ class Feed:
         self._expire(now)
 
     def _make_room(self) -> None:
-        """Let answers go until half of the bound is free, so that it isn't done at each one: of those with the most."""
+        """Drop answers of the clients with the most until half of the bound is free, so that this is rarely needed."""
         records = sorted((*self._attached.values(), *self._detached.values()), key=lambda record: -record.size)
         for record in records:
             if self._kept.size <= self._max_answers / 2:
@@ -335,7 +335,7 @@ class Feed:
         )
 
     def _expire(self, now: float) -> None:
-        """Forget who left too long ago; done whenever somebody calls, because pure code has no timer."""
+        """Forget clients that left too long ago; done at every call, because pure code has no timer."""
         detached = self._detached
         while detached:
             first = next(iter(detached.values()))

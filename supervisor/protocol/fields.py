@@ -1,8 +1,7 @@
 """The fields of a client's message as an object of the app's own class. Pure.
 
-Fields come from a browser, so nothing in them is believed: every type is checked strictly (no "3" for 3), and
-a field that the class doesn't have is refused at every depth, because a client that misspells an optional
-field must be told.
+Fields come from a browser and are not trusted: every type is checked strictly (no "3" for 3), and a field that the
+class doesn't have is refused at every depth, because a client that misspells an optional field must learn of it.
 """
 
 from __future__ import annotations

@@ -1,23 +1,24 @@
 """Merging: consecutive patches as one, for a client that reads slowly. Pure.
 
-The law: for every document that the first patch fits, the merged one makes of it what all of them make, in order. And
-an edit that is carried over the merged one (see `carrying`) comes out as if carried over all of them.
+The law: for every document that the first patch fits, the merged patch has the same result as all of them in order. And
+an edit that is carried over the merged patch (see `carrying`) comes out as if carried over all of them.
 
-Essay: what is left out. An operation is left out when a later one overwrites all that it did: a `replace`, a `remove`,
-or an `add` of a key, at its place or above. Nothing is reordered, and no value is looked into, so what is kept are the
-bytes that came. It must be sure of two things.
+Essay: what is left out. An operation is left out when a later one overwrites everything that it did: a `replace`, a
+`remove`, or an `add` of a key, at its place or above. Nothing is reordered, and no value is looked at, so what is kept
+is kept byte for byte. Two conditions must hold.
 
-* Both paths mean the same place. Keys of objects do, as long as nothing above is exchanged, and then what was below is
-  left out anyway. Indices move: an operation that adds or removes one shifts those behind it. Paths don't say whether
-  "3" is a key or an index. So what has an index as its last step, and adds or removes, makes all places in the same
-  container unknown: what was done there can't be found by a path any more, and is left out only together with the
-  container. A place that was added or removed, and then replaced, keeps both: which of an array's items it is depends
-  on the first.
-* An edit that it loses is lost by the later one too. One that goes by keys gets over a `replace` above it, and not over
-  a `remove`; so a container in which something was removed keeps all that was done in it, unless it is removed itself.
+* Both paths mean the same place. With keys of objects they do, unless something above is replaced, and then what was
+  below is left out anyway. Indexes move: an operation that adds or removes one shifts those behind it. Paths don't say
+  whether "3" is a key or an index. So an operation that adds or removes, with an index as its last step, makes all
+  places in the same container unknown: what was done there can't be found by a path any more, and is left out only
+  together with the container. A place that was added or removed, and then replaced, keeps both operations, because the
+  first decides which of an array's items the second means.
+* An edit that is lost by the operation left out is also lost by the later one. An edit that goes by keys survives a
+  `replace` above it, but not a `remove`. So a container in which something was removed keeps everything that was done
+  in it, unless it is removed itself.
 
-The places form a tree. Each operation enters it once and leaves it at most once, so a patch takes as long as it has
-operations, however many came before.
+The places form a tree. Each operation enters it once and leaves it at most once, so the time for a patch depends only
+on the number of its operations, not on how many came before.
 """
 
 from __future__ import annotations

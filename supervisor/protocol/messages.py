@@ -1,8 +1,8 @@
 """Every message of the wire as a struct; decoded strictly, encoded fast. Pure.
 
 All messages are JSON objects in websocket text frames; `"type"` names the kind. Unknown fields are errors on both
-sides; an unknown type is one on the server's, and ignored by clients, so that a server can say more. What each message
-means, and when it is sent, is told in `docs/reference/wire.md`.
+sides. An unknown type is an error on the server's side, but clients ignore it, so that later servers can have more
+types. `docs/reference/wire.md` says what each message means, and when it is sent.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from supervisor.errors import ProtocolError
 from supervisor.protocol.encoding import encode_value
 
 MAX_TEXT = 500
-"""Characters of an error's text that repeats something of the peer's; more is cut."""
+"""Characters of an error's text, which may repeat what a peer sent; the rest is cut off."""
 
 MAX_NAME = 256
-"""Characters of a message's name: names of classes are far shorter."""
+"""Characters in a message's name: class names are far shorter."""
 
 # JavaScript counts exactly up to 2^53 - 1; no revision or number of ours comes near it.
 _MAX_NUMBER = 2**53 - 1
@@ -48,7 +48,7 @@ OperationName = Literal["add", "remove", "replace"]
 Scope = Literal["session", "application"]
 """Of presence."""
 MAX_METADATA = 1_024
-"""Bytes of what a client tells others of itself, as it has written it: a cursor or a colour, and no document."""
+"""Bytes of what a client tells others about itself, as it wrote them: room for a cursor or a colour, not a document."""
 
 
 class Message(Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", kw_only=True):
@@ -103,15 +103,15 @@ class Send(Message, frozen=True, tag="send"):
 
 @final
 class Edit(Message, frozen=True, tag="edit", kw_only=True):
-    """A change of the document that a client wishes.
+    """A change that a client wants to make to the document.
 
     `{"type":"edit","number":5,"base":17,"op":"set","path":["notes",3,"text"],"value":"milk","confirmed":3}`
     """
 
     number: _Number
-    """In one row with the numbers of sends."""
+    """In one sequence with the numbers of sends."""
     base: _Count
-    """The revision of the mirror that the path is meant for."""
+    """The revision of the mirror that the path refers to."""
     op: EditName
     path: _Path
     value: Any = UNSET
@@ -121,7 +121,7 @@ class Edit(Message, frozen=True, tag="edit", kw_only=True):
 
 @final
 class Present(Message, frozen=True, tag="present"):
-    """What others are to know of this client: `{"type":"present","metadata":{"cursor":[3,4]}}`."""
+    """What others are told about this client: `{"type":"present","metadata":{"cursor":[3,4]}}`."""
 
     metadata: Raw
     """A JSON object of at most `MAX_METADATA` bytes."""
@@ -129,7 +129,7 @@ class Present(Message, frozen=True, tag="present"):
 
 @final
 class Watch(Message, frozen=True, tag="watch"):
-    """Tell me who is there from now on: `{"type":"watch","scope":"session"}`."""
+    """Asks who is there, from now on: `{"type":"watch","scope":"session"}`."""
 
     scope: Scope
 
@@ -148,7 +148,7 @@ class Attached(Message, frozen=True, tag="attached"):
     session: str
     client: str
     peer: str
-    """What others call this client; opens nothing."""
+    """The id by which other clients know this one; gives no access."""
     key: str
     epoch: str
     revision: _Count
@@ -218,7 +218,7 @@ class Answer(Message, frozen=True, tag="answer"):
 
 @final
 class Error(Message, frozen=True, tag="error"):
-    """The answer to a send that was not done.
+    """The answer to a send or an edit that was not done.
 
     `{"type":"error","number":4,"kind":"failed","text":"…","incident":"ab12cd34"}`
     """
@@ -265,25 +265,25 @@ class Presence(Message, frozen=True, tag="presence"):
 
     scope: Scope
     complete: bool
-    """True: `present` are all. False: these joined, or are described anew."""
+    """True: `present` has everybody. False: it has those that joined or changed."""
     present: tuple[Peer, ...]
     left: tuple[str, ...]
 
 
 @final
 class Restarting(Message, frozen=True, tag="restarting"):
-    """The session has failed, and builds a new document: `{"type":"restarting","after":1.7}`.
+    """The session has failed, and will build a new document: `{"type":"restarting","after":1.7}`.
 
     A `Snapshot` in another epoch follows, or the end.
     """
 
     after: Annotated[float, Meta(ge=0)]
-    """Seconds until it begins to."""
+    """Seconds until it begins to build it."""
 
 
 @final
 class Alive(Message, frozen=True, tag="alive"):
-    """The server is there: `{"type":"alive"}`. With each ping, since pages can't see those."""
+    """A sign of life: `{"type":"alive"}`. Sent with each ping, since pages can't see pings."""
 
 
 @final
@@ -389,7 +389,7 @@ def decode_client_message(frame: str | bytes) -> ClientMessage:
 
 
 def decode_server_message(frame: str | bytes) -> ServerMessage | None:
-    """Decode what a server sent. None: it is of a type that a later version has, and to be ignored.
+    """Decode what a server sent. None: its type is unknown, perhaps of a later version; ignore it.
 
     Raises:
         ProtocolError: it is binary, no JSON, or no message of the wire

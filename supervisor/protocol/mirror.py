@@ -1,8 +1,8 @@
 """A client's mirror of a document: plain data; each revision is a value of its own and shares what didn't change. Pure.
 
-Rule: data that were given to anybody never change. A patch makes new containers along its paths and keeps every other
-one, so whoever holds `data` of a revision can look at it for as long as they like, and `before["prices"] is
-after["prices"]` says that nothing changed in there. The browser's `tree.js` keeps the same rule.
+Rule: data that was handed out never changes. A patch makes new containers along its paths and keeps every other one, so
+whoever holds the `data` of a revision can keep reading it, and `before["prices"] is after["prices"]` means that nothing
+in there has changed. The browser's `tree.js` keeps the same rule.
 """
 
 from __future__ import annotations

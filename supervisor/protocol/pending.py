@@ -1,8 +1,8 @@
-"""A client's own edits that the server has not taken yet, and what is shown with them on top of the mirror. Pure.
+"""A client's pending edits, and what is shown: the mirror with those edits on top. Pure.
 
-Each edit was made on top of the mirror and of those before it. When the mirror changes, all of them are carried over
-the change; when one of them goes, those behind it are carried over what it leaves. See "Edits" in
-`docs/reference/wire.md`; its words are used here.
+Each edit was made on top of the mirror and of the edits before it. When the mirror changes, all of them are carried
+over the change; when one leaves, those behind it are carried over the difference. "Edits" in `docs/reference/wire.md`
+defines the terms.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from supervisor.protocol.mirror import Ours, own
 from supervisor.protocol.pointer import index_of, split
 
 MAX_STEPS = 200
-"""Of an edit's path: documents are nested no deeper."""
+"""Steps of an edit's path: documents are not nested deeper."""
 MAX_KEY = 4096
-"""Characters of one step; the server takes no longer ones."""
+"""Characters in one step; the server refuses longer ones."""
 
 
 @final
@@ -104,7 +104,7 @@ class Pending:
 
         Raises:
             SendConflict: it doesn't fit what is shown
-            ValueError: the path is no JSON Pointer, or names the root, or is too long
+            ValueError: the path is not a JSON Pointer, or names the root, or is too long
             TypeError, ValueError: the value can't be sent as JSON
 
         """
@@ -248,7 +248,7 @@ def take_apart(data: dict[str, Any], operation: messages.Add | messages.Remove |
     """An operation without its value, with the end of an array as an index; before it is applied to `data`.
 
     Raises:
-        ProtocolError: its path is no JSON Pointer
+        ProtocolError: its path is not a JSON Pointer
 
     """
     taken = operation_of(operation)

@@ -23,7 +23,9 @@ def split(pointer: str) -> tuple[str, ...]:
     if not pointer:
         return ()
     if not pointer.startswith("/") or _BAD_ESCAPE.search(pointer):
-        raise ValueError(f"{pointer!r} is no JSON Pointer; one looks like /prices/ACME, and the empty one means all")
+        raise ValueError(
+            f"{pointer!r} is not a JSON Pointer such as /prices/ACME; the empty one means the whole document"
+        )
     steps = pointer[1:].split("/")
     if "~" in pointer:  # `~1` first: `~01` is the key "~1" (RFC 6901, 4)
         steps = [step.replace("~1", "/").replace("~0", "~") for step in steps]

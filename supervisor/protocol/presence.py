@@ -1,10 +1,10 @@
-"""Who is there: what watchers are told of it by the server, and what a client has heard. Pure.
+"""Who is there: what the server tells watchers, and what a client has received. Pure.
 
-The rule on the server, on which "nobody stays who has gone" rests: **what is told is the difference between what was
-told before and what is true now**, and never a list of what happened. So who joined and left in between isn't
-mentioned, a client that came back in time has never been away, and no order of events leaves a ghost behind. That needs
-one memory of what was told for all watchers together; hence who begins to watch is told all in the same step in which
-the others are told the difference, and from then on knows what they know.
+The rule on the server, which ensures that nobody who has gone stays in a list: **watchers are sent the difference
+between what they were sent before and what is true now**, and never a list of events. So a client that joined and left
+in between isn't mentioned, one that came back in time was never away, and no order of events leaves a ghost behind.
+That needs one record of what was sent, for all watchers together. Hence a new watcher is sent everything in the same
+step in which the others are sent the difference, and from then on all know the same.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class Peers:
     def watch(self, scope: Scope) -> None:
         """Ask who is there; it is asked again on each connection."""
         if scope not in _SCOPES:
-            raise ValueError(f"a scope is 'session' or 'application', not {scope!r}")
+            raise ValueError(f"a scope must be 'session' or 'application', not {scope!r}")
         if scope not in self._there:
             self._there[scope] = {}
             self._untold.add(scope)
@@ -199,7 +199,9 @@ class Peers:
         if not encoded.startswith(b"{"):
             raise TypeError(f"the metadata must be a mapping, got {type(metadata).__name__}")
         if len(encoded) > MAX_METADATA:
-            raise ValueError(f"the metadata have {len(encoded):,} bytes as JSON, and {MAX_METADATA:,} may be sent")
+            raise ValueError(
+                f"the metadata has {len(encoded):,} bytes as JSON, but at most {MAX_METADATA:,} may be sent"
+            )
         self._metadata = encoded
         self._unwritten.add("metadata")
 

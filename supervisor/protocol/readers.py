@@ -1,10 +1,9 @@
 """Readers: they turn decoded JSON into objects of an app's classes, and refuse what doesn't fit. Pure.
 
-msgspec alone isn't enough for attrs classes and dataclasses. It drops unknown fields, sets fields that have
-`init=False`, knows no alias, and runs no converter. So here it converts the *leaves* (numbers, strings,
-dates, Structs, …, with their `Meta` constraints), while classes are called as their author would call them:
-`Watch(symbol="ABC")`. Annotations are looked at once, when a reader is compiled; what can't be read is
-refused then.
+msgspec alone isn't enough for attrs classes and dataclasses. It drops unknown fields, sets fields with `init=False`,
+and ignores aliases and converters. So here it converts only the *leaves* (numbers, strings, dates, Structs, …, with
+their `Meta` constraints), while classes are called as their author would call them: `Watch(symbol="ABC")`. Annotations
+are read once, when a reader is compiled; types that can't be read are refused then.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ def compile_reader(cls: type) -> Reader:
     """The reader of one message class.
 
     Raises:
-        TypeError: it is no attrs class, dataclass or msgspec Struct, or a field's type can't be decoded from
+        TypeError: it is not an attrs class, dataclass or msgspec Struct, or a field's type can't be decoded from
             JSON
 
     """
     if not isinstance(cls, type) or not (_is_called(cls) or issubclass(cls, msgspec.Struct)):
         raise TypeError(
-            f"clients can't send {_show(cls)}: it is no attrs class, dataclass or msgspec Struct; "
-            "write @attrs.frozen above it, or leave from_client=True out"
+            f"clients can't send {_show(cls)}: it is not an attrs class, dataclass or msgspec Struct; "
+            "write @attrs.frozen above it, or leave out from_client=True"
         )
     try:
         return _Compiler().reader(cls)

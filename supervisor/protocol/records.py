@@ -1,14 +1,14 @@
 """The server's record of one client: which sends and edits were accepted, which answers it may lack. Pure.
 
-The rule, on which "applied exactly once" rests: **a number is accepted once, and its answer is kept until the
-client confirms it.** A client that comes back sends again what the server has not received, and the server
-sends again what the client has not confirmed; so both sides need to remember at most a window of 64.
+The rule behind "applied exactly once": **a number is accepted once, and its answer is kept until the client confirms
+it.** A client that comes back sends again what the server has not received, and the server sends again what the client
+has not confirmed. So both sides need to remember at most a window of 64.
 
-A window of large answers may be too much to keep. Then they are let go, and with them what the number said: who comes
-back without them is no more known than one that was forgotten, and can't take an answer for lost that was given.
+A window of large answers may be too much to keep. Then they are dropped, and the client's record is no longer of use: a
+client that comes back without these answers is treated as one that was forgotten.
 
-`confirmed` must not run ahead of the answers. A client that confirmed what was never answered could have any
-number of sends in hand at once; so that is a protocol error, like a number that leaves a gap.
+`confirmed` must not run ahead of the answers. A client that confirmed answers not yet given could have any number of
+sends in progress at once. So that is a protocol error, like a number that leaves a gap.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """A client's sends and edits: their numbers, the window, and what becomes of them across reconnects. Pure.
 
-A send gets its number when it is first written. What was never written has none, so that under a new client
-id nothing needs renumbering: numbers just begin at 1 again. What *was* written under the old id may have been
-done or not; that can't be found out, and doing it twice would be worse than not knowing: it is refused as
+A send gets its number when it is first written. A send that was never written has none, so that nothing needs
+renumbering under a new client id: numbers just begin at 1 again. A send that *was* written under the old id may have
+been done or not. Nobody can find out, and doing it twice would be worse than not knowing, so it is refused as
 `unknown`.
 
-An edit is a send in all of this; `pending` has what is different about it. Here both are called sends.
+An edit is a send in all of this; `pending` has the differences. In this file both are called sends.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class Sends:
         else:
             full = len(self) >= MAX_OFFLINE
         if full:
-            text = f"{len(self)} sends wait for the server already; this one was not sent."
+            text = f"{len(self)} sends already wait for the server; this one was not sent."
             raise SendUnsent(text, kind="unsent")
         self._tickets += 1
         send.ticket = self._tickets

@@ -1,10 +1,10 @@
 """The server's end of one connection: which frame may come next. Pure.
 
-               receive(Attach | Resume)              receive(Send)
-    NEW ─────────────────────────────────▶ ATTACHED ───────────────▶ ATTACHED
+           receive(Attach | Resume)              receive(Send | Edit | Present | Watch)
+    NEW ─────────────────────────────▶ ATTACHED ────────────────────────────────────────▶ ATTACHED
 
-Every other frame is a protocol error. After one, and after `closing`, the connection is CLOSED: nothing is
-received.
+Every other frame is a protocol error. After one, and after `closing`, the connection is CLOSED: it receives nothing
+more.
 """
 
 from __future__ import annotations
@@ -64,10 +64,11 @@ class ServerConnection:
     def receive(self, frame: str | bytes) -> ClientMessage:
         """Take one frame; text frames are str. The frame is untrusted.
 
-        `Attach` or `Resume` come back once and first: hand them to `Feed`. Each later one is a `Send`.
+        It returns `Attach` or `Resume` once, first: hand it to `Feed`. Each later one is a `Send`, `Edit`, `Present` or
+        `Watch`.
 
         Raises:
-            ProtocolError: the frame is against the rules; close the connection with the error's code
+            ProtocolError: the frame breaks the rules; close the connection with the error's code
 
         """
         try:
@@ -84,7 +85,7 @@ class ServerConnection:
         return message
 
     def closing(self, code: int, reason: str, retry_after: float | None = None) -> bytes | None:
-        """The last message before a close with this code; None if the client said nothing yet: just close."""
+        """The last message before a close with this code; None if the client sent no first frame: just close."""
         self._state = State.CLOSED
         return encode_closing(code, reason, retry_after) if self._began else None
 

@@ -78,7 +78,7 @@ def test_a_value_is_taken_as_it_is_when_the_edit_is_made():
     ("path", "value", "error"),
     [
         ("", {}, "can't name the whole document"),
-        ("map", 1, "is no JSON Pointer"),
+        ("map", 1, "is not a JSON Pointer"),
         ("/map/k", float("nan"), "can't be sent as JSON"),
         ("/map/\ud800", 1, "can't be sent as JSON"),
         ("/map/" + "k" * (MAX_KEY + 1), 1, "steps of 4096 characters"),

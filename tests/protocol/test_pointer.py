@@ -15,7 +15,7 @@ def test_a_pointer_has_steps():
 
 @pytest.mark.parametrize("text", ["a", "a/b", "/~", "/~2", "/a~"])
 def test_what_is_no_pointer_is_refused(text):
-    with pytest.raises(ValueError, match="is no JSON Pointer; one looks like /prices/ACME"):
+    with pytest.raises(ValueError, match="is not a JSON Pointer such as /prices/ACME"):
         split(text)
 
 

@@ -297,7 +297,7 @@ def test_a_client_sums_up_what_it_hears():
         ([], TypeError, "the metadata must be a mapping, got list"),
         ({"n": object()}, TypeError, "the metadata can't be sent as JSON"),
         ({"n": float("nan")}, ValueError, "the metadata can't be sent as JSON: NaN"),
-        ({"n": "x" * MAX_METADATA}, ValueError, "the metadata have 1,032 bytes as JSON, and 1,024 may be sent"),
+        ({"n": "x" * MAX_METADATA}, ValueError, "the metadata has 1,032 bytes as JSON, but at most 1,024 may be sent"),
     ],
 )
 def test_what_can_not_be_said_is_refused_and_changes_nothing(metadata, error, text):
@@ -309,5 +309,5 @@ def test_what_can_not_be_said_is_refused_and_changes_nothing(metadata, error, te
 
 
 def test_there_are_two_scopes():
-    with pytest.raises(ValueError, match="a scope is 'session' or 'application', not 'world'"):
+    with pytest.raises(ValueError, match="a scope must be 'session' or 'application', not 'world'"):
         Peers().watch("world")

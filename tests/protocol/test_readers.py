@@ -264,7 +264,7 @@ def test_a_struct_that_holds_a_class_is_refused_beforehand():
 
 @pytest.mark.parametrize("cls", [int, Plain, "Watch", Watch("A"), list[int], Options])
 def test_only_classes_that_have_fields_can_be_sent(cls):
-    with pytest.raises(TypeError, match="it is no attrs class, dataclass or msgspec Struct"):
+    with pytest.raises(TypeError, match="it is not an attrs class, dataclass or msgspec Struct"):
         compile_reader(cls)
 
 

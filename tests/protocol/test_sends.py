@@ -37,7 +37,7 @@ def test_a_frame_is_written_once():
 
 def test_room_is_counted_behind_the_window_even_before_the_frames_are_written():
     sends = attached_sends(64 + MAX_QUEUED)
-    with pytest.raises(SendUnsent, match="1064 sends wait for the server already"):
+    with pytest.raises(SendUnsent, match="1064 sends already wait for the server"):
         sends.add(Message(b'"Watch"', b"{}"), attached=True)
     assert len(outgoing(sends)) == 64
 
