@@ -99,10 +99,10 @@ def _read(url: str, schemes: tuple[str, ...]) -> Address:
         host, port = parts.hostname or "", parts.port
         ascii_host = host if _is_ip(host) else host.encode("idna").decode()
     except (ValueError, UnicodeError):
-        raise ValueError(f"{url!r} is no address; one looks like {example}") from None
+        raise ValueError(f"{url!r} is not an address; one looks like {example}") from None
     if parts.scheme not in schemes or not host:
         raise ValueError(
-            f"{url!r} is no address that begins with {' or '.join(f'{each}://' for each in schemes)};"
+            f"{url!r} is not an address that begins with {' or '.join(f'{each}://' for each in schemes)};"
             f" one looks like {example}"
         )
     tls = _TLS[parts.scheme]

@@ -1,4 +1,4 @@
-"""Opening a stream to an address, with TLS where it asks for it; and why that failed, in words."""
+"""Opening a stream to an address, with TLS if its scheme asks for it; and why that failed, in words."""
 
 from __future__ import annotations
 

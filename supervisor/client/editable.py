@@ -15,11 +15,11 @@ def allows(patterns: Iterable[str], path: str, action: EditAction) -> bool:
     """Whether one of the patterns, JSON Pointers in which `*` stands for any one step, lets clients do this at a place.
 
     Raises:
-        ValueError: the path is no JSON Pointer, or there is no such action
+        ValueError: the path is not a JSON Pointer, or there is no such action
 
     """
     if action not in get_args(EditAction):
-        raise ValueError(f"an action is 'edit', 'insert' or 'remove', not {action!r}")
+        raise ValueError(f"an action must be 'edit', 'insert' or 'remove', not {action!r}")
     place = split(path)
     return any(_allows(split(pattern), place, action) for pattern in patterns)
 

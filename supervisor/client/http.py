@@ -72,7 +72,7 @@ async def exchange(
                 event = connection.next_event()
             except h11.RemoteProtocolError as error:
                 why = "the connection was closed" if connection.trailing_data[1] else error
-                raise trio.BrokenResourceError(f"no whole answer: {why}") from error
+                raise trio.BrokenResourceError(f"no complete response: {why}") from error
             if event is h11.NEED_DATA:
                 connection.receive_data(bytes(await stream.receive_some()))
             elif isinstance(event, h11.Response):
@@ -80,7 +80,7 @@ async def exchange(
             elif isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > MAX_BODY:
-                    raise trio.BrokenResourceError(f"an answer of more than {MAX_BODY:,} bytes")
+                    raise trio.BrokenResourceError(f"a response of more than {MAX_BODY:,} bytes")
             elif isinstance(event, h11.EndOfMessage):
                 break
     assert head is not None

@@ -1,6 +1,6 @@
-"""Keeps a client connected: one websocket after the other, the waits between them, and the page loaded anew.
+"""Keeps a client connected: one websocket after the other, the waits between them, and reloads of the page.
 
-When to come back, and whether, is decided by `ClientConnection`; this file has the clock, the chance and the tasks.
+`ClientConnection` decides whether and when to come back; this file has the clock, the randomness and the tasks.
 """
 
 from __future__ import annotations

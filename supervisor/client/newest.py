@@ -1,4 +1,4 @@
-"""An async iterator that gives the newest of something whenever it is another one, and never falls behind."""
+"""An async iterator that yields the newest value whenever it has changed, and never falls behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client reads in a page: the element that tells of its session, or the sentence of an error. Pure.
+"""What a client reads in a page: the element that describes its session, or the sentence of an error. Pure.
 
 A page is untrusted: it comes from whatever answers at the address.
 """

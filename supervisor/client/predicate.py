@@ -1,4 +1,4 @@
-"""Predicates: plain functions of the caller's that are asked again and again, until what they return is true. Pure."""
+"""Predicates: plain functions of the caller's that are called again and again until they return true. Pure."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 
 
 def plain_predicate(predicate: Callable[[Any], object], example: str) -> Callable[[Any], object]:
-    """The predicate, but that an answer which would have to be awaited is refused, since it counts as true.
+    """The same predicate, except that it rejects an awaitable as a result, since that counts as true.
 
-    `example` shows what can be asked: 'until(lambda data: data["n"] == 1)'. The one that is returned raises `TypeError`
-    for such an answer, as of a lambda that calls an `async` function, and whatever the predicate raises.
+    `example` shows the right use: 'until(lambda data: data["n"] == 1)'. The returned function raises `TypeError` for an
+    awaitable, as from a lambda that calls an `async` function, and whatever the predicate raises.
 
     Raises:
-        TypeError: it is no function of one argument; or it is `async`, or has a yield in it.
+        TypeError: it is not a function of one argument; or it is `async`, or contains a yield.
     """
     given: object = predicate
     if not callable(given):
         if inspect.iscoroutine(given):
             given.close()
         hint = "; it is asked again whenever there is news" if isinstance(given, bool) else ""
-        raise TypeError(f"a predicate is a function, as in {example}, not {given!r}{hint}")
+        raise TypeError(f"a predicate must be a function, as in {example}, not {given!r}{hint}")
     called = predicate if inspect.isroutine(predicate) else getattr(predicate, "__call__", predicate)  # noqa: B004 (for what it is)
     for each in (predicate, called):
         if inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each):
-            raise _error(predicate, "is async, and nobody awaits its answer", example)
+            raise _error(predicate, "is async, and nothing awaits its result", example)
         if inspect.isgeneratorfunction(each):
-            raise _error(predicate, "has a yield in it, so that a call runs nothing of it", example)
+            raise _error(predicate, "contains a yield, so calling it runs none of its code", example)
     try:
         inspect.signature(predicate).bind(None)
     except ValueError:  # some callables of C can't be inspected; calling them will tell
@@ -43,7 +43,7 @@ def plain_predicate(predicate: Callable[[Any], object], example: str) -> Callabl
             close = getattr(answer, "close", None)
             if close is not None:
                 close()
-            raise _error(predicate, "returned something to await, and nobody awaits its answer", example)
+            raise _error(predicate, "returned an awaitable, and nothing awaits it", example)
         return answer
 
     return ask
@@ -51,4 +51,4 @@ def plain_predicate(predicate: Callable[[Any], object], example: str) -> Callabl
 
 def _error(predicate: object, what: str, example: str) -> TypeError:
     name = getattr(predicate, "__qualname__", repr(predicate))
-    return TypeError(f"a predicate is a plain function, as in {example}; {name} {what}")
+    return TypeError(f"a predicate must be a plain function, as in {example}; {name} {what}")

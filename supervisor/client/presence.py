@@ -1,4 +1,4 @@
-"""Who else is there, as a client sees it, and what it says of itself."""
+"""Who else is there, as a client sees it, and what it says about itself."""
 
 from __future__ import annotations
 

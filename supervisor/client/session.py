@@ -147,7 +147,7 @@ class ClientSession:
         The server checks each edit again.
 
         Raises:
-            ValueError: the path is no JSON Pointer, or there is no such action
+            ValueError: the path is not a JSON Pointer, or there is no such action
 
         """
         return allows(self.editable, path, action)
@@ -160,7 +160,7 @@ class ClientSession:
         part are told. Its `__anext__` raises `SessionEnded` when no other change will come.
 
         Raises:
-            ValueError: the path is no JSON Pointer
+            ValueError: the path is not a JSON Pointer
 
         """
         return Newest(Differences(lambda: self._moment, path).take, self._wait_changed)
@@ -206,7 +206,7 @@ class ClientSession:
                 return found
         finally:
             self._predicates.pop(waiting, None)
-        raise trio.TooSlowError(f"what was waited for did not become true within {timeout:g} s")
+        raise trio.TooSlowError(f"the predicate did not become true within {timeout:g} s")
 
     async def wait_ended(self) -> SessionEnded:
         """Wait until this client stays away for good; returns why, and raises nothing."""
@@ -248,7 +248,7 @@ class ClientSession:
         Raises:
             SendFailed: as of `send()`; `SendRejected` if the app doesn't allow it, `SendConflict` if the place has gone
             TooSlowError: no answer within `timeout` seconds; it stays shown, and may still be done
-            TypeError, ValueError: the path is no JSON Pointer or names the whole, or JSON can't carry the value
+            TypeError, ValueError: the path is not a JSON Pointer or names the whole, or JSON can't carry the value
 
         """
         await self._edit("set", path, value, timeout=timeout)
@@ -376,9 +376,13 @@ def _name_and_fields(message: str | object, fields: Mapping[str, object] | None)
     if isinstance(message, str):
         return message, {} if fields is None else fields
     if fields is not None:
-        raise TypeError(f"fields are for a message's name; got {type(message).__name__} and fields")
+        raise TypeError(
+            f"fields go with the name of a message, but this is a {type(message).__name__}, which has its own"
+        )
     if isinstance(message, type):
-        raise TypeError(f"a message is an object of its class; got the class {message.__name__} itself")
+        raise TypeError(
+            f"a message is an instance of its class, but this is the class itself: write {message.__name__}(…)"
+        )
     cls: Any = type(message)
     name = cls.__name__
     # As the server reads it: arguments of the class, by the names that its constructor takes.

@@ -1,4 +1,4 @@
-"""What a client says of its connection, and the sentence for each way in which one ends. Pure."""
+"""The state of a client's connection, and the sentence for each way in which it can end. Pure."""
 
 from __future__ import annotations
 

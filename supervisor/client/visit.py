@@ -1,4 +1,4 @@
-"""Visiting a page: redirects, cookies, and what the page says of its session."""
+"""Visiting a page: redirects, cookies, and what the page says about its session."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ class Visitor:
             try:
                 following = address.page(location)
             except ValueError as error:
-                raise ConnectFailed(f"{address.url} leads to another address, but {error}") from None
+                raise ConnectFailed(f"{address.url} redirects to another address, but {error}") from None
             if address.tls and not following.tls:
-                raise ConnectFailed(f"{address.url} leads to {following.url}, which isn't encrypted any more")
+                raise ConnectFailed(f"{address.url} redirects to {following.url}, which isn't encrypted")
             address = following
-        raise ConnectFailed(f"{first.url} leads from one address to the next and never to a page")
+        raise ConnectFailed(f"{first.url} redirects from one address to the next and never to a page")
 
     def read(self, answer: Answer, address: Address, first: Address) -> Visit:
         """What the page says that `load` has got.
@@ -107,7 +107,7 @@ class Visitor:
         entry = read_entry(answer.text)
         if entry is None:
             raise ConnectFailed(
-                f'{address.url} is no page of a session, since it has no <meta name="supervisor">;'
+                f'{address.url} is not the page of a session, since it has no <meta name="supervisor">;'
                 " give the address of an app's page, such as http://127.0.0.1:5006/ticker"
             )
         try:
@@ -154,7 +154,7 @@ def check_headers(headers: Iterable[tuple[str, str]]) -> Headers:
     checked = []
     for name, value in headers:
         if name.lower() in _OURS or name.lower().startswith("sec-websocket-"):
-            raise ValueError(f"the header {name!r} is the client's own and can't be given")
+            raise ValueError(f"the header {name!r} is set by the client itself and can't be given")
         make_head("GET", "/", [("Host", "localhost"), (name, value)])
         checked.append((name, value))
     return tuple(checked)

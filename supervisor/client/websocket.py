@@ -1,12 +1,12 @@
-"""One websocket of a client: from the dial to the last byte, with its `ClientConnection` fed and emptied.
+"""One websocket of a client: from the dial to the last byte, between the stream and its `ClientConnection`.
 
-Essay: who may be interrupted where. A frame that is cut in the middle spoils all that follows, so only one task writes
-frames, and nobody cancels it while this connection shall live: a program's task that sends only leaves its message and
-wakes the writer. Leaving cancels the reader, and the close frame queues behind the frame that is being written.
-What takes too long ends without manners: one deadline, `_patience`, stands around all. It is pushed back by every byte
-that arrives, so it needs no task that watches; the server pings every 20 seconds, and trio-websocket answers.
-trio-websocket's own tasks may raise when a connection ends at a bad moment; what says only that the peer, or the
-network, is gone or breaks the websocket's rules ends this connection and nothing else.
+Essay: who may be interrupted where. A frame that is cut in the middle spoils everything after it, so only one task
+writes frames, and nobody cancels it while this connection is to live: a task of the program that sends only leaves its
+message and wakes the writer. Leaving cancels the reader, and the close frame queues behind the frame that is being
+written. What takes too long is cut off: one deadline, `_patience`, is around everything. Every byte that arrives
+postpones it, so it needs no watching task; the server pings every 20 seconds, unless it is configured otherwise, and
+trio-websocket answers. trio-websocket's own tasks may raise when a connection ends at a bad moment; if that says only
+that the peer or the network is gone, or broke the websocket's rules, it ends this connection and nothing else.
 """
 
 from __future__ import annotations

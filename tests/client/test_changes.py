@@ -124,5 +124,5 @@ async def test_two_iterators_do_not_share(source):
 
 
 def test_a_path_that_is_none_is_refused_at_once(source):
-    with pytest.raises(ValueError, match="is no JSON Pointer"):
+    with pytest.raises(ValueError, match="is not a JSON Pointer"):
         source.changes("a")

@@ -47,7 +47,7 @@ def counter(policy=None):
 
 
 async def test_whether_to_follow_is_true_or_false():
-    with pytest.raises(TypeError, match=r"^follow_reload is True or False, not 'no'$"):
+    with pytest.raises(TypeError, match=r"^follow_reload must be True or False, not 'no'$"):
         async with connect("http://localhost/app", follow_reload="no"):
             pass
 

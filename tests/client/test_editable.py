@@ -23,7 +23,7 @@ def test_what_a_pattern_allows(pattern, path, actions):
 
 
 def test_there_are_no_other_actions():
-    with pytest.raises(ValueError, match="an action is 'edit', 'insert' or 'remove', not 'set'"):
+    with pytest.raises(ValueError, match="an action must be 'edit', 'insert' or 'remove', not 'set'"):
         allows(["/notes"], "/notes", "set")
 
 

@@ -45,10 +45,10 @@ async def test_each_header_is_kept_as_it_came():
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "^no whole answer: the connection was closed$"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "^no whole answer: illegal status line"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "^no whole answer: the connection was closed$"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "no whole answer"),
+        (b"", "^no complete response: the connection was closed$"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "^no complete response: illegal status line"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "^no complete response: the connection was closed$"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "no complete response"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000, "more than 1,000 bytes"),
     ],
 )

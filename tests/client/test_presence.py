@@ -122,5 +122,5 @@ async def test_what_can_not_be_told_is_refused(connected, scripted, autojump_clo
 
 async def test_there_are_two_scopes(connected, scripted, autojump_clock):
     async with connected() as (session, _line):
-        with pytest.raises(ValueError, match="a scope is 'session' or 'application'"):
+        with pytest.raises(ValueError, match="a scope must be 'session' or 'application'"):
             session.presence.watch("world")

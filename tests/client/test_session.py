@@ -127,7 +127,7 @@ async def test_a_predicate_that_nobody_would_await_is_refused(connected, scripte
     async with connected() as (session, _line):
         with pytest.raises(TypeError, match=r'as in until\(lambda data: data\["n"\] == 1\); .*has_come is async'):
             await session.until(has_come)
-        with pytest.raises(TypeError, match=r"returned something to await"):
+        with pytest.raises(TypeError, match=r"returned an awaitable"):
             await session.until(lambda data: has_come(data))
         assert session._predicates == {}
 
@@ -177,8 +177,8 @@ async def test_a_message_is_sent_and_answered(connected, scripted, autojump_cloc
 @pytest.mark.parametrize(
     ("given", "error", "said"),
     [
-        ((Watch,), TypeError, "got the class Watch itself"),
-        ((Watch("A"), {"a": 1}), TypeError, "fields are for a message's name"),
+        ((Watch,), TypeError, "this is the class itself: write Watch"),
+        ((Watch("A"), {"a": 1}), TypeError, "fields go with the name of a message"),
         (("",), ValueError, "a message's name has 1 to 256 characters"),
         (("Watch", {"a": float("nan")}), ValueError, "NaN"),
         ((5,), TypeError, "must be a mapping"),

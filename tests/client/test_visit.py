@@ -42,10 +42,10 @@ async def test_redirects_are_followed(scripted, autojump_clock):
         (
             [redirect("/again")],
             "http://server.example/",
-            "http://server.example/ leads from one address to the next and never to a page",
+            "http://server.example/ redirects from one address to the next and never to a page",
             MAX_REDIRECTS + 1,
         ),
-        ([redirect("mailto:ada@example.org")], "http://a/", "http://a/ leads to another address, but 'mailto:", 1),
+        ([redirect("mailto:ada@example.org")], "http://a/", "http://a/ redirects to another address, but 'mailto:", 1),
     ],
 )
 async def test_redirects_that_lead_nowhere_are_told(scripted, pages, url, text, asked, autojump_clock):
@@ -59,7 +59,7 @@ async def test_redirects_that_lead_nowhere_are_told(scripted, pages, url, text, 
 async def test_a_redirect_away_from_tls_is_not_followed(scripted, monkeypatch, autojump_clock):
     monkeypatch.setattr(Dialer, "_encrypt", lambda self, stream, address: scripted.open_stream("", 0))
     scripted.pages = [redirect("http://server.example/app")]
-    with pytest.raises(ConnectFailed, match=r"which isn't encrypted any more$"):
+    with pytest.raises(ConnectFailed, match=r"which isn't encrypted$"):
         await visit(scripted, "https://server.example/app")
 
 
@@ -130,10 +130,13 @@ async def test_a_page_that_is_refused_says_why(scripted, given, status, retry_af
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (answer(body="<html>hello"), r"^http://server.example/app is no page of a session, .* give the address of an"),
+        (
+            answer(body="<html>hello"),
+            r"^http://server.example/app is not the page of a session, .* give the address of an",
+        ),
         (answer(body=page(websocket="ftp://a/b")), "^http://server.example/app names a websocket, but 'ftp://a/b' is"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "^server.example doesn't answer as a web server: no whole answer"),
-        (b"", "^server.example doesn't answer as a web server: no whole answer"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "^server.example doesn't answer as a web server: no complete response"),
+        (b"", "^server.example doesn't answer as a web server: no complete response"),
     ],
 )
 async def test_what_is_no_page_of_a_session_is_one_sentence(scripted, given, said, autojump_clock):
@@ -150,7 +153,7 @@ async def test_a_network_that_is_down_is_one_sentence(scripted, autojump_clock):
 
 @pytest.mark.parametrize("name", ["Host", "connection", "Sec-WebSocket-Key", "Upgrade", "Content-Length"])
 def test_headers_of_the_connection_are_not_the_users(name):
-    with pytest.raises(ValueError, match=f"the header '{name}' is the client's own"):
+    with pytest.raises(ValueError, match=f"the header '{name}' is set by the client itself"):
         check_headers([(name, "x")])
 
 
