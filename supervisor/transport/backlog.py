@@ -1,13 +1,13 @@
 """What waits for one client that reads more slowly than its session changes, on its way through the outbox.
 
-Essay: two marks and a time. Up to the first mark frames are queued, as for everybody. Past it they are kept back (see
-`withheld`), where patches are merged, until the client has read what is queued. Past the second mark, or where even
-merging leaves too much, all that it has not taken is dropped, and one snapshot stands for it. From the first mark on it
-has `slow_timeout` to read what is queued. So what one client may cost is bounded, in bytes and in time, and nobody else
-waits for it.
+Essay: two marks and a time. Up to the first mark, frames are queued, as for everybody. Beyond it they are kept back
+(see `withheld`), and patches are merged, until the client has read what is queued. Beyond the second mark, or if even
+merging leaves too much, everything that the client has not read is dropped, and one snapshot replaces it. From the
+first mark on, the client has `slow_timeout` to read what is queued. So the cost of one client is bounded, in bytes and
+in time, and nobody else waits for it.
 
-Answers are never left out, and never overtake the patches that their message caused. What is said of other clients
-(presence) isn't part of this: a snapshot doesn't stand for it, and who says it says it again once there is room.
+Answers are never left out, and never overtake the patches that their message caused. Presence isn't part of this: a
+snapshot doesn't replace it, and its sender repeats it once there is room.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """HTTP/1.1 (by h11) on one trio stream ⇄ an ASGI app: keep-alive, pipelining, limits, drain, and the way to
 websockets.
 
-The rule: nothing that a client sends leaves `serve_http` as an exception. Whatever breaks, on the wire or by
-the wire, ends this connection and is answered if it can be; whatever an app raises goes to `on_error`; only
-`Cancelled` and its like pass. Left out on purpose: HTTP/2, trailers, lifespan, CONNECT.
+The rule: nothing that a client sends leaves `serve_http` as an exception. Whatever breaks on the wire ends this
+connection, with a response if possible; whatever an app raises goes to `on_error`; only `Cancelled` and its like pass.
+Left out on purpose: HTTP/2, trailers, lifespan, CONNECT.
 """
 
 from __future__ import annotations

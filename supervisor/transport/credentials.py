@@ -1,4 +1,4 @@
-"""What lets visitors in: the ids and tokens of one server, made and judged."""
+"""What lets visitors in: the ids and tokens of one server, made and checked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Credentials:
         wall_clock: Callable[[], float],
     ) -> None:
         if session_ids == "external-signed" and keys is None:
-            raise ValueError("with session_ids='external-signed' a server needs the keys that ids are signed with")
+            raise ValueError("session_ids='external-signed' needs the keys that sign ids: give keys=KeyRing([key])")
         self._keys = keys or KeyRing((entropy(32),))
         self._session_ids = session_ids
         self._token_max_age = token_max_age

@@ -1,11 +1,11 @@
 """One request and its answer: what an ASGI app is called with, and what its messages become on the wire.
 
-`receive()` pulls from the socket: no task reads ahead, so an app that doesn't read slows its client down and
-nobody else. `send()` writes to it. An app whose client leaves sees an OSError from `send()`, which is what
-ASGI 2.4 promises, or `http.disconnect` from `receive()`; that it gives up then is no failure.
+`receive()` pulls from the socket: no task reads ahead, so an app that doesn't read slows down only its own client.
+`send()` writes to the socket. An app whose client leaves gets an OSError from `send()`, as ASGI 2.4 promises, or
+`http.disconnect` from `receive()`; if it gives up then, that is not a failure.
 
-A head is written together with the first piece of body, as ASGI asks for: one write per answer where there is
-one piece, and an app that fails in between still gets its client a 500.
+A head is written together with the first piece of the body, as ASGI asks: one write per response if there is only one
+piece, and if the app fails in between, its client still gets a 500.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Draining: how the HTTP connections of a server that goes down end: each finishes its request, and takes no other.
 
-Essay: two moments. The listeners stay open while sessions end, so that a load balancer which asks is told why it should
-ask elsewhere, and a visitor reads that the server restarts. So from the first moment on connections that are idle end;
-new ones may ask once, since their answer carries `Connection: close`. At the second moment, with the listeners closed,
-those that have not asked yet end too, and those that are still asking: a request whose head comes in drops must not
+Essay: two moments. The listeners stay open while sessions end, so that a load balancer learns that it should go
+elsewhere, and a visitor reads that the server is restarting. From the first moment on, idle connections end; new ones
+may make one request, since its response carries `Connection: close`. At the second moment, with the listeners closed,
+connections without a request end too, and so do those whose request is incomplete: a head that trickles in must not
 hold up the end.
 """
 

@@ -1,21 +1,22 @@
 """Who asks, and by which name and scheme: the connection's own word, or that of trusted proxies before it. Pure.
 
-Essay: whom to believe. `X-Forwarded-For` is a list to which each proxy adds, at its end, the address that it was asked
-from. Whatever a visitor puts there himself stands at the beginning. So it is read from the end, and only while the one
-who wrote an entry is trusted: the peer wrote the last one, and whom it names wrote the one before it. The first address
-that is not trusted is the visitor's; nothing before it means anything. `X-Forwarded-Host` and `X-Forwarded-Proto` are
-set by the proxy next to us, or made longer by it: their last value is its own. If the peer is not trusted, none of the
-three is looked at. `Forwarded` (RFC 7239) never is, but as a sign of a proxy: the proxies that people have set the
-three, and hand on what a visitor wrote into it; whoever read both would let him choose his address.
+Essay: whom to believe. `X-Forwarded-For` is a list to which each proxy appends the address that its request came from.
+Whatever a visitor puts there is at the beginning. So the list is read from the end, and only as long as the writer of
+an entry is trusted: the peer wrote the last entry, and the address in it wrote the one before. The first address that
+is not trusted is the visitor's; everything before it is meaningless. `X-Forwarded-Host` and `X-Forwarded-Proto` are set
+or extended by the proxy next to us: their last value is its own. If the peer is not trusted, all three are ignored.
+`Forwarded` (RFC 7239) is always ignored, except as a sign of a proxy: common proxies set the other three, and pass on
+what a visitor wrote into this one, so a server that read both would let visitors choose their address.
 
-Essay: whose sessions are counted together. One address may have so many of them, so that nobody takes all there are;
-the address is the visitor's, as above. But before a proxy that nobody has named as trusted, all visitors have the
-proxy's, and would share what is one visitor's. Such a proxy is known by where it is and what it sends: it connects from
-this machine or from a private network, and adds `Forwarded` or `X-Forwarded-For`. Those who come through it are not
-counted, and the log says once how to have it otherwise. Nobody on the internet can switch their limit off by sending
-the header, since a public address stays one, whatever is sent from it. In a private network one can, until a proxy is
-named as trusted: from then on whoever else sends the header is counted like all others. This machine itself is never
-counted, as whoever is on it can do worse; nor is who comes by a Unix socket, as there is no address.
+Essay: whose sessions are counted together. The number of sessions per address is limited, so that nobody takes all of
+them; the address is the visitor's, as above. But behind a proxy that isn't configured as trusted, all visitors have the
+proxy's address, and would share one visitor's limit. Such a proxy is recognised by where it is and what it sends: it
+connects from this machine or from a private network, and adds `Forwarded` or `X-Forwarded-For`. Visitors who come
+through it are not counted, and the log says once how to change that. Nobody on the internet can evade the limit by
+sending the header, since their address is public whatever they send. In a private network that is possible until a
+proxy is configured as trusted: from then on, everybody else who sends the header is counted as usual. This machine
+itself is never counted, since whoever is on it can do worse; nor are connections to a Unix socket, which have no
+address.
 """
 
 from __future__ import annotations
@@ -146,7 +147,8 @@ def _read_network(word: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     except ValueError as error:
         hint = f" (did you mean {ipaddress.ip_network(word, strict=False)}?)" if "host bits" in str(error) else ""
         raise ValueError(
-            f"{word!r} is no address of a proxy: write an IP address, a network such as 10.0.0.0/8, or {UNIX}{hint}"
+            f"{word!r} is not the address of a proxy: write an IP address, a network such as 10.0.0.0/8, or"
+            f" {UNIX}{hint}"
         ) from None
 
 

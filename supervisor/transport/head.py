@@ -160,7 +160,7 @@ def refuse_head(head: Head, limits: HttpLimits) -> Refusal | None:
     if not head.http_version.startswith("1."):
         return Refusal(status=505, text="This server speaks HTTP/1.1.")
     if head.method == "CONNECT":
-        return Refusal(status=501, text="This server is no proxy.")
+        return Refusal(status=501, text="This server is not a proxy.")
     if not head.target.startswith(b"/"):
         return Refusal(status=400, text="The request's target must be a path.")
     for name, value in head.headers:

@@ -1,9 +1,9 @@
-"""Whether one client is still there: a ping now and then, and an ear for whatever comes back.
+"""Whether one client is still there: it is pinged now and then, and whatever comes back is a sign of life.
 
-Essay: what counts as silence. Not the missing pong, since one that says something is there, whatever it says. And only
-who was listened to: while the library doesn't read, because what it has read waits for the session, or for its turn
-under the client's rate, the pong may be in the socket. Nor is a ping sent behind a backlog: it would come too late to
-tell anything, and nothing would bound their number; there the client has its time to read instead.
+Essay: what counts as silence. Not a missing pong alone, since a client that sends anything is there. And silence counts
+only while we read: the library may not be reading, because what it has read waits for the session, or for its turn
+under the client's rate, and then the pong may be in the socket. No ping is sent behind a backlog: it would come too
+late to tell anything, and nothing would bound the number of pings. The client has its `slow_timeout` instead.
 """
 
 from __future__ import annotations

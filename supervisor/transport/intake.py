@@ -1,14 +1,14 @@
-"""How much of one client is read ahead of what its session has done: bounded in bytes.
+"""How far ahead of its session one client is read: bounded in bytes.
 
-Essay: the stream is held back, and not the queue. The library's queue has room for a whole window of messages, so that
-pings are answered while the session has no room. But a window of messages may be 64 times the largest one. So the
-stream itself is not read on while too much waits: in the library's queue, in the mailbox, or in hand. A client that
-goes on sending fills its own socket's buffer then, and waits.
+Essay: the stream is held back, not the queue. The library's queue has room for a whole window of messages, so that
+pings are answered while the session has no room. But a window may be 64 times the largest message. So the stream itself
+is not read while too much waits: in the library's queue, in the mailbox, or in hand. A client that goes on sending then
+fills its own socket's buffer, and waits.
 
-Bytes on the stream can't be told apart here: some are heads of frames, pings, or half a message. So this doesn't count
-what leaves. It lets so many bytes in, and then waits for the moment at which the conversation waits in vain: then all
-that was read has been taken, and only what is not answered counts. Whether it waits in vain shows after two turns: one
-that finds something has it with its next turn, and each task that can go on has one turn in each round.
+Bytes on the stream can't be told apart here: some are frame heads, pings, or half a message. So this doesn't count what
+leaves. It lets a number of bytes in, and then waits for the moment when the conversation waits in vain: then everything
+that was read has been taken, and only what is unanswered counts. Two rounds of the loop show whether it waits in vain:
+if there is something, the conversation gets it with its next turn, and each task that can run has one turn per round.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A connection as the websocket library has it: the outbox, without the right to close it too early.
+"""The stream that the websocket library gets: the outbox, without the right to close it too early.
 
-Essay: whose the end is. A peer that breaks RFC 6455 is to be told so by a close frame with 1002 or 1007 (§7.1.7), but
-the library closes the stream under it without one. And closing a socket with unread input resets the connection, which
-takes from the peer what it was sent last. So, once the handshake is done, closing is asked for here, and who owns the
-connection says whether it may be.
+Essay: who may close. A peer that breaks RFC 6455 should get a close frame with 1002 or 1007 (§7.1.7), but the library
+closes the stream without one. And closing a socket with unread input resets the connection, so that the peer loses what
+it was sent last. So, once the handshake is done, the library's request to close goes to the connection's owner, who
+decides.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The page of an application: which session it belongs to, and what a visitor reads who gets none.
+"""The page of an application: which session it belongs to, and what a visitor without a session reads.
 
-Essay: only a page's GET creates a session. HEAD asks about a page without wanting one, and a prefetch is a browser's
-guess; a session for each of them would be a session for nobody. Creating is the application's work and not the
-request's: a visitor who leaves while hooks run ends only the wait.
+Essay: only a page's GET creates a session. HEAD asks about a page without wanting it, and a prefetch is a browser's
+guess; a session for either would have no visitor. Creating is the application's work, not the request's: a visitor who
+leaves while hooks run ends only the wait.
 """
 
 from __future__ import annotations
@@ -85,15 +85,13 @@ class LivePage(Endpoint):
                 return self._refuse(request, str(refused))
         if self._site.session_ids == "generated":
             if self._application.find(wanted) is None and not self._may_return_to(wanted):
-                text = "Sessions end some time after their last page was closed. What was in it is gone."
+                text = "Sessions end some time after their last page was closed. What was in this one is gone."
                 way_out = WayOut("Open a new session", self._address)
                 return self._say(request, 404, "This session is over", text, way_out)
         elif not is_well_formed(wanted):
-            text = (
-                "The address names a session that can't be: an id has 1 to 128 characters, letters, digits and . _ ~ -"
-            )
+            text = "The address has an invalid session id: an id has 1 to 128 characters, letters, digits and . _ ~ -"
             way_out = WayOut("Open a session without a name", self._address)
-            return self._say(request, 400, "That is no session id", text, way_out)
+            return self._say(request, 400, "That is not a session id", text, way_out)
         return await self._open(wanted, request)
 
     async def _open_chosen(self, request: WebRequest) -> Response:
@@ -216,7 +214,7 @@ class LivePage(Endpoint):
         application = self._application
         headers = {"Retry-After": str(seconds)}
         if application.is_stopping:
-            text = f"The server is going down or restarts. Try again in {seconds} s."
+            text = f"The server is stopping or restarting. Try again in {seconds} s."
             return self._say(request, 503, "Restarting", text, headers=headers)
         incident = new_incident_id()
         sessions = application.statistics().sessions
@@ -235,7 +233,7 @@ class LivePage(Endpoint):
             reason=f"live sessions of {crowd.counted_as}: {crowd.sessions}; --max-sessions-per-address allows more",
             incident=incident,
         )
-        text = f"From your address too many sessions are open. Close some of them, and try again in {seconds} s."
+        text = f"Too many sessions are open from your address. Close some of them, and try again in {seconds} s."
         headers = {"Retry-After": str(seconds)}
         return self._say(request, 429, "Too many sessions", text, incident=incident, headers=headers)
 

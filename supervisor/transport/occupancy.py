@@ -1,9 +1,9 @@
 """How many connections a server has, and which of them have said nothing yet.
 
-Essay: who gives way. When all places are taken, the next connection is turned away: those that are there may be in the
-middle of something. Among websockets that have sent no first frame it is the other way round. Clients send it at once,
-so whoever has waited longest most likely never will; if the newest were turned away, some thousand silent ones would
-keep everybody out for as long as their time is.
+Essay: who gives way. When all places are taken, the next connection is refused: the existing ones may be in the middle
+of something. Among websockets without a first frame it is the other way round. Clients send it at once, so the one that
+has waited longest will most likely never send it. If the newest were refused, a thousand silent ones could keep
+everybody out until their timeout.
 """
 
 from __future__ import annotations

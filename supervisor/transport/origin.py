@@ -83,7 +83,7 @@ def parse_allowed(name: str) -> tuple[str | None, str, int | None]:
         with contextlib.suppress(UnicodeError):
             host = host.encode("idna").decode()
     if not (_NAME.fullmatch(host) or is_address(host)) or (separator and scheme not in _DEFAULT_PORTS):
-        raise ValueError(f"{name!r} is no origin: write a name such as example.org, or https://example.org:8443")
+        raise ValueError(f"{name!r} is not an origin: write a name such as example.org, or https://example.org:8443")
     return scheme or None, host, port or (_DEFAULT_PORTS[scheme] if scheme else None)
 
 
@@ -94,13 +94,13 @@ def frame_source(name: str) -> str:
     a port means the scheme's own port. It has no form for IPv6 addresses.
 
     Raises:
-        ValueError: it is no origin, or none that a policy can name.
+        ValueError: it is not an origin, or none that a policy can name.
     """
     scheme, host, port = parse_allowed(name)
     if scheme in ("ws", "wss"):
-        raise ValueError(f"{name!r} is no page's origin: write http:// or https://")
+        raise ValueError(f"{name!r} is not the origin of a page: write http:// or https://")
     if ":" in host:
-        raise ValueError(f"{name!r} can't be named in a page's policy, which knows no IPv6 addresses: write its name")
+        raise ValueError(f"{name!r} can't be part of a page's policy, which has no IPv6 addresses: write a host name")
     prefix = "" if scheme is None else f"{scheme}://"
     return prefix + host + ("" if port is None or port == _DEFAULT_PORTS.get(scheme or "") else f":{port}")
 

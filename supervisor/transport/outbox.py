@@ -1,10 +1,10 @@
-"""The stream under a websocket: one order for all its bytes, written at once where the socket takes them, else queued.
+"""The stream under a websocket: one order for all its bytes, written at once if the socket takes them, else queued.
 
-Essay: the session writes frames itself, and the library's stream is ours. A broadcast hands one frame to thousands of
-connections. Through a websocket library each hand-over costs a lock, a checkpoint and an encoding, and one client that
-doesn't read makes the sender wait for it. Here a frame is handed over by a plain call that never waits (`push`), and
-the library's own writes (its handshake, pongs, close frames) come in by `send_all`. Both go through one queue, because
-a frame that begins inside another one destroys the connection. The invariants:
+Essay: the session writes frames itself, and the library's stream is ours. A broadcast passes one frame to thousands of
+connections. Through a websocket library, each of these costs a lock, a checkpoint and an encoding, and one client that
+doesn't read makes the sender wait. Here a frame is passed by a plain call that never waits (`push`), and the library's
+own writes (its handshake, pongs, close frames) come in by `send_all`. Both go through one queue, because a frame that
+begins inside another one destroys the connection. The invariants:
 
 * While anything is queued, everything is queued. So bytes leave in the order in which they were given.
 * An entry whose first byte was written stays at the queue's head until its last byte was. Nothing tears a frame:

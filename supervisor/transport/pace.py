@@ -1,11 +1,11 @@
-"""How fast one client's messages are taken: a token bucket. Pure.
+"""How fast one client's messages are accepted: a token bucket. Pure.
 
-Essay: those who send too fast wait, and are closed only at last. What a client sends faster than the rate stays in its
-socket, as it does when its session has no room. So a person who drags something across the screen, and a program that
-fills in a thousand rows, lose nothing and need not know; and one that floods costs no more than the rate. Closing them
-at once would make the second one reconnect a dozen times. Who goes on for a minute isn't dragging any more: then it is
-closed, and comes back after a pause. A client that comes back begins with a full bucket, in which all has room that it
-may have to send again.
+Essay: a client that sends too fast waits, and is closed only as a last resort. What it sends faster than the rate stays
+in its socket, as when its session has no room. So a person who drags something across the screen, and a program that
+fills in a thousand rows, lose nothing and needn't know; and a client that floods costs no more than the rate. Closing
+at once would make the program reconnect a dozen times. A client that goes on for a minute isn't dragging any more: it
+is closed, and comes back after a pause. It then begins with a full bucket, which has room for everything that it may
+have to send again.
 """
 
 from __future__ import annotations

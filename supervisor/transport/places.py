@@ -1,4 +1,4 @@
-"""Where an author's code runs in the whole server: what names the code that holds a thread."""
+"""Where an author's code runs in the whole server: used to name the code that blocks a thread."""
 
 from __future__ import annotations
 

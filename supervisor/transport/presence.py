@@ -1,4 +1,4 @@
-"""The presence of one scope: its watchers are told, soon and not too often, of what its roster says."""
+"""The presence of one scope: its watchers get what its roster says, soon and not too often."""
 
 from __future__ import annotations
 

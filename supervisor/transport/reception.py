@@ -21,7 +21,7 @@ from supervisor.transport.requests import read_request
 from supervisor.transport.websocket import WebSocketConnection
 from supervisor.transport.websocket_options import WebSocketOptions
 
-_RESTARTING = Refusal(status=503, text="The server is going down or restarts. Try again soon.")
+_RESTARTING = Refusal(status=503, text="The server is stopping or restarting. Try again soon.")
 _FULL = Refusal(status=503, text="This server has no room for another connection. Try again later.", retry_after=5)
 _TURNED_AWAY = 100
 """Connections that are told so at once; further ones are only closed, since each of them needs a file too."""

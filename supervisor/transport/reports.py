@@ -1,4 +1,4 @@
-"""What a server tells its instruments where it concerns no application."""
+"""What a server reports to its instruments that concerns no application."""
 
 from __future__ import annotations
 

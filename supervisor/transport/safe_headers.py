@@ -1,11 +1,11 @@
-"""The headers that every answer carries, whatever it is: what browsers may do with it, and what they may not.
+"""The headers that every response carries: what browsers may do with it, and what they may not.
 
-Essay: what is sent, and what is left to others. An answer's own headers win; what it doesn't say is added here, so no
-address can be forgotten. `Cross-Origin-Opener-Policy` is sent over TLS only, since elsewhere browsers ignore it and
-complain; it cuts off who opens our pages in a window, and not the windows that pages open, which sign-ins are made of.
-`Permissions-Policy` keeps from other sites' frames inside of a page what the page itself may ask its visitor for.
-`Strict-Transport-Security` is not sent: it binds all ports and programs of a host for months, so it is for who runs the
-host to say, where TLS ends.
+Essay: what is sent, and what is left to others. A response's own headers win; missing ones are added here, so that no
+address can be forgotten. `Cross-Origin-Opener-Policy` is sent over TLS only, since otherwise browsers ignore it and
+complain; it cuts the link to a site that opens our pages in a window, but not to windows that our pages open, which
+sign-ins depend on. `Permissions-Policy` denies to other sites' frames in a page what the page itself may ask its
+visitor for. `Strict-Transport-Security` is not sent: it binds all ports and programs of a host for months, so the
+operator of the host decides about it, where TLS ends.
 """
 
 from __future__ import annotations

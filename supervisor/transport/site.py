@@ -25,13 +25,13 @@ SessionIds = Literal["generated", "any", "external-signed"]
 def check_prefix(_: object, __: object, prefix: object) -> None:
     """Raise `ValueError` for what can't be put before every path."""
     if not isinstance(prefix, str) or not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", prefix):
-        raise ValueError(f"a prefix is empty, or a path such as /tools/live, not {prefix!r}")
+        raise ValueError(f"a prefix must be empty, or a path such as /tools/live, not {prefix!r}")
 
 
 def check_session_ids(_: object, __: object, session_ids: str) -> None:
     """Raise `ValueError` for an unknown word, which else would count as the weakest."""
     if session_ids not in get_args(SessionIds):
-        raise ValueError(f"session_ids is one of {', '.join(get_args(SessionIds))}, not {session_ids!r}")
+        raise ValueError(f"session_ids must be one of {', '.join(get_args(SessionIds))}, not {session_ids!r}")
 
 
 @final

@@ -1,4 +1,4 @@
-"""What is surely wrong with an app's templates: said before anybody opens its page."""
+"""What is certainly wrong with an app's templates: found before anybody opens its page."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def check_templates(directory: Path) -> list[TemplateProblem]:
         except OSError:
             continue  # one that may be missing: `{% include … ignore missing %}`
         except UnicodeDecodeError:
-            fault = f"{file} is no text in UTF-8"
+            fault = f"{file} is not text in UTF-8"
         except jinja2.TemplateSyntaxError as error:
             fault = f"{file}, line {error.lineno}: {error.message}"
         if fault is not None:  # what else there is to say can't be known

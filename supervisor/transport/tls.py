@@ -37,8 +37,8 @@ def make_ssl_context(certfile: str | PathLike[str], keyfile: str | PathLike[str]
         context.load_cert_chain(certificate, key, password=_no_passphrase)
     except _Encrypted as error:
         raise ApplicationError(
-            f"the private key in {key} has a passphrase, which nobody can type here; "
-            f"write one without it: openssl pkey -in {key} -out NEW_FILE"
+            f"the private key in {key} has a passphrase, which the server can't ask for; "
+            f"write a key without one: openssl pkey -in {key} -out NEW_FILE"
         ) from error
     except ssl.SSLError as error:
         if error.reason in _OF_ANOTHER:
@@ -47,7 +47,7 @@ def make_ssl_context(certfile: str | PathLike[str], keyfile: str | PathLike[str]
             ) from error
         reason = f" ({error.reason.lower().replace('_', ' ')})" if error.reason else ""
         raise ApplicationError(
-            f"the certificate in {certificate} or the private key in {key} is damaged, or of a kind that isn't taken"
+            f"the certificate in {certificate} or the private key in {key} is damaged, or of an unsupported kind"
             f"{reason}"
         ) from error
     return context

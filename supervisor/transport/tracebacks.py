@@ -1,6 +1,6 @@
 """Exceptions as people read them in a page under `ServerOptions.dev`: the app's own lines first.
 
-Only what is shown in a development server's pages: a traceback tells strangers how an app works, and often more.
+For a development server's pages only: a traceback tells strangers how an app works, and often more.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """One websocket connection: from the upgrade to the last byte.
 
-Essay: what trio-websocket is trusted with, and what not. It does the handshake, unmasks, checks and reassembles
-frames, answers pings, and says goodbye. It is not trusted with time or with blame. Every wait on it has a deadline.
-Pings are pushed by us (`heartbeat`), since its own `ping()` hangs when the connection closes under it. Its tasks run in
-this connection's own nursery, behind a guard: a ping that comes while it says goodbye makes it raise, and that must end
-one connection and not the server. After it has refused a message as too big it leaves TCP open, and where a client
-breaks the protocol it closes TCP without a word; we say why, and close once the client has had time to read it. Its
-queue holds as many messages as a client may have under way, so that it goes on reading, and answering pings, while the
-session has no room. Nothing is pushed past its back once it has begun to close, because no frame may follow a close
-frame.
+Essay: what trio-websocket is trusted with, and what not. It does the handshake, unmasks, checks and reassembles frames,
+answers pings, and does the close handshake. It is not trusted with time or with blame. Every wait on it has a deadline.
+We push pings ourselves (`heartbeat`), since its own `ping()` hangs when the connection closes under it. Its tasks run
+in this connection's own nursery, behind a guard: a ping that comes during the close handshake makes it raise, and that
+must end one connection and not the server. After it has refused a message as too big it leaves TCP open, and if a
+client breaks the protocol it closes TCP without a word; we send the reason, and close once the client has had time to
+read it. Its queue holds as many messages as a client may have under way, so that it goes on reading, and answering
+pings, while the session has no room. Once it has begun to close, nothing is pushed past it, because no frame may follow
+a close frame.
 """
 
 from __future__ import annotations

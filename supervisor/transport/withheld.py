@@ -1,10 +1,10 @@
-"""What one client has yet to be sent, because it reads more slowly than its session changes. Pure.
+"""What has yet to be sent to one client, because it reads more slowly than its session changes. Pure.
 
-Patches are merged (see `merging`), answers and other messages keep their places between them: an answer must follow the
-patches that its message caused, and must not wait for later ones to be merged into those. A patch that an `edited` was
-sent for stays by itself, so that the client can tell what became of its edit from what others did.
+Patches are merged (see `merging`), while answers and other messages keep their places between them: an answer must
+follow the patches that its message caused, and must not wait for later patches merged into those. A patch for which an
+`edited` was sent stays separate, so that the client can tell its own edit from what others did.
 
-Where even that grows too large, all of it gives way to one snapshot: then only the answers are kept.
+If even that grows too large, one snapshot replaces it, and only the answers are kept.
 """
 
 from __future__ import annotations

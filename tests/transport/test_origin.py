@@ -248,7 +248,7 @@ def test_an_embedder_is_a_source_of_the_policy(name, source):
         ("https://portal.example.org; script-src *", "write a name such as"),
         ("https://portal.example.org 'self'", "write a name such as"),
         ("wss://portal.example.org", "write http:// or https://"),
-        ("https://[2001:db8::1]", "no IPv6 addresses: write its name"),
+        ("https://[2001:db8::1]", "no IPv6 addresses: write a host name"),
     ],
 )
 def test_what_a_policy_cannot_name_is_refused_with_advice(name, advice):

@@ -72,5 +72,5 @@ async def test_a_page_of_a_signed_id_attaches_and_comes_back(supervise):
 
 
 async def test_ids_can_only_be_signed_with_keys_that_are_known():
-    with pytest.raises(ValueError, match="needs the keys that ids are signed with"):
+    with pytest.raises(ValueError, match="needs the keys that sign ids"):
         Server([app_of()], options=ServerOptions(session_ids="external-signed"))

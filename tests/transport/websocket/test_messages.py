@@ -164,7 +164,7 @@ async def test_a_document_that_would_be_too_large_stays_as_it_was(serve):
         [incident] = table.app.incidents
         assert (error["kind"], error["incident"]) == ("failed", incident.id)
         assert "11,0" in str(incident.error)
-        assert "may have 10,000 (max_document_size)" in str(incident.error)
+        assert "at most 10,000 are allowed (max_document_size)" in str(incident.error)
         table.app.incidents.clear()
         async with session.locked_document() as doc:
             assert len(doc.data["text"]) == 9_000
