@@ -82,7 +82,7 @@ export function decode(frame) {
   try {
     message = JSON.parse(frame)
   } catch {
-    throw new ProtocolError("a frame that is no JSON")
+    throw new ProtocolError("a frame that is not JSON")
   }
   if (!isObject(message)) throw new ProtocolError("a frame that is no object")
   const { type } = message

@@ -41,7 +41,7 @@ export function valueEditor({ label, text = "", isText, isLong = false, asksKey 
     try {
       value = isText ? field.value : JSON.parse(field.value)
     } catch {
-      complain(field, 'This is no JSON. A text needs quotation marks around it, as in "milk".')
+      complain(field, 'This is not JSON. A text needs quotation marks around it, as in "milk".')
       return
     }
     end(() => save(value, key?.value))

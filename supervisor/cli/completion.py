@@ -30,6 +30,6 @@ def completion(shell: str) -> None:
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     found = get_completion_class(shell)
     if found is None:
-        raise ApplicationError(f"this version of click has no completion for {shell}; update it")
+        raise ApplicationError(f"this version of click has no completion for {shell}; update click")
     root = click.get_current_context().find_root().command
     click.echo(found(root, {}, PROGRAM, VARIABLE).source(), nl=False)

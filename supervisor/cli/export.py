@@ -30,7 +30,9 @@ REQUEST = "The visitor that hooks see"
 
 def _session(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_well_formed(value):
-        raise click.BadParameter(f"{value!r} is none: it has 1 to {MAX_ID} characters, letters, digits and . _ ~ -")
+        raise click.BadParameter(
+            f"{value!r} is not a session id, which has 1 to {MAX_ID} characters: letters, digits and . _ ~ -"
+        )
     return value
 
 

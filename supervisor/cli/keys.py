@@ -68,7 +68,7 @@ def write_key(file: Path, key: str) -> None:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise ApplicationError(
-            f"{file} is there already and was left as it is; choose another name, or remove it first"
+            f"{file} already exists and was left as it is; choose another name, or remove it first"
         ) from error
     except OSError as error:
         raise ApplicationError(f"the key file {file} can't be written: {error.strerror}") from error

@@ -44,7 +44,7 @@ def new(app: Path) -> None:
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     name = app.resolve().name
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise click.BadParameter(f"{name!r} is no name for an app: {_advice(app, name)}.", param_hint="'APP'")
+        raise click.BadParameter(f"{name!r} is not a name for an app: {_advice(app, name)}.", param_hint="'APP'")
     made = _make(app, name)
     click.echo(f"Made {app}: {', '.join(made)}\n")
     click.echo("Next:")
@@ -66,9 +66,9 @@ def _make(app: Path, name: str) -> list[str]:
     was_there = app.is_dir()
     try:
         if was_there and any(app.iterdir()):
-            raise ApplicationError(f"{app} is there already and not empty; give the name of a new folder")
+            raise ApplicationError(f"{app} already exists and is not empty; give the name of a new folder")
         if app.exists() and not was_there:
-            raise ApplicationError(f"{app} is there already and no folder; give the name of a new one")
+            raise ApplicationError(f"{app} already exists and is not a folder; give the name of a new one")
         app.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ApplicationError(f"{app} can't be made: {error.strerror}; nothing was made") from error

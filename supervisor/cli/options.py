@@ -340,9 +340,11 @@ def make_address(
     if unix_socket is not None:
         for name in ("host", "port"):
             if _was_given(context, name):
-                raise click.UsageError(f"--unix-socket and --{name} exclude each other: give one of them.", context)
+                raise click.UsageError(f"--unix-socket and --{name} can't be used together: give one of them.", context)
         if show:
-            raise click.UsageError("--show and --unix-socket exclude each other: no browser opens a socket.", context)
+            raise click.UsageError(
+                "--show and --unix-socket can't be used together: no browser opens a Unix socket.", context
+            )
     elif _was_given(context, "unix_socket_mode"):
         raise click.UsageError("--unix-socket-mode needs --unix-socket.", context)
     if ssl_keyfile is not None and ssl_certfile is None:
@@ -357,12 +359,11 @@ def make_address(
     )
     if dev and not address.is_local:
         raise click.UsageError(
-            "--dev shows tracebacks to whoever can connect, so it goes with --host 127.0.0.1 or localhost,"
-            f" not {host}.",
+            f"--dev shows tracebacks to whoever can connect, so it needs --host 127.0.0.1 or localhost, not {host}.",
             context,
         )
     if dev and trusted_proxy:
-        raise click.UsageError("--dev and --trusted-proxy exclude each other: a proxy lets strangers in.", context)
+        raise click.UsageError("--dev and --trusted-proxy can't be used together: a proxy lets strangers in.", context)
     return address
 
 
@@ -380,7 +381,7 @@ def make_server_options(*, host: str, secret_key_file: tuple[Path, ...], **given
     keys = read_ring(secret_key_file)
     if keys is None and given["session_ids"] == "external-signed":
         raise click.UsageError(
-            "--session-ids external-signed needs the key that ids are signed with: give --secret-key-file.",
+            "--session-ids external-signed needs the key that signs ids: give --secret-key-file.",
             click.get_current_context(silent=True),
         )
     return ServerOptions(

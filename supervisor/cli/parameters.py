@@ -36,7 +36,7 @@ class Seconds(_FloatType):
         except ValueError:
             seconds = math.nan
         if not 0 <= seconds < math.inf:
-            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
         if seconds == 0 and not self._zero:
             self.fail("it must be more than 0 seconds.", param, ctx)
         if seconds > self._most:
@@ -61,8 +61,8 @@ class Count(_IntType):
         except ValueError:
             number = self._least - 1
         if number < self._least or (self._most is not None and number > self._most):
-            bound = f"from {self._least} {'on' if self._most is None else f'to {self._most}'}"
-            self.fail(f"{value!r} is no whole number {bound}.", param, ctx)
+            bound = f", at least {self._least}" if self._most is None else f" from {self._least} to {self._most}"
+            self.fail(f"{value!r} is not a whole number{bound}.", param, ctx)
         return number
 
 
@@ -75,7 +75,7 @@ class FilePath(click.Path):
     ) -> str | bytes | os.PathLike[str]:
         """See `click.ParamType.convert`."""
         if value == "":
-            self.fail("'' is no name of a file.", param, ctx)
+            self.fail("'' is not a file name.", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -88,7 +88,7 @@ def read_host(_: click.Context, __: click.Parameter, value: str) -> str:
         except ValueError:
             host = ""
         if not host or scheme or port:
-            raise click.BadParameter(f"{value!r} is no name or address such as localhost or 127.0.0.1.")
+            raise click.BadParameter(f"{value!r} is not a name or address such as localhost or 127.0.0.1.")
     return host
 
 
@@ -96,7 +96,7 @@ def read_prefix(_: click.Context, __: click.Parameter, value: str) -> str:
     """The value of `--prefix`: empty, or with a slash at its beginning and none at its end."""
     parts = [part for part in value.split("/") if part]
     if not all(re.fullmatch(r"[A-Za-z0-9._~-]+", part) and part.strip(".") and part != "-" for part in parts):
-        raise click.BadParameter(f"{value!r} is no path such as /tools/live.")
+        raise click.BadParameter(f"{value!r} is not a path such as /tools/live.")
     return "".join(f"/{part}" for part in parts)
 
 
@@ -132,7 +132,7 @@ def read_proxies(_: click.Context, __: click.Parameter, values: tuple[str, ...])
 def read_mode(_: click.Context, __: click.Parameter, value: str) -> int:
     """The value of `--unix-socket-mode`."""
     if not re.fullmatch(r"0?[0-7]{3}", value):
-        raise click.BadParameter(f"{value!r} is no mode of a file such as 600 or 660.")
+        raise click.BadParameter(f"{value!r} is not a file mode such as 600 or 660.")
     return int(value, 8)
 
 
@@ -142,7 +142,9 @@ def read_headers(_: click.Context, __: click.Parameter, values: tuple[str, ...])
     for value in values:
         name, found, content = value.partition(":")
         if not found or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not _CONTENT.fullmatch(content):
-            raise click.BadParameter(f"{value!r} is no header: write a name, a colon and a value, as in 'Cookie: a=b'.")
+            raise click.BadParameter(
+                f"{value!r} is not a header: write a name, a colon and a value, as in 'Cookie: a=b'."
+            )
         headers.append((name.lower().encode(), content.strip().encode()))
     return headers
 

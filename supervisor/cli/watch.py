@@ -104,7 +104,7 @@ def watch(
       2  wrong usage: an unknown option or an invalid value
     """  # noqa: D301 (click takes a backspace for "leave these lines as they are")
     if sys.stdout is None:  # closed before Python began: its number may be another file's soon
-        raise _InVain("stdout is closed, and the document would go there")
+        raise _InVain("stdout is closed, so there is nowhere to print the document")
     if as_json and patches:
         raise click.UsageError("--json and --patches are two forms of output; give one of them")
     form = _json_line if as_json else _patch_line if patches else _Readable(sys.stdout.isatty())

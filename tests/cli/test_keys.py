@@ -105,7 +105,7 @@ def test_a_written_key_is_its_owners_alone_and_can_be_read(tmp_path):
 
 def test_a_file_that_is_there_is_left_as_it_is(key_file):
     file = key_file(SECOND)
-    with pytest.raises(ApplicationError, match="there already and was left as it is"):
+    with pytest.raises(ApplicationError, match="already exists and was left as it is"):
         write_key(file, FIRST.decode())
     assert file.read_bytes() == SECOND
 

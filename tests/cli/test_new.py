@@ -103,8 +103,8 @@ def test_what_is_there_is_left_as_it_is(cli, tmp_path):
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "mine").touch()
     (tmp_path / "file").touch()
-    assert "is there already and not empty" in cli("new", tmp_path / "shop").error
-    assert "is there already and no folder" in cli("new", tmp_path / "file").error
+    assert "already exists and is not empty" in cli("new", tmp_path / "shop").error
+    assert "already exists and is not a folder" in cli("new", tmp_path / "file").error
     assert files_in(tmp_path) == {"shop/mine", "file"}
 
 
@@ -115,7 +115,7 @@ def test_what_is_there_is_left_as_it_is(cli, tmp_path):
 def test_a_name_that_could_not_be_one_in_python_is_refused_with_one_that_could(cli, tmp_path, name, better):
     result = cli("new", tmp_path / name)
     assert result.code == 2
-    assert f"{name!r} is no name for an app: " in result.error
+    assert f"{name!r} is not a name for an app: " in result.error
     assert f"{tmp_path / better} would do" in result.error
     assert files_in(tmp_path) == set()
 

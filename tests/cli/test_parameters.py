@@ -53,7 +53,7 @@ def test_what_is_no_mode_is_refused(text):
 def test_proxies_are_addresses_networks_or_the_word_unix():
     given = ("10.0.0.0/8", "::1", "unix")
     assert read(parameters.read_proxies, given) == given
-    with pytest.raises(click.BadParameter, match=r"'proxy\.example' is no address of a proxy"):
+    with pytest.raises(click.BadParameter, match=r"'proxy\.example' is not the address of a proxy"):
         read(parameters.read_proxies, ("::1", "proxy.example"))
 
 
@@ -80,10 +80,10 @@ def test_a_count_is_a_whole_number(text, value):
 
 @pytest.mark.parametrize("text", ["x", "", "1.5", "nan", "-1", "0"])
 def test_what_is_no_count_is_refused_in_words(text):
-    with pytest.raises(click.BadParameter, match=f"^'{text}' is no whole number from 1 on.$"):
+    with pytest.raises(click.BadParameter, match=f"^'{text}' is not a whole number, at least 1.$"):
         Count(1).convert(text, None, None)
 
 
 def test_a_count_has_an_upper_bound_where_there_is_one():
-    with pytest.raises(click.BadParameter, match=r"^'65536' is no whole number from 0 to 65535.$"):
+    with pytest.raises(click.BadParameter, match=r"^'65536' is not a whole number from 0 to 65535.$"):
         Count(0, 65535).convert("65536", None, None)

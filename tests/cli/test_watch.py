@@ -245,7 +245,7 @@ def test_a_reader_that_goes_away_ends_it_though_nothing_changes(popen, served):
 @pytest.mark.parametrize(
     ("redirection", "said"),
     [
-        (">&-", "Error: stdout is closed, and the document would go there\n"),
+        (">&-", "Error: stdout is closed, so there is nowhere to print the document\n"),
         (">/dev/full", "Error: stdout can't be written: No space left on device\n"),
     ],
 )

@@ -225,7 +225,7 @@ def test_a_value_is_edited_where_it_stands_and_the_other_window_flashes(serve, a
         page.keyboard.press("Enter")
         page.keyboard.type("two")
         page.keyboard.press("Enter")
-        expect(page.get_by_role("alert")).to_contain_text("This is no JSON")
+        expect(page.get_by_role("alert")).to_contain_text("This is not JSON")
         page.keyboard.press("Escape")
         expect(item(page, "amount 2")).to_be_focused()
         page.keyboard.press("F2")
