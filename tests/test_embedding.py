@@ -385,7 +385,7 @@ async def test_without_instruments_failures_are_logged(caplog):
     )
     assert str(failed.exc_info[1]) == "no such table"
     assert (refused.name, refused.levelno) == ("supervisor", logging.WARNING)
-    assert "'evil.example' is none of ours" in refused.getMessage()
+    assert "'evil.example' is not one of ours" in refused.getMessage()
 
 
 async def test_it_leaves_signals_and_logging_alone():

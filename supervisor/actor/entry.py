@@ -83,7 +83,7 @@ class Tell(Entry):
         return actor.receive(self.message)
 
     def check(self, result: object) -> object:
-        """See `Entry.check`: nobody gets the result, so it is let go while what is dropped with it can still fail."""
+        """See `Entry.check`: nobody gets the result, so it is released while what is dropped with it can still fail."""
         return None
 
     def describe(self) -> str:

@@ -21,7 +21,7 @@ class Admission(Enum):
     """What became of a message that was put under a policy."""
 
     QUEUED = "it waits for its turn"
-    CONFLATED = "it stands in the place of an older one"
+    CONFLATED = "it replaces an older one"
     WAIT = "its sender waits for room"
     REFUSED = "there was no room"
 

@@ -112,7 +112,7 @@ def _near_misses(namespace: Mapping[str, object], where: str) -> list[str]:
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
         if near and (near[0].startswith("on_") or difflib.get_close_matches(name, near, cutoff=_VERY_NEAR)):
-            warnings.append(f"{where}: {name} is no hook and is never called; did you mean {near[0]}?")
+            warnings.append(f"{where}: {name} is not a hook and is never called; did you mean {near[0]}?")
     return warnings
 
 

@@ -38,7 +38,7 @@ def load_application(app: str, *, name: str | None = None) -> Application:
         name: the name to serve it under; by default that of the directory, file, module or function.
 
     Raises:
-        ApplicationError: it isn't there, doesn't compile, raises while it is executed, or is no app.
+        ApplicationError: it isn't there, doesn't compile, raises while it is executed, or is not an app.
     """
     path = Path(app)
     if path.is_dir():

@@ -19,7 +19,7 @@ class Peer:
     """Somebody who is there; a client of the same session, or of the same application."""
 
     id: str
-    """The same for as long as that client is there, also while it comes back; it is no secret."""
+    """The same for as long as that client is there, also while it comes back; it is not secret."""
     name: str | None
     """What the app calls it."""
     metadata: Mapping[str, Any]
@@ -48,7 +48,7 @@ class ClientPresence:
         The client repeats it when it comes back.
 
         Raises:
-            TypeError, ValueError: it is no mapping, can't be sent as JSON, or has more than 1,024 bytes as JSON
+            TypeError, ValueError: it is not a mapping, can't be sent as JSON, or has more than 1,024 bytes as JSON
 
         """
         self._protocol.present(metadata)

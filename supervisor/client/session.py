@@ -190,7 +190,7 @@ class ClientSession:
             TooSlowError: it did not become true within `timeout` seconds
             SessionEnded: it can no longer become true
             Exception: whatever the predicate raises
-            TypeError: the predicate is no plain function of one argument
+            TypeError: the predicate is not a plain function of one argument
 
         """
         predicate = plain_predicate(predicate, 'until(lambda data: data["n"] == 1)')

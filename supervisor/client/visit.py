@@ -61,7 +61,7 @@ class Visitor:
 
         Raises:
             PageRefused: the server answered with another status than 200.
-            ConnectFailed: there is no server, or its answer is no page of a session.
+            ConnectFailed: there is no server, or its answer is not the page of a session.
 
         """
         return self.read(*await self.load(first), first)

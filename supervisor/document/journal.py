@@ -212,7 +212,7 @@ def swap_items(node: Any, items: dict[str, Any]) -> Entry:
 
 
 def swap_slice(node: Any, start: int, size: int, values: Sequence[Any]) -> Entry:
-    """Put `values` in the place of the `size` items of a list from `start` on."""
+    """Replace the `size` items of a list from `start` on with `values`."""
     current = node[start : start + size]
     _let_go(current)
     list.__setitem__(node, slice(start, start + size), values)

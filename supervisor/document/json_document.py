@@ -116,10 +116,10 @@ class JsonDocument:
         return self._journal.operations
 
     def replace(self, value: Mapping[str, Any]) -> None:
-        """Put a copy of `value` in the place of the root; the root itself, given again, is no change.
+        """Replace the root with a copy of `value`; the root itself, given again, is no change.
 
         Raises:
-            InvalidValue: It is no mapping, or has something that JSON cannot carry.
+            InvalidValue: It is not a mapping, or has something that JSON cannot carry.
         """
         journal = self._journal
         journal.guard(journal.root)

@@ -94,7 +94,7 @@ def fit_key(key: Any) -> str:
     """The key as the document keeps it: a plain str.
 
     Raises:
-        Unfit: It is no str, or has a lone surrogate.
+        Unfit: It is not a str, or has a lone surrogate.
     """
     if not isinstance(key, str):
         raise Unfit(f"keys must be str, got {type(key).__qualname__}; use str(key)")

@@ -265,10 +265,10 @@ class ClientConnection:
         self._peers.unwatch(scope)
 
     def present(self, metadata: Mapping[str, Any]) -> None:
-        """Say something of this client to others, in the place of what it said before. Write all of `outgoing` next.
+        """Tell others something about this client, replacing what it said before. Write all of `outgoing` next.
 
         Raises:
-            TypeError, ValueError: it is no mapping, can't be sent as JSON, or is longer than 1,024 bytes
+            TypeError, ValueError: it is not a mapping, can't be sent as JSON, or is longer than 1,024 bytes
 
         """
         self._peers.present(metadata)

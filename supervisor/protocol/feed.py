@@ -297,7 +297,7 @@ class Feed:
             record.let_go()
 
     def _returning(self, message: Resume) -> ClientRecord | None:
-        """The client that comes back; None if it isn't remembered, or lacks an answer that was let go."""
+        """The client that comes back; None if it isn't remembered, or lacks an answer that was dropped."""
         record = self._attached.get(message.client) or self._detached.get(message.client)
         return None if record is None or record.lost > message.confirmed else record
 

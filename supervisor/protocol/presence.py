@@ -190,10 +190,10 @@ class Peers:
         self._unwritten.discard(scope)
 
     def present(self, metadata: Mapping[str, Any]) -> None:
-        """Say something of oneself, in the place of what was said before; it is said again on each connection.
+        """Say something about oneself, replacing what was said before; it is repeated on each connection.
 
         Raises:
-            TypeError, ValueError: it is no mapping, can't be sent as JSON, or is too long; nothing has changed
+            TypeError, ValueError: it is not a mapping, can't be sent as JSON, or is too long; nothing has changed
         """
         encoded = encode_value(metadata, what="the metadata")
         if not encoded.startswith(b"{"):

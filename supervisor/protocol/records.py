@@ -70,7 +70,7 @@ class ClientRecord:
     size: int = attrs.field(default=0, init=False)
     """Bytes of the answers that are kept."""
     lost: int = attrs.field(default=0, init=False)
-    """The highest number of which the answer was let go; 0: of none."""
+    """The highest number whose answer was dropped; 0 if none was."""
     _unanswered: dict[int, None] = attrs.field(factory=dict, init=False)  # a dict as an ordered set: rising numbers
     _answers: dict[int, bytes] = attrs.field(factory=dict, init=False)
     # The numbers of those answers that come before the state.

@@ -112,7 +112,7 @@ class ChangeListeners:
             self._ring(listener)
 
     def renewed(self) -> None:
-        """The document is another one: those who listen still are told so, in the place of what they were to hear."""
+        """The document is another one: remaining listeners hear this instead of the changes that were due."""
         self.any = [listener for listener in self.any if listener.handle is not None and listener.handle.active]
         for listener in self.any:
             listener.waiting.clear()

@@ -38,7 +38,7 @@ class ConnectionContext:
     request: Request
     """The request that opened this connection, not the one that created the session."""
     peer: str = ""
-    """What others call this client. It stays the same when the client comes back, and it is no secret."""
+    """What others call this client. It stays the same when the client comes back, and it is not secret."""
     name: str | None = None
     """What the app calls it, by `name_connection`."""
     metadata: Mapping[str, Any] = MappingProxyType({})

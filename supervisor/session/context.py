@@ -364,12 +364,12 @@ class Document:
     def on_change(self, path: str, func: Callable[[Document, Change], Any], *, thread: bool = False) -> CallbackHandle:
         """Call `func(doc, change)` after each kept transaction that changed the place, or something in or above it.
 
-        `path` is a JSON Pointer (RFC 6901): "/notes", or "" for everything. It names one place and is no pattern; an
-        index names a position and not an item, so listen to the list. The function may be plain or `async`. Each call
-        is a transaction in a turn of its own, after whatever is queued at the session by then. A listener is not told
-        of its own changes, but other listeners are; nobody is told of the building of the document. If the function
-        fails, that is reported, and it is still told of later changes. Any task may call this; `remove_callback()`
-        ends it.
+        `path` is a JSON Pointer (RFC 6901): "/notes", or "" for everything. It names one place and can't be a pattern.
+        An index names a position and not an item, so listen to the list. The function may be plain or `async`. Each
+        call is a transaction in a turn of its own, after whatever is queued at the session by then. A listener doesn't
+        hear of its own changes, but other listeners do; none hears of the building of the document. If the function
+        fails, that is reported, and it still hears of later changes. Any task may call this; `remove_callback()` ends
+        it.
 
         Raises:
             ValueError: the path is not a JSON Pointer, or has a `*`.

@@ -53,7 +53,7 @@ class Household(Protocol):
         """Somebody attaches, for the first time."""
 
     def left(self, session: Any) -> None:
-        """The end has begun: the session is none of the application's sessions any more."""
+        """The end has begun: the session no longer belongs to the application."""
 
     def over(self, session: Any) -> None:
         """Nothing of the session runs any more: it can be forgotten."""

@@ -54,7 +54,7 @@ class Opening(Answered):
         return self._porter.open_connection(actor, self._connection)
 
     def failed(self, error: BaseException, incident: str | None) -> None:
-        """See `Entry.failed`: the connection's own task is no place for what an author's hook raises."""
+        """See `Entry.failed`: the connection's own task must not get what an author's hook raises."""
         if self.parked.is_cancelled:
             self.parked.wake_cancelled()
         else:

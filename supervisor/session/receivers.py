@@ -51,7 +51,7 @@ def receives(
     The session's actor calls `func(doc, message)` while it holds the document. The function may be plain or `async`;
     what it returns is the answer to `ask()`, and to `session.send()` in the browser. If it raises, its changes to the
     document are rolled back, and the failure policy decides what follows for the session; by default it goes on.
-    `Rejected(text)` says no, and is no failure.
+    `Rejected(text)` says no, and is not a failure.
 
     Args:
         message_type: the class of the messages, compared exactly: subclasses need a handler of their own.
@@ -72,8 +72,8 @@ def receives(
             calls it once.
 
     Raises:
-        TypeError: `message_type` is no class, or `conflate` no function; or `thread` was given for an `async` function;
-            or `from_client` or `thread` is neither True nor False.
+        TypeError: `message_type` is not a class, or `conflate` is not a function; `thread` was given for an `async`
+            function; or `from_client` or `thread` is neither True nor False.
         ValueError: `on_failure` or `when_full` is not one of its words.
     """
     if not isinstance(message_type, type):

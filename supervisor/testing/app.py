@@ -186,7 +186,7 @@ class RunningApp:
 
         Raises:
             PageRefused: the page was not served; `text` and `headers` are the answer's.
-            ConnectFailed: no server accepts connections now, or what was served is no page of a session.
+            ConnectFailed: no server accepts connections now, or what was served is not the page of a session.
             ValueError: a header can't be sent, or visitors can't choose it, such as Host.
         """
         raise_if_over(self._nursery)

@@ -88,7 +88,7 @@ async def hand_driven(
         SessionRefused: a created hook has refused the session.
         Exception: whatever a hook or `modify_document` raised.
         LookupError: a fault was to strike a function that never was there.
-        RuntimeError: this is no trio run.
+        RuntimeError: this is not a trio run.
         TypeError: the options are no `ApplicationOptions`, such as a server's.
     """
     given: object = options

@@ -133,7 +133,7 @@ class Client:
         Raises:
             AssertionError: it was not true within `timeout` seconds, or the client ended; shows the last data.
             Exception: what the predicate raises, with a note that shows the data it was asked about.
-            TypeError: the predicate is no plain function of one argument.
+            TypeError: the predicate is not a plain function of one argument.
         """
         predicate = plain_predicate(predicate, 'until(lambda data: data["n"] == 1)')
         self._raise_if_over()
@@ -259,7 +259,7 @@ class Client:
 
         Raises:
             AssertionError: it was not true within `timeout` seconds, or the client ended; shows who was there.
-            TypeError: the predicate is no plain function of one argument.
+            TypeError: the predicate is not a plain function of one argument.
         """
         predicate = plain_predicate(predicate, "until_present(lambda peers: len(peers) == 2)")
         await self.watch(scope)

@@ -122,7 +122,7 @@ class Faults:
         Raises:
             LookupError: the app that is served has no such function, or has not added it yet.
             ValueError: `at` is not a number of 1 or more.
-            TypeError: `error` is no exception, or `late` neither True nor False.
+            TypeError: `error` is not an exception, or `late` neither True nor False.
         """
         check_whether("late", late)
         if not (error is None or isinstance(error, BaseException) or _is_exception_class(error)):

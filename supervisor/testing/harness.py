@@ -52,12 +52,12 @@ async def supervise(
         unchecked: the checks that are switched off, each with its reason: `{"sockets": "its pool outlives it"}`.
 
     Raises:
-        RuntimeError: this is no trio run, or its clock is not the transport's.
+        RuntimeError: this is not a trio run, or its clock is not the transport's.
         ApplicationError: the app can't be loaded.
         Left: the app has left something behind.
         LookupError: a fault was meant for a function that the app never had.
         ValueError: there is no such transport or check, or a reason is missing.
-        TypeError: what is given is no app, or the options are no `ServerOptions`.
+        TypeError: what is given is not an app, or the options are not `ServerOptions`.
         ExceptionGroup: something failed in the app, and the test didn't clear it from `incidents`.
     """
     __tracebackhide__ = True  # pytest shows what the app raised, not how it came here

@@ -366,6 +366,6 @@ async def _reset(stream: trio.abc.Stream) -> None:
     if isinstance(stream, MemoryStream):
         stream.reset()
     elif isinstance(stream, trio.SocketStream) and stream.socket.fileno() >= 0:
-        # To linger for no time is to forget what is not sent yet, and to say RST in the place of FIN.
+        # To linger for no time is to forget what is not sent yet, and to send RST instead of FIN.
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     await trio.aclose_forcefully(stream)

@@ -159,7 +159,7 @@ class Probe:
         raise self._without("tasks")
 
     def destroy(self, *, reason: str = "") -> None:
-        """See `SessionContext.destroy`: from now on it is none of the application's sessions."""
+        """See `SessionContext.destroy`: from now on it no longer belongs to the application."""
         if self.ending is None:
             self.ending = Ending(kind="destroyed", reason=reason)
             self._ended.set()

@@ -87,7 +87,7 @@ class TestSession:
         Raises:
             LookupError: the session has ended; `SessionGone`: … before its turn came.
             AssertionError: its turn did not come, or what follows was not done, within 60 seconds.
-            TypeError: the error is a `Rejected`, which is no failure.
+            TypeError: the error is a `Rejected`, which is not a failure.
         """
         return await crash(self._actor(), error)
 

@@ -164,7 +164,7 @@ def explain_unix_socket_error(error: OSError, *, path: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"Another program listens on the Unix socket {path}; stop it, or choose another path."
     if isinstance(error, FileExistsError):
-        return f"There is a file at {path} that is no socket; choose another path for the Unix socket."
+        return f"There is a file at {path} that is not a socket; choose another path for the Unix socket."
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return f"The folder of the Unix socket {path} is not there; make it, or choose another path."
     if isinstance(error, PermissionError):

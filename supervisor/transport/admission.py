@@ -49,7 +49,7 @@ class Admission:
             return Refusal(status=403, text="This server runs for development, and serves its own machine only.")
         host = caller.host
         if not self._origins.accepts_host(host):
-            self._tell(f"the host {_shown(host)} is none of ours{_advice(host)}")
+            self._tell(f"the host {_shown(host)} is not one of ours{_advice(host)}")
             return Refusal(status=421, text=_WRONG_HOST)
         if not head.asks_for_websocket:
             return None

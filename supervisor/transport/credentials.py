@@ -64,7 +64,7 @@ class Credentials:
         """The session's id that a page's token stands for. The token is untrusted.
 
         Raises:
-            TokenRefused: it is none of ours, another application's, or too old.
+            TokenRefused: it is not one of ours, another application's, or too old.
         """
         return self._keys.check(
             token, purpose=_purpose(application), now=self._wall_clock(), max_age=self._token_max_age

@@ -5,7 +5,7 @@ that the browser takes our pages for evil.example's own; what gives it away is t
 evil.example. So Host must be a name that nobody else can point at us: an IP literal, localhost, this machine's own
 name, or one that the operator named. *Cross-site websockets*: browsers let any page open a websocket to us and send our
 cookies along; what gives it away is the Origin header. So Origin, if there is one, must be the Host's own or a named
-one. A client that is no browser sends no Origin; it has no cookies of a visitor either, so it is accepted.
+one. A client that is not a browser sends no Origin; it has no cookies of a visitor either, so it is accepted.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def test_the_hook_of_failed_callbacks_takes_three_arguments_and_is_known_when_it
     ):
         find_hooks({"on_callback_failed": hook}, "app")
     (warning,) = find_hooks({"on_callback_fails": callback_hook}, "app")[1]
-    assert warning == "app: on_callback_fails is no hook and is never called; did you mean on_callback_failed?"
+    assert warning == "app: on_callback_fails is not a hook and is never called; did you mean on_callback_failed?"
 
 
 def test_a_function_with_a_yield_is_refused_since_nothing_of_it_would_run():
@@ -89,7 +89,7 @@ def test_a_connections_name_comes_from_a_plain_function():
 def test_an_apps_own_function_is_not_taken_for_a_hook_that_has_no_prefix():
     assert find_hooks({"new_connection": hook, "close_connection": hook, "choose_session": hook}, "app")[1] == []
     assert find_hooks({"name_conection": hook}, "app")[1] == [
-        "app: name_conection is no hook and is never called; did you mean name_connection?"
+        "app: name_conection is not a hook and is never called; did you mean name_connection?"
     ]
 
 
@@ -192,7 +192,7 @@ def test_a_hook_that_is_no_function_is_refused():
 def test_a_name_that_is_nearly_a_hooks_is_warned_of(name, meant):
     hooks, warnings = find_hooks({name: hook}, "app")
     assert hooks == {}
-    assert warnings == [f"app: {name} is no hook and is never called; did you mean {meant}?"]
+    assert warnings == [f"app: {name} is not a hook and is never called; did you mean {meant}?"]
 
 
 def test_other_names_are_not():

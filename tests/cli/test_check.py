@@ -60,7 +60,7 @@ def test_templates_and_static_files_are_told(cli, here, write_files):
 def test_warnings_are_no_failure_unless_they_shall_be(cli, here):
     result = cli("check", "warned.py")
     assert result.code == 0
-    assert "  warning: warned.py: on_sesion_created is no hook and is never called; did you mean " in result.stdout
+    assert "  warning: warned.py: on_sesion_created is not a hook and is never called; did you mean " in result.stdout
     assert result.stdout.endswith("it can be served, 1 warning\n")
     assert cli("check", "warned.py", "--strict").code == 1
     assert cli("check", "good.py", "--strict").code == 0

@@ -247,7 +247,7 @@ def test_another_programs_file_is_left_alone(folder, cli):
     path.write_text("precious")
     result = cli("serve", folder / "app.py", "--unix-socket", path)
     assert result.code == 1
-    assert f"There is a file at {path} that is no socket" in result.error
+    assert f"There is a file at {path} that is not a socket" in result.error
     assert path.read_text() == "precious"
     result = cli("serve", folder / "app.py", "--unix-socket", folder / "none" / "socket")
     assert "is not there; make it" in result.error

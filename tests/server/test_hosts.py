@@ -113,7 +113,7 @@ async def test_a_refusal_names_the_option_that_would_allow_it(serve):
     await run.ask(b"Host: live.example.org:5006")
     await run.ask(b"Host: localhost", *UPGRADE, b"Origin: https://live.example.org", target=SOCKET)
     assert run.log.refusals == [
-        "the host 'live.example.org:5006' is none of ours; --allow-origin live.example.org:5006 would allow it",
+        "the host 'live.example.org:5006' is not one of ours; --allow-origin live.example.org:5006 would allow it",
         "the origin 'https://live.example.org' is not 'localhost'; "
         "--allow-origin https://live.example.org would allow it",
     ]
@@ -130,7 +130,7 @@ async def test_a_refusal_names_no_option_where_none_helps(serve):
     await run.ask(b"Host: localhost", *UPGRADE, b"Origin: http://x/\x9b31m", target=SOCKET)
     await run.ask(b"Host: " + b"a" * 10_000)
     assert run.log.refusals[:2] == [
-        "the host 'a b' is none of ours",
+        "the host 'a b' is not one of ours",
         "the origin 'http://x/\\x9b31m' is not 'localhost'",
     ]
     assert "a" * (SHOWN_NAME - 1) + "…'" in run.log.refusals[2]

@@ -179,7 +179,7 @@ async def test_a_folder_that_nobody_can_look_into_any_more_is_no_reason_to_stay_
 
 async def test_a_file_in_the_way_is_kept_and_named(path):
     path.write_text("kept")
-    with pytest.raises(ApplicationError, match=r"^There is a file at socket that is no socket; choose another"):
+    with pytest.raises(ApplicationError, match=r"^There is a file at socket that is not a socket; choose another"):
         await Address(unix_socket=path).listen()
     assert path.read_text() == "kept"
 

@@ -48,7 +48,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     name = metafunc.definition.name
     if not inspect.iscoroutinefunction(_innermost(metafunc.function)):
-        pytest.fail(f"{name} is marked with schedules, but is no async test: it has no tasks to order", pytrace=False)
+        pytest.fail(
+            f"{name} is marked with schedules, but is not an async test: it has no tasks to order", pytrace=False
+        )
     match marker.args, marker.kwargs:
         case (int(number),), {} if number >= 1 and not isinstance(number, bool) and not marker.kwargs:
             pass

@@ -1,4 +1,4 @@
-"""What a failed test never awaited is told with its failure, and let go of there.
+"""What a failed test never awaited is reported with its failure, and released there.
 
 Essay: who is blamed. A failure's traceback keeps the test's frames, and all that they hold, until pytest forgets it in
 the middle of some later test. A coroutine among them would be dropped then, and a block of `supervise` that is open

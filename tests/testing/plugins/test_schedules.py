@@ -236,7 +236,7 @@ def test_a_marker_that_makes_no_sense_is_refused(run, pytester):
     output = result.stdout.str()
     for given in ["()", "(0)", "(True)", "('200')", "(seeds=3)"]:
         assert f"test_it is marked with schedules{given}: say how many task orders it is to run under" in output
-    assert "test_plain is marked with schedules, but is no async test: it has no tasks to order" in output
+    assert "test_plain is marked with schedules, but is not an async test: it has no tasks to order" in output
     assert "Traceback" not in output
 
 
