@@ -19,6 +19,7 @@ from supervisor.testing.http import get
 from supervisor.transport.withheld import MAX_OPERATIONS
 
 from .peers import (
+    CLOSE,
     TEXT,
     all_blocked,
     lockstep,
@@ -274,6 +275,40 @@ async def test_who_never_empties_the_queue_is_too_slow_and_who_does_is_not(serve
         nursery.cancel_scope.cancel()
 
 
+async def test_who_stops_in_the_middle_of_what_was_kept_back_is_too_slow(serve):
+    async with (
+        serve(options=options_of(slow_timeout=3.0, ping_interval=45.0)) as table,
+        trio.open_nursery() as nursery,
+    ):
+        peer, session = await lockstep(table, nursery)
+        await put(session, 100_000)
+        await pile_up(session, 100_000, "a")
+        await peer.send("Refuse", text="no")  # what comes before it and behind it isn't merged
+        await pile_up(session, 100_000, "b")
+        assert (await peer.message())["to"] == 2
+        await trio.sleep(3 + 2 + 0.1)
+        assert table.detached == [1013]
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_has_read_all_has_its_whole_time_again_whatever_a_ping_found(serve):
+    async with (
+        serve(options=options_of(slow_timeout=3.0, ping_interval=2.0)) as table,
+        trio.open_nursery() as nursery,
+    ):
+        peer, session = await lockstep(table, nursery)
+        await trio.sleep(1)
+        await put(session, 100_000)
+        await put(session, 10)
+        await trio.sleep(2)  # there was a ping's turn
+        for _ in range(2):
+            await peer.message()
+        with trio.move_on_after(4) as scope:
+            await peer.message()  # pings are answered, and nothing else comes
+        assert scope.cancelled_caught
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_client_that_reads_now_and_then_ends_with_the_servers_document(serve, seed):
     """Its own edits included, by the rules of our client; whatever was merged, dropped or told anew."""
@@ -453,6 +488,42 @@ async def test_answers_that_were_queued_before_the_patches_that_are_dropped_are_
         nursery.cancel_scope.cancel()
 
 
+async def test_an_answer_that_was_kept_back_and_queued_then_is_sent_again_if_that_is_dropped(serve):
+    """1. It is kept back. 2. It is queued, while others are being written. 3. So much follows that it is dropped."""
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        await put(session, 100_000)
+        for number in range(70):  # more than are written at once
+            session.document.allow_edits(f"/{number}")
+        await peer.send("Refuse", text="no")
+        await all_blocked()
+        assert (await peer.message())["to"] == 2
+        await all_blocked()
+        for letter in "abcdefgh":
+            await pile_up(session, 200_000, letter)
+        with trio.fail_after(10):
+            while (await peer.message())["type"] != "snapshot":
+                pass
+            assert [(await peer.message())["type"] for _ in range(2)] == ["editable", "error"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_answer_that_was_read_is_not_sent_again(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        await peer.send("Refuse", text="no")
+        assert (await peer.message())["number"] == 1
+        await all_blocked()
+        for letter in "abcdefgh":
+            await pile_up(session, 200_000, letter)
+        kinds = set()
+        with trio.move_on_after(10):
+            while True:
+                kinds.add((await peer.message())["type"])
+        assert kinds == {"patch", "snapshot"}
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_burst_in_one_step_is_followed_by_a_snapshot_at_once(serve):
     """Nothing was written yet when the limit was reached, so nothing is left that could drain."""
     async with serve() as table:
@@ -523,6 +594,19 @@ async def test_no_snapshot_follows_the_close_frame(serve):
         messages, _, _ = await peer.closed()
         assert messages[-1]["type"] == "closing"
         assert "snapshot" not in [message["type"] for message in messages]
+        assert await peer.end() == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_no_snapshot_follows_the_answer_to_a_clients_close_frame(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for mark in "abcdefghij":
+            await pile_up(session, 200_000, mark)
+        await peer.send_frame(CLOSE, b"\x03\xe8")
+        await all_blocked()
+        messages, code, _ = await peer.closed()
+        assert ([message["type"] for message in messages], code) == (["patch"], 1000)
         assert await peer.end() == []
         nursery.cancel_scope.cancel()
 
