@@ -273,6 +273,15 @@ def test_of_answers_that_are_too_large_together_those_of_the_clients_with_the_mo
         assert (back.client, len(back.after)) == (client, kept)
 
 
+def test_answers_are_let_go_until_half_of_the_bound_is_free_those_of_clients_that_left_too():
+    feed = new_feed(max_answers=1_000)
+    clients = [answer_of(feed, 330), answer_of(feed, 340)]
+    feed.detach(clients[1], 0)
+    clients.append(answer_of(feed, 350))
+    known = [feed.resume(resume(client), revision=0, now=0).client == client for client in clients]
+    assert known == [True, False, False]
+
+
 def test_who_has_the_answers_that_were_let_go_stays_the_same_client():
     feed = new_feed(max_answers=1_000)
     client = answer_of(feed, 2_000)

@@ -170,6 +170,19 @@ async def test_a_snapshot_is_not_kept_for_long_and_keeps_no_session(wire, encodi
     assert len(encodings) == 2
 
 
+async def test_a_snapshot_is_let_go_for_a_newer_one_and_when_nobody_is_left_to_see_it(wire):
+    viewer = Viewer()
+    client = wire.attach(viewer, None).client
+    wire.snapshot_frame()
+    older = wire._snapshot
+    await do(wire, change)
+    wire.snapshot_frame()
+    assert older.frame is None
+    newer = wire._snapshot
+    wire.detach(viewer, client)
+    assert newer.frame is None
+
+
 async def test_a_viewer_that_left_sees_nothing_and_its_answer_is_kept(wire):
     viewer = Viewer()
     client = wire.attach(viewer, None).client
@@ -358,7 +371,9 @@ async def test_clients_are_told_of_a_restart_before_it_and_so_is_who_comes_meanw
     attachment = wire.attach(viewer, None)
     viewer.frames += wire.frames(attachment)
     assert viewer.messages[-1] == {"type": "restarting", "after": 1.0}
+    viewer.show = None  # what is shown may be left out
     wire.restarting(2.0)
+    del viewer.show
     assert viewer.messages[-1] == {"type": "restarting", "after": 2.0}
     await trio.sleep(0.5)
     late.frames += wire.frames(wire.attach(late, None))
