@@ -24,25 +24,29 @@ class _Process:
     """What of the standard library is ours while anybody watches."""
 
     def __init__(self) -> None:
+        # Blocks of several trio runs, each in a thread of its own, may begin and end at the same time.
+        self._lock = threading.Lock()
         self._watches: list[Watch] = []
         # For each method that is ours: its class and name, what it was, and what it is.
         self._replaced: list[tuple[type, str, Callable[..., Any], Callable[..., Any]]] = []
 
     def begin(self, watch: Watch) -> None:
-        if not self._watches:
-            self._replace(threading.Thread, "start")
-            self._replace(socket.socket, "__init__")
-        self._watches.append(watch)
+        with self._lock:
+            if not self._watches:
+                self._replace(threading.Thread, "start")
+                self._replace(socket.socket, "__init__")
+            self._watches.append(watch)
 
     def end(self, watch: Watch) -> None:
-        self._watches.remove(watch)
-        if self._watches:
-            return
-        for owner, name, before, ours in self._replaced:
-            # Somebody may have put theirs before ours; then ours stays behind it, and tells nobody.
-            if getattr(owner, name) is ours:
-                setattr(owner, name, before)
-        self._replaced.clear()
+        with self._lock:
+            self._watches.remove(watch)
+            if self._watches:
+                return
+            for owner, name, before, ours in self._replaced:
+                # Somebody may have put theirs before ours; then ours stays behind it, and tells nobody.
+                if getattr(owner, name) is ours:
+                    setattr(owner, name, before)
+            self._replaced.clear()
 
     def _replace(self, owner: type, name: str) -> None:
         before = getattr(owner, name)

@@ -98,9 +98,10 @@ class Origins(trio.abc.Instrument):
 
     def opener_of(self, descriptor: int) -> Origin | None:
         """Who opened the socket that has this descriptor now; None if that isn't known."""
-        for thing, origin in list(self._born.items()):
+        for reference in self._born.keyrefs():  # unlike items(), taken at once: threads may open others meanwhile
+            thing = reference()
             if isinstance(thing, socket.socket) and thing.fileno() == descriptor:
-                return origin
+                return self._born.get(thing)
         return None
 
     def _escape(self, starter: trio.lowlevel.Task | None, frame: FrameType | None) -> Origin:

@@ -1,6 +1,7 @@
 """Who watches is told of threads and sockets as they come to be, with the frame that makes them."""
 
 import socket
+import sys
 import threading
 
 import pytest
@@ -70,6 +71,32 @@ def test_what_somebody_puts_before_ours_stays(monkeypatch):
     assert threading.Thread.start is theirs
     make()
     assert told == []
+
+
+def test_blocks_of_several_threads_begin_and_end_at_the_same_time():
+    """
+    1. A first one finds nobody who watches.
+    2. A second one, in another thread, does so too, and puts its own before what the first one has put there.
+    3. Both end: what each has found is put back, the second one's last.
+    """
+    before = threading.Thread.start, socket.socket.__init__
+
+    def watch():
+        for _ in range(500):
+            with watching_births(lambda thing, frame: None):
+                pass
+
+    threads = [threading.Thread(target=watch) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert (threading.Thread.start, socket.socket.__init__) == before
 
 
 def test_what_it_raises_is_its_makers():

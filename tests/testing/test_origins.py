@@ -1,5 +1,6 @@
 """How a task or a thread that an app has left is told: by who started it."""
 
+import sys
 import threading
 from functools import partial
 
@@ -8,6 +9,7 @@ import trio
 
 from supervisor.actor.in_thread import in_thread
 from supervisor.testing import Left
+from supervisor.testing.origins import Origin, Origins
 
 from .shop import add_system_task, do, line_of, make_app, sleep_long
 
@@ -185,6 +187,31 @@ async def test_a_thread_that_another_one_started_is_told_by_whom_that_works_for(
         async with supervise(make_app(on_application_load=in_thread(load))):
             pass
     release.set()
+
+
+def test_a_thread_may_open_sockets_while_one_is_looked_for():
+    origins, is_over = Origins(), threading.Event()
+
+    class Thing:
+        """As good as a socket, and cheaper."""
+
+    def make():
+        while not is_over.is_set():
+            kept = [Thing() for _ in range(50)]
+            for thing in kept:
+                origins._born[thing] = Origin("", "")
+
+    maker = threading.Thread(target=make)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        maker.start()
+        for _ in range(10_000):
+            assert origins.opener_of(-2) is None
+    finally:
+        sys.setswitchinterval(interval)
+        is_over.set()
+        maker.join()
 
 
 async def test_a_task_that_a_thread_of_the_app_started_is_left(supervise):
