@@ -44,23 +44,27 @@ def pytest_runtest_makereport(
     """Leave out frames of ours, but for those who work on this package."""
     config = item.config
     if call.excinfo is not None and not config.option.fulltrace and not _is_checkout(config.rootpath):
-        _leave_out(call.excinfo.value, set())
+        for each in all_of(call.excinfo.value):
+            each.__traceback__ = _without_ours(each.__traceback__)
     return (yield)
+
+
+def all_of(error: BaseException) -> list[BaseException]:
+    """The error, and all that it comes from or holds: causes, what was being handled, parts of groups; each once."""
+    found = {id(error): error}
+    following = [error]
+    while following:
+        each = following.pop()
+        inner = each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+        for other in (each.__cause__, each.__context__, *inner):
+            if other is not None and id(other) not in found:
+                found[id(other)] = other
+                following.append(other)
+    return list(found.values())
 
 
 def _is_checkout(root: Path) -> bool:
     return root == Path(_OURS).parent
-
-
-def _leave_out(error: BaseException | None, seen: set[int]) -> None:
-    """Take our frames out of its traceback, and out of those of all that it comes from."""
-    if error is None or id(error) in seen:
-        return
-    seen.add(id(error))
-    error.__traceback__ = _without_ours(error.__traceback__)
-    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    for each in (error.__cause__, error.__context__, *inner):
-        _leave_out(each, seen)
 
 
 def _without_ours(traceback: TracebackType | None) -> TracebackType | None:

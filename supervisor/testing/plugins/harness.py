@@ -90,6 +90,7 @@ def _give_virtual_time(item: Any) -> None:
     if inspect.iscoroutinefunction(function):
         item.add_marker(pytest.mark.trio(run=_run))
     elif _has_async_examples(function):
+        item.add_marker(pytest.mark.trio)
         # pytest-trio would run each example with trio.run, whatever the marker says; what has this attribute it
         # takes for wrapped.
         function.hypothesis.inner_test = _one_example(function.hypothesis.inner_test)

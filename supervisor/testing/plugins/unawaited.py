@@ -1,9 +1,10 @@
 """What a failed test never awaited is reported with its failure, and released there.
 
 Essay: who is blamed. A failure's traceback keeps the test's frames, and all that they hold, until pytest forgets it in
-the middle of some later test. A coroutine among them would be dropped then, and a block of `supervise` that is open
-there finds it, and accuses the wrong test. So the frames are looked through at once; what has not begun is closed,
-which ends it without a word, and its name becomes a note of the failure, whose cause it often is.
+the middle of some later test. Hypothesis keeps those of all examples that have failed. A coroutine among them would be
+dropped then, and a block of `supervise` that is open there finds it, and accuses the wrong test. So the frames are
+looked through at once; what has not begun is closed, which ends it without a word, and its name becomes a note of the
+failure, whose cause it often is.
 
 Only tests that trio runs are looked at: elsewhere, as in asyncio, a coroutine that has not begun may be somebody's
 still.
@@ -13,47 +14,64 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from types import CoroutineType
 from typing import Any
 
 import pytest
 
 from supervisor.application.source import is_own
+from supervisor.testing.plugins.failures import all_of
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, trylast=True)  # inside of pytest-trio's, which makes a plain function of the test
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Look through a failure's frames."""
+    """Look through a failure's frames; of hypothesis's tests, through those of each example that fails."""
+    if item.get_closest_marker("trio") is None:
+        return (yield)
+    examples = getattr(getattr(item, "obj", None), "hypothesis", None)
+    if examples is None:
+        with _looking():
+            return (yield)
+    test = examples.inner_test
+    examples.inner_test = _looking()(test)
     try:
         return (yield)
-    except BaseException as error:
-        if item.get_closest_marker("trio") is not None:
-            names = list(dict.fromkeys(_let_go(error, set())))
-            if names:
-                from supervisor.actor.unawaited import unawaited
+    finally:
+        examples.inner_test = test
 
-                error.add_note(str(unawaited(names)))
+
+@contextmanager
+def _looking() -> Iterator[None]:
+    """Around what may fail."""
+    try:
+        yield
+    except BaseException as error:
+        names = list(dict.fromkeys(_let_go(error)))
+        if names:
+            from supervisor.actor.unawaited import unawaited
+
+            error.add_note(str(unawaited(names)))
         raise
 
 
-def _let_go(error: BaseException | None, seen: set[int]) -> Iterator[str]:
+def _let_go(error: BaseException) -> Iterator[str]:
     """Close what was never awaited in its frames, and in those of all that it comes from; their names."""
-    if error is None or id(error) in seen:
-        return
-    seen.add(id(error))
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if is_own(frame.f_code.co_filename):
-            for value in frame.f_locals.values():
-                for coroutine in _coroutines_in(value):
+    for each in all_of(error):
+        for frame, _ in traceback.walk_tb(each.__traceback__):
+            if is_own(frame.f_code.co_filename):
+                for coroutine in _coroutines_in(frame.f_locals.values()):
                     coroutine.close()
                     yield coroutine.__qualname__
-    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    for each in (error.__cause__, error.__context__, *inner):
-        yield from _let_go(each, seen)
 
 
-def _coroutines_in(value: object) -> Iterator[CoroutineType[Any, Any, Any]]:
-    for each in value if type(value) in (list, tuple, set) else (value,):  # type: ignore[attr-defined]  # they iterate
-        if isinstance(each, CoroutineType) and inspect.getcoroutinestate(each) == inspect.CORO_CREATED:
-            yield each
+def _coroutines_in(values: Iterable[object]) -> Iterator[CoroutineType[Any, Any, Any]]:
+    """Those that have not begun: among the values, in lists, tuples and sets, and among arguments of the others."""
+    for value in values:
+        # A list of its own, as a thread may still change a set.
+        for each in list(value) if type(value) in (list, tuple, set) else (value,):  # type: ignore[call-overload]
+            # By the type alone: `isinstance` asks an object for its class, and one of the test's may raise then.
+            if type(each) is CoroutineType and inspect.getcoroutinestate(each) == inspect.CORO_CREATED:
+                yield from _coroutines_in(inspect.getcoroutinelocals(each).values())
+                yield each

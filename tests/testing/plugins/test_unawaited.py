@@ -18,11 +18,11 @@ def shop(doc):
 def run(pytester):
     """Run a test file in a process of its own, with warnings as errors."""
 
-    def run(tests):
+    def run(tests, *options):
         pytester.makeini("[pytest]\ntrio_mode = true\nfilterwarnings = error\n")
         pytester.makeconftest('pytest_plugins = ["supervisor.testing.plugin"]')
         pytester.makepyfile(SHOP + tests)
-        return pytester.runpytest_subprocess("-rN", "-p", "no:cacheprovider", "-p", "no:supervisor_testing")
+        return pytester.runpytest_subprocess("-rN", "-p", "no:cacheprovider", "-p", "no:supervisor_testing", *options)
 
     return run
 
@@ -82,6 +82,93 @@ async def test_next(supervise):
     )
     done.assert_outcomes(failed=1, passed=1)
     assert done.stdout.str().count("never awaited, so it was not done: forgotten; put await before the call") == 1
+
+
+@pytest.mark.parametrize("mode", ["true", "false"])
+def test_so_it_is_of_each_example_of_hypothesis(run, mode):
+    """Those that have failed are kept, though the report shows the last one of each kind."""
+    done = run(
+        """
+from hypothesis import Phase, given, settings, strategies as st
+
+few = settings(max_examples=10, database=None, phases=[Phase.generate, Phase.shrink])
+
+@few
+@given(st.integers(0, 9))
+async def test_app(supervise, number):
+    async with supervise(shop) as app:
+        session = app.new_session()
+        assert number < 3
+        session.connect
+
+@pytest.mark.trio
+@few
+@given(st.integers(0, 9))
+async def test_other(number):
+    forgotten = trio.sleep(number)
+    forgotten.connect
+
+@pytest.mark.trio
+async def test_next(supervise):
+    async with supervise(shop):
+        sys.last_value = sys.last_exc = sys.last_traceback = None
+        gc.collect()
+""",
+        f"--override-ini=trio_mode={mode}",
+    )
+    done.assert_outcomes(failed=2, passed=1)
+    text = done.stdout.str()
+    assert text.count("never awaited, so it was not done: RunningApp.new_session; put await before the call") == 2
+    assert text.count("never awaited, so it was not done: sleep; put await before the call") == 1
+
+
+def test_so_it_is_of_what_another_one_was_given(run):
+    done = run(
+        """
+async def price():
+    pass
+
+async def show(price):
+    pass
+
+async def test_it():
+    shown = show(price())
+    assert 0
+
+async def test_next(supervise):
+    async with supervise(shop):
+        sys.last_value = sys.last_exc = sys.last_traceback = None
+        gc.collect()
+"""
+    )
+    done.assert_outcomes(failed=1, passed=1)
+    assert done.stdout.str().count("never awaited, so it was not done: price, show; put await before the call") == 1
+
+
+def test_whatever_else_a_test_holds_its_failure_stays_what_it_is(run):
+    """A proxy that has nothing behind it raises when it is asked for its class; and a long chain is not too deep."""
+    done = run(
+        """
+class Proxy:
+    @property
+    def __class__(self):
+        raise LookupError("no request")
+
+async def test_it():
+    proxy, kept = Proxy(), [Proxy()]
+    error = ValueError("first")
+    for number in range(2_000):
+        following = ValueError(number)
+        following.__context__ = error
+        error = following
+    raise ValueError("last") from error
+"""
+    )
+    done.assert_outcomes(failed=1)
+    text = done.stdout.str()
+    assert "ValueError: last" in text
+    assert "LookupError" not in text
+    assert "RecursionError" not in text
 
 
 def test_what_was_awaited_or_is_not_trios_is_left_alone(run):
