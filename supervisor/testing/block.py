@@ -34,9 +34,13 @@ class Block(AbstractAsyncContextManager[T], Generic[T]):
     def __init__(self, name: str, inner: AbstractAsyncContextManager[T]) -> None:
         self._name = name
         self._inner = inner
+        self._was_entered = False
 
     async def __aenter__(self) -> T:
         __tracebackhide__ = True
+        if self._was_entered:
+            raise RuntimeError(f"this block was entered before, which can be done once; call {self._name}() again")
+        self._was_entered = True
         return await self._inner.__aenter__()
 
     async def __aexit__(

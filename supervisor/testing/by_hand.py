@@ -35,7 +35,7 @@ from supervisor.session.request import Request
 from supervisor.testing.application import App, Messages, application_of, messages_of
 from supervisor.testing.block import opens_block
 from supervisor.testing.driving import Driver, HandTime
-from supervisor.testing.faults import Faults
+from supervisor.testing.faults import Faults, faults_or_default
 from supervisor.testing.probe import Probe, Told
 from supervisor.testing.sender import Sender
 from supervisor.testing.stand_ins import Link, Onlooker, Started, Unrun
@@ -89,7 +89,8 @@ async def hand_driven(
         Exception: whatever a hook or `modify_document` raised.
         LookupError: a fault was to strike a function that never was there.
         RuntimeError: this is not a trio run.
-        TypeError: the options are no `ApplicationOptions`, such as a server's.
+        TypeError: what is given is not an app, the options are not `ApplicationOptions`, such as a server's, or the
+            faults are not `Faults`.
     """
     given: object = options
     if not (given is None or isinstance(given, ApplicationOptions)):
@@ -100,7 +101,7 @@ async def hand_driven(
         raise RuntimeError(
             "hand_driven() works inside a trio run; write an `async def` test for pytest-trio (trio_mode = true)"
         )
-    faults = Faults() if faults is None else faults
+    faults = faults_or_default(faults)
     failure: BaseException | None = None
     with faults.in_use():
         definition = faults.install(application_of(app))

@@ -58,7 +58,11 @@ def check_unchecked(unchecked: Mapping[str, str]) -> Mapping[str, str]:
 
     Raises:
         ValueError: there is no such check, or a reason is missing.
+        TypeError: they are not a mapping, such as a list of names.
     """
+    given: object = unchecked
+    if not isinstance(given, Mapping):
+        raise TypeError(f'unchecked gives each check its reason, as in {{"sockets": "why"}}, not {given!r}')
     for name, reason in unchecked.items():
         check_name(name)
         if not (isinstance(reason, str) and reason.strip()):

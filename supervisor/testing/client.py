@@ -32,8 +32,8 @@ LAST_BYTES = 10.0
 """Seconds for what a client has sent before it left: a bad network has it under way still."""
 
 _NEVER_SENT = (1004, 1005, 1006, 1015)
-_CONNECTED = ("live", "restarting")
 """Close codes that no frame may carry (RFC 6455, 7.4.1)."""
+_CONNECTED = ("live", "restarting")
 
 
 @final
@@ -237,11 +237,13 @@ class Client:
 
     async def watch(self, scope: Scope = "session") -> None:
         """Ask who is there from now on. It doesn't wait for the answer: `until_present` does."""
+        self._raise_if_over()
         self._session.presence.watch(scope)
         await trio.lowlevel.checkpoint()
 
     async def present(self, metadata: Mapping[str, Any]) -> None:
         """Tell those who watch something about this client, such as `{"colour": "teal"}`."""
+        self._raise_if_over()
         self._session.presence.set(metadata)
         await trio.lowlevel.checkpoint()
 
@@ -279,8 +281,8 @@ class Client:
         Raises:
             ValueError: no close frame carries this code.
         """
-        if code is not None and (code in _NEVER_SENT or not 1000 <= code <= 4999):
-            raise ValueError(f"a close frame carries a code from 1000 to 4999, such as 1001, not {code}")
+        if code is not None and (code in _NEVER_SENT or code not in range(1000, 5000)):
+            raise ValueError(f"a close frame carries a code from 1000 to 4999, such as 1001, not {code!r}")
         self._is_online = False
         if code is not None:
             self._link.lose(code)

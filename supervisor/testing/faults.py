@@ -307,6 +307,18 @@ class Faults:
         return f"<Faults: {set_ or 'none'}>"
 
 
+def faults_or_default(faults: Faults | None) -> Faults:
+    """What a test gave, or none at all.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    given: object = faults
+    if not (given is None or isinstance(given, Faults)):
+        raise TypeError(f'faults is a Faults, as in Faults().fail("on_quote", at=3), not {given!r}')
+    return Faults() if faults is None else faults
+
+
 def mark_injected(error: BaseException) -> BaseException:
     """Have it count as expected, whoever reports it; returns it."""
     setattr(error, _INJECTED, True)

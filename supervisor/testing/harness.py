@@ -19,7 +19,7 @@ from supervisor.testing.application import App, application_of
 from supervisor.testing.block import opens_block
 from supervisor.testing.checks import Checks, what_is_left
 from supervisor.testing.clock import waiting_for_threads
-from supervisor.testing.faults import Faults
+from supervisor.testing.faults import Faults, faults_or_default
 from supervisor.testing.incidents import Incidents
 from supervisor.testing.kit import Kit
 from supervisor.testing.servers import Servers
@@ -57,7 +57,8 @@ async def supervise(
         Left: the app has left something behind.
         LookupError: a fault was meant for a function that the app never had.
         ValueError: there is no such transport or check, or a reason is missing.
-        TypeError: what is given is not an app, or the options are not `ServerOptions`.
+        TypeError: what is given is not an app, the options are not `ServerOptions`, the faults are not `Faults`, or
+            what is unchecked is not a mapping.
         ExceptionGroup: something failed in the app, and the test didn't clear it from `incidents`.
     """
     __tracebackhide__ = True  # pytest shows what the app raised, not how it came here
@@ -113,7 +114,7 @@ async def supervise(
 
 
 def _kit_of(faults: Faults | None, unchecked: Mapping[str, str] | None, transport: Transport) -> Kit:
-    faults = Faults() if faults is None else faults
+    faults = faults_or_default(faults)
     seen = Incidents(expects=faults.caused)
     return Kit(
         seen=seen,

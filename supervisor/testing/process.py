@@ -24,6 +24,7 @@ from supervisor.testing.block import opens_block
 from supervisor.testing.client import Client
 from supervisor.testing.http import Answer, get, open_http
 from supervisor.testing.ports import LOOPBACK, HeldPort
+from supervisor.testing.servers import raise_if_over
 from supervisor.testing.session import Access, TestSession, open_session
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _TAIL = 4_000
 """Characters of the log that an error shows."""
 
 _SERVED = re.compile(rb"^\S+ is served at http://[^/]+(/\S+) *\r?$", re.MULTILINE)
-_ELSEWHERE = ("--ssl-certfile", "--unix-socket", "--host")
+_ELSEWHERE = ("--ssl-certfile", "--unix-socket", "--host", "--port")
 
 
 @final
@@ -145,6 +146,7 @@ class ProcessApp:
         Raises:
             OSError: the server doesn't accept connections.
         """
+        self._raise_if_over()
         return await get(await self._connect(), target, headers=list((headers or {}).items()), method=method)
 
     def http(self, **options: Any) -> httpx.AsyncClient:
@@ -160,6 +162,7 @@ class ProcessApp:
         query: Mapping[str, str] | None = None,
     ) -> TestSession:
         """See `RunningApp.new_session`. The session's `context` and `crash()` are out of reach."""
+        self._raise_if_over()
         return await open_session(
             self._path,
             Access(open_stream=self._connect, find=_out_of_reach, begin=self._begin),
@@ -173,8 +176,13 @@ class ProcessApp:
         return await trio.open_tcp_stream(LOOPBACK, self.port)
 
     def _begin(self, client: Client, session: str) -> None:
+        self._raise_if_over()
         assert self.clients is not None, "it was not started"
         self.clients.start_soon(client.run, name=f"client of session {session}")
+
+    def _raise_if_over(self) -> None:
+        if self.clients is not None:
+            raise_if_over(self.clients)
 
     def _send(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -285,7 +293,7 @@ async def supervise_process(
         )
     for argument in arguments:
         if argument.partition("=")[0] in _ELSEWHERE:
-            raise ValueError(f"supervise_process() serves on a port of 127.0.0.1 without TLS; remove {argument}")
+            raise ValueError(f"supervise_process() serves on a free port of 127.0.0.1, without TLS; remove {argument}")
     failure: BaseException | None = None
     with contextlib.closing(HeldPort()) as port, tempfile.TemporaryDirectory(prefix="supervisor-") as folder:
         key = Path(folder) / "key"

@@ -93,4 +93,4 @@ def raise_if_over(clients: trio.Nursery) -> None:
         RuntimeError: it is over.
     """
     if clients.cancel_scope.cancel_called:
-        raise RuntimeError("the block of supervise() has ended, and the app's server with it: do this inside the block")
+        raise RuntimeError("the block has ended, and the app's server with it: do this inside the block")

@@ -101,7 +101,7 @@ class TestSession:
 
         Raises:
             AssertionError: it was not live within 60 seconds, or was turned away.
-            TypeError: `follow_reload` is neither True nor False.
+            TypeError: `follow_reload` is neither True nor False, or the network is not a `Network`.
         """
         client = self.client(network=network, follow_reload=follow_reload)
         await client.until(lambda data: True)
@@ -110,6 +110,9 @@ class TestSession:
     def client(self, *, network: Network | None = None, follow_reload: bool = True) -> Client:
         """As `connect()`, but without waiting: the client begins to connect."""
         check_whether("follow_reload", follow_reload)
+        given: object = network
+        if not (given is None or isinstance(given, Network)):
+            raise TypeError(f"network is a Network, as in Network(down=Conditions(delay=0.2)), not {given!r}")
         revisit = (lambda dialer: self._visitor.by(dialer).visit(self._address)) if follow_reload else None
         client = Client(self._visit, self._access.open_stream, revisit=revisit, network=network)
         self._access.begin(client, self.id)

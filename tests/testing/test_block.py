@@ -1,5 +1,6 @@
 """A block that isn't entered by `async with` says that it is to be."""
 
+import contextlib
 import inspect
 
 import pytest
@@ -29,6 +30,18 @@ async def test_it_is_entered_and_left_as_any_other(autojump_clock):
         async with room(4):
             pass
     assert (room.__doc__, list(inspect.signature(room).parameters)) == ("A room.", ["number"])
+
+
+async def test_it_is_entered_once(autojump_clock):
+    block = room(3)
+    with contextlib.suppress(LookupError):
+        async with block:
+            pass
+    with pytest.raises(
+        RuntimeError, match=r"^this block was entered before, which can be done once; call room\(\) again$"
+    ):
+        async with block:
+            pytest.fail("it must not begin")
 
 
 @OPENERS

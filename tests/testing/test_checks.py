@@ -254,6 +254,15 @@ async def test_what_cannot_be_switched_off_is_told(supervise, unchecked, text):
             pytest.fail("it must not begin")
 
 
+@pytest.mark.parametrize("unchecked", [["sockets"], "sockets"])
+async def test_checks_without_reasons_are_not_switched_off(supervise, unchecked):
+    with pytest.raises(
+        TypeError, match=r"^unchecked gives each check its reason, as in {\"sockets\": \"why\"}, not .*s"
+    ):
+        async with supervise(make_app(), unchecked=unchecked):
+            pytest.fail("it must not begin")
+
+
 async def test_an_unknown_check_cannot_be_asked_for(supervise):
     async with supervise(make_app()) as app:
         with pytest.raises(ValueError, match="there is no check 'task'; the checks are tasks, actors"):

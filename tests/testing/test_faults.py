@@ -14,7 +14,7 @@ from supervisor.application.handlers import Application, FunctionHandler, Handle
 from supervisor.application.options import ApplicationOptions
 from supervisor.errors import ApplicationError, PageRefused
 from supervisor.server_options import ServerOptions
-from supervisor.testing import supervise
+from supervisor.testing import hand_driven, supervise
 from supervisor.testing.faults import Faults, InjectedFault
 
 
@@ -423,6 +423,13 @@ async def test_an_unknown_name_that_was_set_before_is_told_in_the_end(autojump_c
     with pytest.raises(ZeroDivisionError):  # what the test itself raises comes first
         async with supervise(app_of(), faults=Faults().fail("on_load")):
             _ = 1 / 0
+
+
+@pytest.mark.parametrize("opener", [supervise, hand_driven])
+async def test_what_is_no_faults_is_refused(opener):
+    with pytest.raises(TypeError, match=r"^faults is a Faults, as in Faults\(\).fail\(.*\), not 'on_add'$"):
+        async with opener(modify_document, faults="on_add"):
+            pytest.fail("it must not begin")
 
 
 def test_bad_arguments_are_refused_at_the_door():

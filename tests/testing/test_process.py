@@ -196,6 +196,14 @@ async def test_the_log_is_bounded_and_keeps_its_end(app):
         await running.restart()  # what is looked for is what the new process writes
 
 
+async def test_after_its_block_nothing_is_asked_of_it(app):
+    async with supervise_process(app) as running:
+        session = await running.new_session()
+    for act in (running.new_session, session.connect, lambda: running.get("/shop")):
+        with pytest.raises(RuntimeError, match=r"^the block has ended, and the app's server with it: do this inside"):
+            await act()
+
+
 async def test_what_is_not_in_the_log_of_an_ended_process_never_comes(app):
     async with supervise_process(app) as running:
         running.terminate()
@@ -209,7 +217,7 @@ async def test_virtual_time_is_refused(app, autojump_clock):
             pass
 
 
-@pytest.mark.parametrize("argument", ["--unix-socket", "--host=0.0.0.0", "--ssl-certfile"])
+@pytest.mark.parametrize("argument", ["--unix-socket", "--host=0.0.0.0", "--port", "--ssl-certfile"])
 async def test_another_address_is_refused(app, argument):
     with pytest.raises(ValueError, match=r"TLS; remove --"):
         async with supervise_process(app, argument):

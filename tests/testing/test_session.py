@@ -4,6 +4,7 @@ import pytest
 
 from supervisor.errors import PageRefused
 from supervisor.server_options import ServerOptions
+from supervisor.testing import Conditions
 from supervisor.transport.web import make_web_app
 
 
@@ -29,6 +30,15 @@ async def test_whether_a_client_follows_is_true_or_false(supervise):
         session = await app.new_session()
         with pytest.raises(TypeError, match=r"^follow_reload must be True or False, not 'no'$"):
             await session.connect(follow_reload="no")
+
+
+async def test_a_network_is_no_condition(supervise):
+    async with supervise(modify_document) as app:
+        session = await app.new_session()
+        with pytest.raises(
+            TypeError, match=r"^network is a Network, as in Network\(down=Conditions\(.*, not Conditions\("
+        ):
+            await session.connect(network=Conditions(delay=0.2))
 
 
 async def test_a_session_may_be_named_and_joined(supervise):

@@ -25,10 +25,10 @@ async def test_a_drop_is_seen_by_the_server_with_the_code_that_was_given_and_the
         assert codes == [1006, 1000, 1001, 4999]
 
 
-@pytest.mark.parametrize("code", [0, 999, 1005, 1006, 1015, 5000])
+@pytest.mark.parametrize("code", [0, 999, 1005, 1006, 1015, 5000, "1001"])
 async def test_a_code_that_no_frame_carries_is_refused(session, code):
     client = await session.connect()
-    with pytest.raises(ValueError, match=f"a close frame carries a code from 1000 to 4999, such as 1001, not {code}"):
+    with pytest.raises(ValueError, match=f"a close frame carries a code from 1000 to 4999, such as 1001, not {code!r}"):
         await client.drop(code=code)
     assert client.status == "live"
 

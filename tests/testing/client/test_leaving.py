@@ -90,6 +90,8 @@ async def test_after_its_block_a_client_does_nothing_and_keeps_what_it_had(super
         lambda: client.until(lambda data: False),
         lambda: client.until_ended(),
         lambda: client.until_present(lambda peers: False),
+        lambda: client.watch(),
+        lambda: client.present({"colour": "teal"}),
         lambda: client.next_patch(),
         lambda: client.send("Add", by=1),
         lambda: client.edit("/n", 1),
