@@ -122,6 +122,8 @@ class _Process:
     """What of the interpreter's state is ours while anybody watches: a filter, a hook, and a callback of the gc."""
 
     def __init__(self) -> None:
+        # Servers of several trio runs, each in a thread of its own, may begin and end at the same time.
+        self._lock = threading.Lock()
         self._watches: list[_Watch] = []
         self._filters: warnings.catch_warnings[None] | None = None
         # The interpreter's hook while anybody watches, and the one that it stands before.
@@ -131,26 +133,28 @@ class _Process:
         self._collector: int | None = None
 
     def begin(self, watch: _Watch) -> None:
-        if not self._watches:
-            self._filters = warnings.catch_warnings()
-            self._filters.__enter__()
-            warnings.filterwarnings("error", message=_WARNING.pattern, category=RuntimeWarning)
-            self._next_hook = sys.unraisablehook
-            self._our_hook = sys.unraisablehook = partial(self._hook, self._next_hook)
-            gc.callbacks.append(self._note_collection)
-        self._watches.append(watch)
+        with self._lock:
+            if not self._watches:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("error", message=_WARNING.pattern, category=RuntimeWarning)
+                self._next_hook = sys.unraisablehook
+                self._our_hook = sys.unraisablehook = partial(self._hook, self._next_hook)
+                gc.callbacks.append(self._note_collection)
+            self._watches.append(watch)
 
     def end(self, watch: _Watch) -> None:
-        self._watches.remove(watch)
-        if self._watches:
-            return
-        gc.callbacks.remove(self._note_collection)
-        assert self._filters is not None
-        self._filters.__exit__(None, None, None)
-        # Somebody may have put a hook of their own before ours; then ours stays behind it, and passes all on.
-        if sys.unraisablehook is self._our_hook and self._next_hook is not None:
-            sys.unraisablehook = self._next_hook
-        self._filters = self._our_hook = self._next_hook = None
+        with self._lock:
+            self._watches.remove(watch)
+            if self._watches:
+                return
+            gc.callbacks.remove(self._note_collection)
+            assert self._filters is not None
+            self._filters.__exit__(None, None, None)
+            # Somebody may have put a hook of their own before ours; then ours stays behind it, and passes all on.
+            if sys.unraisablehook is self._our_hook and self._next_hook is not None:
+                sys.unraisablehook = self._next_hook
+            self._filters = self._our_hook = self._next_hook = None
 
     def _note_collection(self, phase: str, info: dict[str, int]) -> None:
         self._collector = threading.get_ident() if phase == "start" else None

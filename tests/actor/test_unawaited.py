@@ -1,5 +1,6 @@
 import gc
 import sys
+import threading
 import warnings
 
 import attrs
@@ -298,6 +299,35 @@ async def test_hook_and_filters_are_restored_at_the_end(hooked):
     assert (sys.unraisablehook, list(warnings.filters), list(gc.callbacks)) == before
     with pytest.warns(RuntimeWarning, match="was never awaited"):
         drop()
+
+
+def test_watches_of_several_trio_runs_begin_and_end_at_the_same_time(hooked):
+    """
+    1. A first one finds nobody who watches.
+    2. A second one, in another thread, does so too, and keeps as the hook that was there that of the first one.
+    3. Both end, and what the first one has kept is lost.
+    """
+
+    together = threading.Barrier(4, timeout=10)
+
+    async def watch():
+        together.wait()
+        for _ in range(2_000):
+            with watch_unawaited(print):
+                pass
+
+    before = (sys.unraisablehook, list(warnings.filters), list(gc.callbacks))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=trio.run, args=(watch,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert (sys.unraisablehook, list(warnings.filters), list(gc.callbacks)) == before
 
 
 @pytest.mark.parametrize("action", ["error", "ignore", "default"])
