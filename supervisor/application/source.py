@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sysconfig
 from pathlib import Path
 from typing import Literal, final
@@ -53,6 +54,7 @@ class Source:
         return file.is_relative_to(self.root) if self.file is None else file.parent == self.root
 
 
+@functools.lru_cache(1_000)  # files of code; the frames of one stack alone ask forty times, and the disk each time
 def is_own(file: str) -> bool:
     """Whether a frame's file is code of an app: neither foreign nor made up, as `<string>` is."""
     path = Path(file)
