@@ -598,6 +598,19 @@ async def test_no_snapshot_follows_the_close_frame(serve):
         nursery.cancel_scope.cancel()
 
 
+async def test_an_answer_that_waits_for_a_snapshot_does_not_come_without_it_at_the_end(serve):
+    async with serve() as table, trio.open_nursery() as nursery:
+        peer, session = await lockstep(table, nursery)
+        for mark in "abcdefghij":
+            await pile_up(session, 200_000, mark)
+        await peer.send("Add")
+        await all_blocked()
+        session.destroy(reason="over")
+        messages, _, _ = await peer.closed()
+        assert [message["type"] for message in messages] == ["patch", "closing"]
+        nursery.cancel_scope.cancel()
+
+
 async def test_no_snapshot_follows_the_answer_to_a_clients_close_frame(serve):
     async with serve() as table, trio.open_nursery() as nursery:
         peer, session = await lockstep(table, nursery)
