@@ -144,7 +144,7 @@ def test_main_may_have_hooks_of_its_own(write):
 def test_a_near_miss_is_warned_of_with_its_file(write):
     path = write("app/lifecycle.py", "def on_sesion_created(context): ...")
     (warning,) = load_application("app").warnings
-    assert f"{path.relative_to(pathlib.Path.cwd())}: on_sesion_created is no hook" in warning
+    assert f"{path.relative_to(pathlib.Path.cwd())}: on_sesion_created is not a hook" in warning
 
 
 def test_a_script_is_executed_once_and_named_after_its_file(write, executions):
