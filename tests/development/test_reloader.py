@@ -471,7 +471,7 @@ async def test_warnings_of_new_code_are_told(develop):
     async with develop() as run:
         await run.change("board/main.py", code("two", more="def on_sesion_created(context): ..."))
         [warning] = run.log.warnings
-        assert "on_sesion_created is no hook" in warning
+        assert "on_sesion_created is not a hook" in warning
 
 
 # Sessions with names.
