@@ -163,13 +163,14 @@ async def test_the_collector_is_named_when_it_is_what_held_the_loop(watchdog, re
         circles.append(circle)
     await turn()
     reports.told.clear()
-    for _ in range(1_000):
-        gc.collect()
-        if any(each["what"] == COLLECTION for each in reports.told):
-            break
-        await turn()
-    else:
-        pytest.fail(f"the collector was never named, but {reports.told}")
+    for _ in range(10):  # a busy machine may be told of first, and there is one report for each turn
+        while not reports.told:
+            gc.collect()
+        if reports.told[0]["what"] == COLLECTION:
+            return
+        await over(reports)
+        reports.told.clear()
+    pytest.fail("the collector was not named")
 
 
 async def test_the_collector_in_another_thread_or_for_a_short_time_is_not(watchdog, reports):
@@ -266,7 +267,7 @@ SUSPENDED = textwrap.dedent("""
             for turn in range(10):
                 for piece in range(10):  # most of the time it is in the midst of a turn, of 0.2 s
                     time.sleep(0.02)
-                    if (turn, piece) == (0, 5):
+                    if (turn, piece) == (1, 5):  # the watch began in the midst of the first turn
                         print("ready", flush=True)
                 await trio.sleep(0)
         print("over", flush=True)
@@ -284,8 +285,10 @@ def test_a_process_that_was_suspended_accuses_nobody():
         process.send_signal(signal.SIGSTOP)
         time.sleep(1.5)  # three times the limit
         process.send_signal(signal.SIGCONT)
-        rest = process.stdout.read()
-    assert rest == "over\n"
+        *told, last = process.stdout.read().splitlines()
+    assert last == "over"
+    # On a busy machine the turns themselves may be longer than the limit; those that are told of lack the suspension.
+    assert all(float(each.removeprefix("blocked ")) < 1.5 for each in told), told
 
 
 def test_numbers_are_frozen(reports):
