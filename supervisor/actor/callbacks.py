@@ -8,11 +8,11 @@ Removing a callback removes its tick too: a removed callback never fires.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any, Literal, final
 
+from supervisor.actor.call_check import check_arguments, check_callback
 from supervisor.actor.entry import Doer, Entry
 from supervisor.actor.ref import Recipient
 from supervisor.actor.timers import Alarm, TimerQueue
@@ -155,12 +155,14 @@ class Callbacks:
         """Call it once, so many seconds from now."""
         if not 0 <= seconds < math.inf:
             raise ValueError(f"seconds must be a finite number, at least 0, not {seconds!r}")
+        check_arguments(func, args)
         return self._add(CallbackHandle(self, "timeout", func, args, seconds))
 
     def add_periodic(self, func: Callable[..., Any], args: tuple[Any, ...], seconds: float) -> CallbackHandle:
         """Call it every so many seconds, for the first time after that long."""
         if not 0 < seconds < math.inf:
             raise ValueError(f"seconds must be a finite number above 0, not {seconds!r}")
+        check_arguments(func, args)
         return self._add(CallbackHandle(self, "periodic", func, args, seconds))
 
     def add_listener(
@@ -211,13 +213,7 @@ class Callbacks:
         return len(self._active)
 
     def _add(self, handle: CallbackHandle) -> CallbackHandle:
-        if not callable(handle._shown):
-            raise TypeError(f"a callback must be callable, not {handle._shown!r}")
-        if inspect.isgeneratorfunction(handle._shown) or inspect.isasyncgenfunction(handle._shown):
-            raise TypeError(
-                f"a callback that contains a yield would do nothing when called: {handle._shown!r}; "
-                "remove the yield, or write `async def` and `await`"
-            )
+        check_callback(handle._shown)
         if handle._kind == "next tick":
             self._next_ticks += 1
         if self._mailbox.is_closed:

@@ -9,6 +9,8 @@ from typing import Any, Final, Literal, final, get_args
 
 import attrs
 
+from supervisor.actor.call_check import call_problem
+
 WhenFull = Literal["wait", "refuse", "drop_oldest"]
 """What becomes of a message for which there is no room."""
 
@@ -87,9 +89,5 @@ def check_policy(when_full: object, conflate: object) -> None:
     name = getattr(conflate, "__qualname__", repr(conflate))
     if inspect.iscoroutinefunction(conflate):
         raise TypeError(f"{wanted}; {name} is async, and nothing would await its key")
-    try:
-        inspect.signature(conflate).bind(None)
-    except ValueError:  # some callables of C can't be inspected; calling them will tell
-        pass
-    except TypeError:
-        raise TypeError(f"{wanted}; {name} can't be called with one argument, the message") from None
+    if call_problem(conflate, (None,)) is not None:
+        raise TypeError(f"{wanted}; {name} can't be called with one argument, the message")

@@ -209,8 +209,8 @@ class ApplicationContext:
                 server by `call_from_thread()`, which raises `ActorGone` once the producer was removed.
 
         Raises:
-            TypeError: the function can't be called, the name or the backoff has the wrong type, or `escalate` or
-                `thread` is neither True nor False.
+            TypeError: the function can't be called with `args`, or has a yield in it; the name or the backoff has the
+                wrong type; or `escalate` or `thread` is neither True nor False.
             ValueError: another argument is out of range.
         """
         check_thread()
@@ -229,6 +229,7 @@ class ApplicationContext:
         marked `@in_thread`, a plain function runs in a worker thread.
 
         Raises:
+            TypeError: the function can't be called with `args`.
             ValueError: `seconds` isn't a finite number above 0.
         """
         check_thread()
@@ -240,6 +241,7 @@ class ApplicationContext:
         """Call `func(*args)` once after `seconds` seconds. See `add_periodic_callback()`.
 
         Raises:
+            TypeError: the function can't be called with `args`.
             ValueError: `seconds` is not a finite number, at least 0.
         """
         check_thread()

@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from supervisor.actor.call_check import call_problem
 from supervisor.actor.in_thread import is_marked, threaded_by_host
 from supervisor.actor.story import Story
 from supervisor.actor.unawaited import catch_unawaited, unawaited
@@ -87,17 +88,13 @@ def check_signature(func: Callable[..., Any], *arguments: str, where: str, name:
             f"{where}{line}: {name} contains a yield, so calling it runs none of its code; "
             "remove the yield, or write `async def` and `await`"
         )
-    try:
-        signature = inspect.signature(func)
-    except (TypeError, ValueError):  # some callables of C can't be inspected; calling them will tell
-        return
-    try:
-        signature.bind(*arguments)
-    except TypeError:
+    problem = call_problem(func, arguments)
+    if problem is not None:
+        signature, _ = problem
         raise ApplicationError(
             f"{where}{line}: {name}{signature} must take {_count(arguments)}; "
             f"write `def {name}({', '.join(arguments)}): ...`"
-        ) from None
+        )
 
 
 def _count(arguments: tuple[str, ...]) -> str:

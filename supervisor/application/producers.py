@@ -7,6 +7,7 @@ from typing import Any, final
 
 import trio
 
+from supervisor.actor.call_check import check_arguments, check_callback
 from supervisor.actor.guard import pass_on, split_failure
 from supervisor.actor.story import Story
 from supervisor.application.producer_life import ProducerLife, ProducerState
@@ -43,8 +44,8 @@ class Producer:
         on_over: Callable[[Producer], object] = lambda producer: None,
     ) -> None:
         """`on_failed` is called when it fails for good, `on_over` when it is over, then `tell` after each failure."""
-        if not callable(func):
-            raise TypeError(f"a callback must be callable, not {func!r}")
+        check_callback(func)
+        check_arguments(func, args)
         if not (name is None or (isinstance(name, str) and name)):
             raise TypeError(f"a producer's name must be a str, not {name!r}")
         self._func = func

@@ -8,6 +8,7 @@ from typing import Any, final
 
 import attrs
 
+from supervisor.actor.call_check import check_takes
 from supervisor.actor.callbacks import CallbackHandle, Callbacks
 from supervisor.document import pointer
 from supervisor.document.base import Patch
@@ -84,6 +85,7 @@ class ChangeListeners:
         if "*" in listener.steps:
             above = pointer.join(listener.steps[: listener.steps.index("*")])
             raise ValueError(f"on_change() takes one path and no pattern, not {path!r}; listen to {above!r}")
+        check_takes(func, ("doc", "change"))
         listener.handle = self._callbacks.add_listener(func, listener.tell, lambda: self._told(listener))
         if listener.handle.active:
             self.any.append(listener)

@@ -345,6 +345,7 @@ class Document:
         on. There may be any number of them. Otherwise as `add_next_tick_callback()`.
 
         Raises:
+            TypeError: the function can't be called with `args`.
             ValueError: `seconds` isn't a finite number above 0.
         """
         check_thread()
@@ -356,6 +357,7 @@ class Document:
         """Call `func(*args)` once, `seconds` seconds from now. Otherwise as `add_next_tick_callback()`.
 
         Raises:
+            TypeError: the function can't be called with `args`.
             ValueError: `seconds` is not a finite number, at least 0.
         """
         check_thread()
@@ -372,6 +374,7 @@ class Document:
         it.
 
         Raises:
+            TypeError: the function can't be called with a document and a change.
             ValueError: the path is not a JSON Pointer, or has a `*`.
         """
         check_thread()
@@ -392,6 +395,7 @@ class Document:
         transaction; any task may call it.
 
         Raises:
+            TypeError: the function can't be called with a document and an edit.
             ValueError: the pattern is not a JSON Pointer, or has `*` as a part of a step, such as `**`.
         """
         check_thread()

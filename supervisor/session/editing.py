@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias, final
 
 import attrs
 
+from supervisor.actor.call_check import check_takes
 from supervisor.document import pointer
 from supervisor.document.edit import EditOperation, apply_edit, check_edit
 from supervisor.errors import InvalidValue, PatchError, Rejected
@@ -68,8 +69,10 @@ class EditRules:
 
     def allow(self, pattern: str, func: Judge | None) -> None:
         """See `Document.allow_edits`."""
-        if func is not None and not callable(func):
-            raise TypeError(f"a function that checks edits must be callable, not {func!r}")
+        if func is not None:
+            if not callable(func):
+                raise TypeError(f"a function that checks edits must be callable, not {func!r}")
+            check_takes(func, ("doc", "edit"))
         try:
             steps = pointer.split(pattern)
         except PatchError as error:

@@ -450,8 +450,8 @@ async def test_the_end_takes_timers_and_queued_ticks_along(autojump_clock, clerk
 
 
 async def test_a_handle_says_what_it_calls(clerk):
-    named = clerk.callbacks.add_timeout(block, (), 1)
-    nameless = clerk.callbacks.add_timeout(partial(block), (), 1)
+    named = clerk.callbacks.add_timeout(block, (clerk, 0), 1)
+    nameless = clerk.callbacks.add_timeout(partial(block), (clerk, 0), 1)
     assert repr(named) == "<CallbackHandle timeout callback block active>"
     assert repr(nameless).startswith("<CallbackHandle timeout callback functools.partial(")
     clerk.callbacks.clear()
@@ -470,8 +470,8 @@ async def test_all_but_some_can_be_removed(autojump_clock, clerk, fire, fired):
 
 
 async def test_they_are_listed_in_the_order_of_their_adding_each_with_what_makes_it_fire(clerk):
-    clerk.callbacks.add_timeout(block, (), 3)
-    clerk.callbacks.add_periodic(block, (), 2)
+    clerk.callbacks.add_timeout(block, (clerk, 0), 3)
+    clerk.callbacks.add_periodic(block, (clerk, 0), 2)
     assert [(handle.kind, handle.seconds) for handle in clerk.callbacks] == [("timeout", 3), ("periodic", 2)]
     clerk.callbacks.clear()
     assert list(clerk.callbacks) == []

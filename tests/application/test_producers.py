@@ -77,15 +77,29 @@ async def test_plain_functions_and_lambdas_that_return_coroutines_are_producers_
     assert calls == ["plain", "lambda"]
 
 
-async def test_one_with_a_yield_has_failed_since_nothing_of_it_runs(run_app, autojump_clock):
+async def test_one_with_a_yield_is_refused_or_has_failed_since_nothing_of_it_runs(run_app, autojump_clock):
     async def produce():
         yield
 
     async with run_app({"modify_document": lambda doc: None}, expect_failures=True) as app:
-        app.context.add_callback(produce)
+        with pytest.raises(TypeError, match="contains a yield"):
+            app.context.add_callback(produce)
+        app.context.add_callback(lambda: produce(), name="produce")
         await trio.sleep(0.1)
         (incident,) = app.recorder.incidents
         assert "produce contains a yield" in str(incident.error)
+
+
+async def test_one_without_its_arguments_is_refused_and_not_called_again_and_again(run_app):
+    async def produce(app_context):
+        raise AssertionError("never called")
+
+    async with run_app({"modify_document": lambda doc: None}) as app:
+        with pytest.raises(TypeError, match=r"missing a required argument: 'app_context'"):
+            app.context.add_callback(produce)
+        with pytest.raises(TypeError, match="too many positional arguments"):
+            app.context.add_periodic_callback(produce, 1, 2, seconds=1)
+        assert not app.context.statistics().producers
 
 
 async def test_removing_one_cancels_it_and_twice_is_an_error(run_app, autojump_clock):
