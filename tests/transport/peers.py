@@ -9,6 +9,7 @@ import socket
 import struct
 
 import attrs
+import pytest
 import trio
 import trio.testing
 
@@ -376,3 +377,22 @@ async def lockstep(table, nursery, page=None):
     await peer.shake_hands()
     peer.attached, peer.snapshot = await peer.attach(page)
     return peer, table.app.actor.find(page["session"]).context
+
+
+# The fixtures of the directories that test a websocket connection; their conftest.py has them from here.
+
+
+@pytest.fixture
+def serve(supervise):
+    return serving(supervise)
+
+
+@pytest.fixture
+async def table(serve):
+    async with serve() as table:
+        yield table
+
+
+@pytest.fixture
+def serve_tcp():
+    return serve_on_tcp

@@ -3,22 +3,6 @@
 Memory streams and virtual time for most; loopback TCP where the socket matters.
 """
 
-import pytest
+from ..peers import serve, serve_tcp, table
 
-from ..peers import serve_on_tcp, serving
-
-
-@pytest.fixture
-def serve(supervise):
-    return serving(supervise)
-
-
-@pytest.fixture
-async def table(serve):
-    async with serve() as table:
-        yield table
-
-
-@pytest.fixture
-def serve_tcp():
-    return serve_on_tcp
+__all__ = ["serve", "serve_tcp", "table"]
